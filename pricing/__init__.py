@@ -1,0 +1,1 @@
+"""Auction mechanisms: pure functions from sealed orders to an outcome."""
