@@ -1,0 +1,67 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. Each does its own set-up.
+# `make help` lists the rest.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo "==> Python packages (pinned in requirements.lock)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Lode needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+node_modules/.installed: package-lock.json
+	@echo "==> anvil, forge, cast, solc (pinned in package-lock.json)"
+	@command -v node >/dev/null || { echo "Lode needs Node.js 20 or newer"; exit 1; }
+	@npm ci --silent --no-fund --no-audit
+	@touch $@
+
+setup: $(VENV)/.installed node_modules/.installed ## install everything the project needs into the checkout
+
+demo: setup ## run the whole market on this machine; ARGS=--json, ARGS=--keep
+	@$(BIN)/python -m localnet.demo $(ARGS)
+
+test: setup check test-contracts test-python ## lint, types, Foundry and the fast Python suite
+
+test-python: setup ## the fast Python suite; ARGS=... goes to pytest
+	@echo "==> Python tests"
+	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
+
+test-contracts: setup ## Foundry unit, fuzz and invariant tests
+	@echo "==> Foundry tests"
+	@$(BIN)/python -m contracts.compile --check
+	@cd contracts && forge test
+
+check: setup ## lint, import directions, types
+	@echo "==> lint, import directions, types"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/mypy
+
+bench: setup ## the figures in docs/performance.md, printed with the machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+contracts: setup ## compile the contracts into contracts/artifacts
+	@$(BIN)/python -m contracts.compile
+
+gas: setup ## the gas figures in docs/contracts.md
+	@cd contracts && forge snapshot
+
+lock: ## write requirements.lock from what pyproject.toml asks for
+	@$(PYTHON) -m venv .make/lock && .make/lock/bin/pip install --quiet -e '.[test]' && .make/lock/bin/pip freeze --exclude-editable > requirements.lock && rm -rf .make/lock
+
+clean: ## remove what set-up and runs have made
+	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
+
+.PHONY: help setup demo test test-python test-contracts check bench contracts gas lock clean
