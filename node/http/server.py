@@ -1,0 +1,116 @@
+"""An HTTP/1.1 server of bytes in, bytes out: `await serve(handler, host, port)`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl as tls
+
+from node.http.connection import Handler, ServerConnection
+from node.http.limits import Limits
+
+
+class Server:
+    """A listening server; `serve` makes it, `close` drains it."""
+
+    def __init__(self, handler: Handler, limits: Limits) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.draining = False
+        self._loop = asyncio.get_running_loop()
+        self._listener: asyncio.Server
+        self._connections: set[ServerConnection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._sweeper = self._loop.call_later(limits.sweep_s, self._sweep)
+
+    @property
+    def port(self) -> int:
+        """The TCP port the first listening socket is bound to."""
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered."""
+        return sum(connection.busy for connection in self._connections)
+
+    async def close(self, drain_s: float = 30.0) -> None:
+        """Stop accepting, let what is in flight finish for `drain_s` seconds, cut the rest."""
+        self.draining = True
+        self._listener.close()
+        for connection in list(self._connections):
+            connection.close_idle()
+        try:
+            async with asyncio.timeout(drain_s):
+                await self._empty.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.cancel_handler()
+                connection.abort()
+            await self._empty.wait()
+        self._sweeper.cancel()
+        await self._listener.wait_closed()
+
+    # -- what connections call -------------------------------------------------------------
+
+    def joined(self, connection: ServerConnection) -> bool:
+        """Hold a new connection; False past the limit, cut off without an answer past twice it."""
+        count = len(self._connections)
+        self._connections.add(connection)
+        self._empty.clear()
+        if count >= 2 * self.limits.connections_max:
+            connection.abort()
+            return True
+        return count < self.limits.connections_max
+
+    def left(self, connection: ServerConnection) -> None:
+        """Forget an ended connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for connection in [c for c in self._connections if c.deadline <= now]:
+            connection.expire()
+        self._sweeper = self._loop.call_later(self.limits.sweep_s, self._sweep)
+
+
+async def serve(
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    limits: Limits | None = None,
+    *,
+    ssl: tls.SSLContext | None = None,
+    sock: socket.socket | None = None,
+    reuse_port: bool = False,
+) -> Server:
+    """Return a server that answers `handler`'s answers on `host:port` (0: any free port).
+
+    `sock` is a bound socket to listen on instead. Raises OSError where binding fails.
+    """
+    server = Server(handler, limits or Limits())
+    loop = asyncio.get_running_loop()
+
+    def connect() -> ServerConnection:
+        return ServerConnection(server, loop)
+
+    backlog = server.limits.backlog
+    try:
+        if sock is not None:
+            listener = await loop.create_server(connect, sock=sock, ssl=ssl, backlog=backlog)
+        else:
+            listener = await loop.create_server(
+                connect, host, port, ssl=ssl, backlog=backlog, reuse_port=reuse_port or None
+            )
+    except OSError:
+        server._sweeper.cancel()
+        raise
+    server._listener = listener
+    return server
