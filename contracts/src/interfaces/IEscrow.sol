@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import { Account, SessionKey } from "../types/Types.sol";
+
+/// @title IEscrow
+/// @notice The applications' funds, their delegations, and what is owed to everyone who earned.
+///
+/// Session n of a delegation is covered iff at its opening the application's unlocked funds, less pending
+/// withdrawals, are at least `capSum(n-1) + capSum(n)`: the caps of the two sessions that can still lock them.
+/// A claim locks its value when it is made, so a covered claim within its slice is always paid in full.
+interface IEscrow {
+    /*//////////////////////////////////////////////////////////////////////////
+                                       EVENTS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Emitted when an application's funds grow by a deposit.
+    event Deposit(address indexed application, address indexed from, uint96 amount);
+
+    /// @notice Emitted when funds are asked back; they can be taken from `fromSession` on.
+    event RequestWithdraw(address indexed application, uint96 amount, uint256 fromSession);
+
+    /// @notice Emitted when funds have left.
+    event FinishWithdraw(address indexed application, uint96 amount);
+
+    /// @notice Emitted when a delegation is made, changed or (cap 0) revoked, for sessions from `fromSession` on.
+    event Delegate(
+        address indexed application,
+        address indexed gateway,
+        bytes32 indexed service,
+        uint96 cap,
+        uint16 feeBps,
+        uint256 fromSession
+    );
+
+    /// @notice Emitted when a claim locks its value.
+    event Lock(address indexed application, uint96 amount);
+
+    /// @notice Emitted when a void claim gives its value back, and when its bond is given.
+    event Refund(address indexed application, uint96 amount);
+
+    /// @notice Emitted when what was earned has been paid out.
+    event Collect(address indexed payee, uint96 amount);
+
+    /*//////////////////////////////////////////////////////////////////////////
+                               STATE-CHANGING FUNCTIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Adds the caller's tokens to an application's funds.
+    function deposit(address application, uint96 amount) external;
+
+    /// @notice Asks for `amount` of the caller's funds back; they stop covering sessions that open from now on
+    /// and can be taken two full sessions later. Asking again adds to it and starts the wait anew.
+    function requestWithdraw(uint96 amount) external;
+
+    /// @notice Pays out what {requestWithdraw} set aside, to the caller.
+    function finishWithdraw() external;
+
+    /// @notice Lets a gateway spend up to `cap` a session on a service, from the next session on.
+    ///
+    /// @dev Emits a {Delegate} event.
+    ///
+    /// Requirements:
+    /// - The gateway must be registered and the service listed; `feeBps` must be at most 3000.
+    /// - Where the delegation had no cap, the caller pays the delegation fee out of its own tokens (not out of
+    ///   its escrow, which covers sessions already open). It is not refunded.
+    ///
+    /// @param cap Token base units per session; zero revokes.
+    /// @param feeBps The gateway's share of what is claimed, in 1/10000.
+    function delegate(address gateway, bytes32 service, uint96 cap, uint16 feeBps) external;
+
+    /// @notice Pays the caller everything it has earned.
+    function collect() external;
+
+    /// @notice Pays `payee` everything it has earned (anyone may call).
+    function collectFor(address payee) external;
+
+    /// @notice Locks the value of a new claim. Only Claims.
+    function lock(address application, uint96 amount) external;
+
+    /// @notice Gives the locked value of a settled claim to those who earned it. Only Claims.
+    function pay(address[4] calldata payees, uint96[4] calldata amounts) external;
+
+    /// @notice Gives the locked value of a void claim back, and its bond, already received. Only Claims.
+    function refund(address application, uint96 value, uint96 bond) external;
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                 READ-ONLY FUNCTIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice The only contract that may lock, pay or refund.
+    function claims() external view returns (address);
+
+    /// @notice An application's unlocked funds and its pending withdrawal.
+    function accountOf(address application) external view returns (Account memory);
+
+    /// @notice What `payee` can collect.
+    function claimableOf(address payee) external view returns (uint96);
+
+    /// @notice A delegation's cap and gateway fee in session `number`, as set so far.
+    function delegationAt(
+        address application,
+        address gateway,
+        bytes32 service,
+        uint256 number
+    )
+        external
+        view
+        returns (uint96 cap, uint16 feeBps);
+
+    /// @notice The sum of an application's caps in session `number`, as set so far.
+    function capSumAt(address application, uint256 number) external view returns (uint96);
+
+    /// @notice Unlocked funds less pending withdrawals at the opening of session `number`.
+    /// @dev Only the current session and the one before are remembered; reverts for others.
+    function fundsAtOpening(address application, uint256 number) external view returns (uint96);
+
+    /// @notice A session's cap and gateway fee, the cap zero where the session is not covered.
+    /// @dev Only for the current session and the one before; reverts for others.
+    function coverageOf(SessionKey calldata session) external view returns (uint96 cap, uint16 feeBps);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import { ClockValues, RosterEntry, SessionKey, SessionTerms } from "../types/Types.sol";
+
+/// @title ISessions
+/// @notice The clock, one seed a session, the rosters, and who is drawn to serve.
+///
+/// What the seed assumes: that the value one owner has riding on one seed is below the cost of choosing one
+/// block's hash; on a rollup, that the sequencer is trusted for it.
+interface ISessions {
+    /*//////////////////////////////////////////////////////////////////////////
+                                       EVENTS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Emitted when a seed is written.
+    event WriteSeed(uint256 indexed number, bytes32 seed);
+
+    /// @notice Emitted when a roster is set for an epoch and those after it that get none of their own.
+    event SetRoster(bytes32 indexed service, uint256 indexed epoch, uint32 count, uint32 totalWeight);
+
+    /*//////////////////////////////////////////////////////////////////////////
+                               STATE-CHANGING FUNCTIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Keeps the seed of session `number` for good (anyone may call; once kept it is only returned).
+    /// @dev Emits a {WriteSeed} event. Reverts before its block is past and once its block is forgotten.
+    function writeSeed(uint256 number) external returns (bytes32 seed);
+
+    /// @notice Builds the next epoch's roster of a service with posted asks (anyone may call, and call again:
+    /// the last roster built before the window closes counts).
+    /// @dev Emits a {SetRoster} event. Requirements: the service has no market; the running session is not
+    /// the last of its epoch, whose seed draws from the roster.
+    function buildRoster(bytes32 service) external;
+
+    /// @notice Sets the next epoch's roster of a service with a market.
+    /// @dev Emits a {SetRoster} event. Requirements: as {buildRoster}, and the caller is the service's market;
+    /// suppliers are registered and strictly ascending; prices and weights are at least 1.
+    function publishRoster(bytes32 service, RosterEntry[] calldata entries) external;
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                 READ-ONLY FUNCTIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice The clock.
+    function clock() external view returns (ClockValues memory);
+
+    /// @notice The running session.
+    function currentSession() external view returns (uint256);
+
+    /// @notice The running epoch.
+    function currentEpoch() external view returns (uint256);
+
+    /// @notice The first block of session `number`.
+    function startOf(uint256 number) external view returns (uint256);
+
+    /// @notice The block whose hash is the seed of session `number`.
+    function seedBlockOf(uint256 number) external view returns (uint256);
+
+    /// @notice The seed of session `number`, kept or not; zero while it cannot be known and once it is lost.
+    function seedOf(uint256 number) external view returns (bytes32);
+
+    /// @notice The roster in force in `epoch`, as set so far.
+    function rosterOf(bytes32 service, uint256 epoch) external view returns (RosterEntry[] memory);
+
+    /// @notice Size and total weight of the roster in force in `epoch`, and the epoch it was set for.
+    function rosterHeadOf(
+        bytes32 service,
+        uint256 epoch
+    )
+        external
+        view
+        returns (uint32 count, uint32 totalWeight, uint64 builtEpoch);
+
+    /// @notice Reverts with the reason unless `supplier` is a member of the session.
+    /// @return unitPrice Its price.
+    function verifyMember(
+        SessionKey calldata session,
+        address supplier,
+        uint32 rosterIndex,
+        uint8 draw,
+        uint32[] calldata earlier
+    )
+        external
+        view
+        returns (uint64 unitPrice);
+
+    /// @notice Whether the session may be served: it has opened, unpaused, with a roster and covered funds.
+    /// @dev Known for the running session and the one before; false for all others.
+    function isValid(SessionKey calldata session) external view returns (bool);
+
+    /// @notice What the session is worth to the member; reverts with the reason where the session is not valid
+    /// or the supplier not a member.
+    function termsOf(
+        SessionKey calldata session,
+        address supplier,
+        uint32 rosterIndex,
+        uint8 draw,
+        uint32[] calldata earlier
+    )
+        external
+        view
+        returns (SessionTerms memory);
+}
