@@ -1,0 +1,19 @@
+"""Engines a supplier can stand in front of, and the digest that names what one serves."""
+
+from supplier.engines.spec import (
+    ModelFiles,
+    ServiceSpec,
+    compute_service_spec,
+    encode_service_spec,
+    hash_service_spec,
+    read_model_files,
+)
+
+__all__ = [
+    "ModelFiles",
+    "ServiceSpec",
+    "compute_service_spec",
+    "encode_service_spec",
+    "hash_service_spec",
+    "read_model_files",
+]

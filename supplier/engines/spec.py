@@ -1,0 +1,136 @@
+"""The service spec: what a model directory serves, as canonical JSON and its digest.
+
+The digest stands in the service's id on the chain, so other weights, another template or another
+context length are another service.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "ModelFiles",
+    "ServiceSpec",
+    "compute_service_spec",
+    "encode_service_spec",
+    "hash_service_spec",
+    "read_model_files",
+]
+
+READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """What is served: digests are sha256 in hex; a file that is absent has the digest of b""."""
+
+    context_length: int
+    chat_template_sha256: str
+    tokenizer_sha256: str
+    weights_sha256: str
+    dtype: str
+    engine: str
+    name: str
+    generation_config_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The small files of a model directory, as bytes: what a recount needs and a spec digests."""
+
+    config: bytes
+    tokenizer: bytes
+    chat_template: bytes
+    generation_config: bytes
+
+
+def read_model_files(directory: Path) -> ModelFiles:
+    """Return the small files of a Hugging Face directory; b"" for optional ones that are absent.
+
+    The chat template is `chat_template.jinja`, else the `chat_template` of
+    `tokenizer_config.json`. Raises FileNotFoundError without config.json or tokenizer.json.
+    """
+    return ModelFiles(
+        config=(directory / "config.json").read_bytes(),
+        tokenizer=(directory / "tokenizer.json").read_bytes(),
+        chat_template=_read_chat_template(directory),
+        generation_config=_read_optional(directory / "generation_config.json"),
+    )
+
+
+def compute_service_spec(
+    directory: Path, name: str, engine: str, context_length: int | None = None
+) -> ServiceSpec:
+    """Return the spec of the model in `directory`, served as `name` by `engine`.
+
+    `context_length` in tokens, where the engine runs with less than the model's own. Raises
+    FileNotFoundError without weights, ValueError where config.json states no context length.
+    """
+    files = read_model_files(directory)
+    config: dict[str, Any] = json.loads(files.config)
+    return ServiceSpec(
+        context_length=_context_length(config, context_length),
+        chat_template_sha256=_sha256(files.chat_template),
+        tokenizer_sha256=_sha256(files.tokenizer),
+        weights_sha256=_hash_weights(directory),
+        dtype=str(config.get("dtype") or config.get("torch_dtype") or "float32"),
+        engine=engine,
+        name=name,
+        generation_config_sha256=_sha256(files.generation_config),
+    )
+
+
+def encode_service_spec(spec: ServiceSpec) -> bytes:
+    """Return the canonical bytes of a spec: JSON, sorted keys, no spaces, ASCII."""
+    return json.dumps(asdict(spec), sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+def hash_service_spec(spec: ServiceSpec) -> bytes:
+    """Return the spec hash: sha256 of the canonical bytes (32 bytes)."""
+    return hashlib.sha256(encode_service_spec(spec)).digest()
+
+
+def _context_length(config: dict[str, Any], limit: int | None) -> int:
+    own = config.get("max_position_embeddings")
+    if not isinstance(own, int) or own < 1:
+        raise ValueError("config.json states no max_position_embeddings")
+    return own if limit is None else min(own, limit)
+
+
+def _read_chat_template(directory: Path) -> bytes:
+    template = _read_optional(directory / "chat_template.jinja")
+    if template:
+        return template
+    settings = json.loads(_read_optional(directory / "tokenizer_config.json") or b"{}")
+    text = settings.get("chat_template")
+    return text.encode() if isinstance(text, str) else b""
+
+
+def _read_optional(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _hash_weights(directory: Path) -> str:
+    """Return the digest of one weights file, or of the lines `digest  name` of several."""
+    paths = sorted(directory.glob("*.safetensors"))
+    if not paths:
+        raise FileNotFoundError(f"no *.safetensors in {directory}")
+    digests = [_hash_file(path) for path in paths]
+    if len(paths) == 1:
+        return digests[0]
+    lines = [f"{digest}  {path.name}\n" for digest, path in zip(digests, paths, strict=True)]
+    return _sha256("".join(lines).encode())
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
