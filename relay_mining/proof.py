@@ -63,7 +63,7 @@ def build_proof(
     return tuple(build_leaf_proof(opening, mined[opening.leaf.path]) for opening in openings)
 
 
-def verify_proof(  # noqa: PLR0913
+def verify_proof(
     claim: Claim,
     domain: Domain,
     gateway_signer: Address,
@@ -93,7 +93,7 @@ def verify_proof(  # noqa: PLR0913
         _verify_leaf_proof(claim, domain, gateway_signer, salt, point, leaf)
 
 
-def _verify_leaf_proof(  # noqa: PLR0913
+def _verify_leaf_proof(
     claim: Claim, domain: Domain, signer: Address, salt: Hash32, point: int, proof: LeafProof
 ) -> None:
     mined = MinedReceipt(
