@@ -20,7 +20,7 @@ INTERIM_MAX = 8
 READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
-class _Stop(Exception):  # noqa: N818 - carries an error out of a parser callback
+class _Stop(Exception):
     """Ends parsing with the error it holds."""
 
 

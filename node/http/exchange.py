@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from node.http.errors import ClientDisconnected
 from node.http.messages import (
+    BODILESS,
     TYPE_JSON,
     HeaderList,
     Headers,
@@ -18,9 +19,9 @@ from node.http.messages import (
 
 if TYPE_CHECKING:
     from node.http.connection import ServerConnection
+    from node.http.request_reader import ParsedRequest
 
 JOIN_BYTES_MAX = 64 << 10
-BODILESS = frozenset({204, 304})
 
 
 class Request:
@@ -37,24 +38,18 @@ class Request:
         "method",
         "path",
         "query",
+        "speaks_1_1",
         "target",
     )
 
-    def __init__(
-        self,
-        connection: ServerConnection,
-        method: bytes,
-        target: bytes,
-        headers: Headers,
-        body: bytes,
-        keep_alive: bool,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.path, _, self.query = target.partition(b"?")
-        self.headers = headers
-        self.body = body
-        self.keep_alive = keep_alive
+    def __init__(self, connection: ServerConnection, parsed: ParsedRequest) -> None:
+        self.method = parsed.method
+        self.target = parsed.target
+        self.path, _, self.query = parsed.target.partition(b"?")
+        self.headers = parsed.headers
+        self.body = parsed.body
+        self.speaks_1_1 = parsed.speaks_1_1
+        self.keep_alive = parsed.keep_alive
         self._connection = connection
         self._disconnected: asyncio.Future[None] | None = None
         self._writer: StreamWriter | None = None
@@ -134,7 +129,7 @@ class StreamWriter:
             parts.append(b"content-type: %b\r\n" % content_type)
         if length is not None:
             self._left = int(length)
-        elif self.status not in BODILESS and connection.speaks_1_1:
+        elif self.status not in BODILESS and request.speaks_1_1:
             self._chunked = True
             parts.append(b"transfer-encoding: chunked\r\n")
         else:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """Return uvloop's loop maker where uvloop is installed, else asyncio's."""
     try:
-        import uvloop  # noqa: PLC0415 - optional on platforms without it
+        import uvloop
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop

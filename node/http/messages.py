@@ -10,6 +10,7 @@ from functools import lru_cache
 from http import HTTPStatus
 
 TYPE_JSON = b"application/json"
+BODILESS = frozenset({204, 304})
 HeaderList = Sequence[tuple[bytes, bytes]]
 
 
@@ -83,3 +84,18 @@ def _encode_date(second: int) -> bytes:
 def encode_date() -> bytes:
     """Return this second's Date header line, formatted once a second."""
     return _encode_date(int(time.time()))
+
+
+def encode_response(answer: Response, keep_alive: bool) -> bytes:
+    """Return the head of a whole answer, its blank line included."""
+    parts = [encode_status_line(answer.status), encode_date()]
+    if answer.content_type is not None:
+        parts.append(b"content-type: %b\r\n" % answer.content_type)
+    if answer.status not in BODILESS:
+        parts.append(b"content-length: %d\r\n" % len(answer.body))
+    if not keep_alive:
+        parts.append(b"connection: close\r\n")
+    if answer.headers:
+        parts.append(encode_fields(answer.headers))
+    parts.append(b"\r\n")
+    return b"".join(parts)
