@@ -4,6 +4,17 @@ Bytes and numbers in, values out: nothing here opens a socket, reads a clock or 
 The contracts are tested against this package, byte for byte.
 """
 
+from relay_mining.batch import (
+    BATCH_SIZE_MAX,
+    BatchTree,
+    build_batch,
+    verify_batch_path,
+)
+from relay_mining.credit import (
+    CreditLine,
+    CreditPool,
+    initial_units_max,
+)
 from relay_mining.errors import (
     ExpiredError,
     InvalidClaimError,
@@ -18,6 +29,14 @@ from relay_mining.errors import (
     WrongSessionError,
 )
 from relay_mining.hashing import BodyHasher, keccak, request_body_hash
+from relay_mining.membership import (
+    DRAWS_MAX,
+    DrawnMember,
+    RosterEntry,
+    draw_members,
+    is_member,
+    verify_member,
+)
 from relay_mining.messages import (
     Ack,
     Cancel,
@@ -32,6 +51,9 @@ from relay_mining.messages import (
 from relay_mining.params import BPS, Params
 from relay_mining.session import Clock, SessionKey, SessionTerms, Window, compute_terms
 from relay_mining.signing import Signer, Verifier, recover
+from relay_mining.slice import (
+    SliceMeter,
+)
 from relay_mining.types import (
     AMOUNT_MAX,
     UNITS_MAX,
@@ -41,18 +63,57 @@ from relay_mining.types import (
     Signature,
 )
 from relay_mining.units import UnitWeights
+from relay_mining.wire import (
+    REQUEST_HEADER,
+    RESPONSE_HEADER,
+    STREAM_FRAME_PREFIX,
+    STREAM_FRAME_SUFFIX,
+    WIRE_VERSION,
+    SignedRequest,
+    SignedResponse,
+    decode_request_header,
+    decode_response_header,
+    decode_stream_frame,
+    encode_request_header,
+    encode_response_header,
+    encode_stream_frame,
+)
+from relay_mining.wire_bodies import (
+    RECEIPTS_BYTES_MAX,
+    ReceiptDelivery,
+    SignedAck,
+    SignedCancel,
+    decode_ack,
+    decode_cancel,
+    decode_receipts,
+    encode_ack,
+    encode_cancel,
+    encode_receipts,
+)
 
 __all__ = [
     "AMOUNT_MAX",
+    "BATCH_SIZE_MAX",
     "BPS",
+    "DRAWS_MAX",
+    "RECEIPTS_BYTES_MAX",
+    "REQUEST_HEADER",
+    "RESPONSE_HEADER",
+    "STREAM_FRAME_PREFIX",
+    "STREAM_FRAME_SUFFIX",
     "UNITS_MAX",
     "UNITS_PER_PRICE",
+    "WIRE_VERSION",
     "Ack",
     "Address",
+    "BatchTree",
     "BodyHasher",
     "Cancel",
     "Clock",
+    "CreditLine",
+    "CreditPool",
     "Domain",
+    "DrawnMember",
     "ExpiredError",
     "Hash32",
     "InvalidClaimError",
@@ -64,23 +125,48 @@ __all__ = [
     "Params",
     "Receipt",
     "ReceiptBatch",
+    "ReceiptDelivery",
     "RelayMiningError",
     "RelayRequest",
     "RelayResponse",
     "ReplayedError",
+    "RosterEntry",
     "SessionKey",
     "SessionTerms",
     "Signature",
     "SignatureMismatchError",
+    "SignedAck",
+    "SignedCancel",
+    "SignedRequest",
+    "SignedResponse",
     "Signer",
+    "SliceMeter",
     "Status",
     "UnitWeights",
     "UnitsOverflowError",
     "Verifier",
     "Window",
     "WrongSessionError",
+    "build_batch",
     "compute_terms",
+    "decode_ack",
+    "decode_cancel",
+    "decode_receipts",
+    "decode_request_header",
+    "decode_response_header",
+    "decode_stream_frame",
+    "draw_members",
+    "encode_ack",
+    "encode_cancel",
+    "encode_receipts",
+    "encode_request_header",
+    "encode_response_header",
+    "encode_stream_frame",
+    "initial_units_max",
+    "is_member",
     "keccak",
     "recover",
     "request_body_hash",
+    "verify_batch_path",
+    "verify_member",
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from relay_mining.hashing import address_word, keccak, word
+from relay_mining.threshold import compute_tau
 from relay_mining.types import (
     ADDRESS_BYTES,
     AMOUNT_MAX,
@@ -149,8 +150,7 @@ def compute_terms(
     require_range("cap", cap, 0, AMOUNT_MAX)
     require_range("members", members, 1, 2**8 - 1)
     require_range("price", price, 1, UINT64_MAX)
-    require_range("target_leaves", target_leaves, 1, 2**32 - 1)
     slice_amount = cap // members
     slice_units = min(slice_amount * UNITS_PER_PRICE // price, UNITS_MAX)
-    tau = max(1, slice_units // target_leaves)
+    tau = compute_tau(slice_units, target_leaves)
     return SessionTerms(key, price, slice_amount, tau, slice_units)
