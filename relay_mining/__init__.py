@@ -10,6 +10,20 @@ from relay_mining.batch import (
     build_batch,
     verify_batch_path,
 )
+from relay_mining.challenge import (
+    challenge_points,
+    challenge_seed,
+    escape_probability,
+    expected_gain,
+    points_required,
+)
+from relay_mining.claim import (
+    Claim,
+    compute_claim_id,
+    compute_value,
+    minimum_bond,
+    verify_claim,
+)
 from relay_mining.credit import (
     CreditLine,
     CreditPool,
@@ -27,6 +41,10 @@ from relay_mining.errors import (
     SignatureMismatchError,
     UnitsOverflowError,
     WrongSessionError,
+)
+from relay_mining.faults import (
+    ProofFault,
+    RefusedProofError,
 )
 from relay_mining.hashing import BodyHasher, keccak, request_body_hash
 from relay_mining.membership import (
@@ -48,11 +66,45 @@ from relay_mining.messages import (
     RelayResponse,
     Status,
 )
+from relay_mining.mining import (
+    BATCH_PATH_MAX,
+    MinedReceipt,
+    mine_receipt,
+    verify_batch,
+    verify_leaf,
+    verify_salt,
+)
 from relay_mining.params import BPS, Params
+from relay_mining.proof import (
+    LeafProof,
+    build_leaf_proof,
+    build_proof,
+    rebuild_receipt,
+    split_siblings,
+    verify_proof,
+)
 from relay_mining.session import Clock, SessionKey, SessionTerms, Window, compute_terms
 from relay_mining.signing import Signer, Verifier, recover
 from relay_mining.slice import (
     SliceMeter,
+)
+from relay_mining.sum_trie import (
+    DEPTH_MAX,
+    EMPTY,
+    NODE_BYTES,
+    Leaf,
+    LeafOpening,
+    SumTrie,
+    TrieRoot,
+    fold_siblings,
+    hash_leaf,
+    verify_opening,
+)
+from relay_mining.threshold import (
+    coin,
+    compute_tau,
+    is_payable,
+    leaf_weight,
 )
 from relay_mining.types import (
     AMOUNT_MAX,
@@ -93,9 +145,13 @@ from relay_mining.wire_bodies import (
 
 __all__ = [
     "AMOUNT_MAX",
+    "BATCH_PATH_MAX",
     "BATCH_SIZE_MAX",
     "BPS",
+    "DEPTH_MAX",
     "DRAWS_MAX",
+    "EMPTY",
+    "NODE_BYTES",
     "RECEIPTS_BYTES_MAX",
     "REQUEST_HEADER",
     "RESPONSE_HEADER",
@@ -109,6 +165,7 @@ __all__ = [
     "BatchTree",
     "BodyHasher",
     "Cancel",
+    "Claim",
     "Clock",
     "CreditLine",
     "CreditPool",
@@ -119,13 +176,19 @@ __all__ = [
     "InvalidClaimError",
     "InvalidProofError",
     "InvalidRelayError",
+    "Leaf",
+    "LeafOpening",
+    "LeafProof",
     "MalformedError",
     "Message",
+    "MinedReceipt",
     "OverBudgetError",
     "Params",
+    "ProofFault",
     "Receipt",
     "ReceiptBatch",
     "ReceiptDelivery",
+    "RefusedProofError",
     "RelayMiningError",
     "RelayRequest",
     "RelayResponse",
@@ -142,13 +205,23 @@ __all__ = [
     "Signer",
     "SliceMeter",
     "Status",
+    "SumTrie",
+    "TrieRoot",
     "UnitWeights",
     "UnitsOverflowError",
     "Verifier",
     "Window",
     "WrongSessionError",
     "build_batch",
+    "build_leaf_proof",
+    "build_proof",
+    "challenge_points",
+    "challenge_seed",
+    "coin",
+    "compute_claim_id",
+    "compute_tau",
     "compute_terms",
+    "compute_value",
     "decode_ack",
     "decode_cancel",
     "decode_receipts",
@@ -162,11 +235,28 @@ __all__ = [
     "encode_request_header",
     "encode_response_header",
     "encode_stream_frame",
+    "escape_probability",
+    "expected_gain",
+    "fold_siblings",
+    "hash_leaf",
     "initial_units_max",
     "is_member",
+    "is_payable",
     "keccak",
+    "leaf_weight",
+    "mine_receipt",
+    "minimum_bond",
+    "points_required",
+    "rebuild_receipt",
     "recover",
     "request_body_hash",
+    "split_siblings",
+    "verify_batch",
     "verify_batch_path",
+    "verify_claim",
+    "verify_leaf",
     "verify_member",
+    "verify_opening",
+    "verify_proof",
+    "verify_salt",
 ]
