@@ -1,10 +1,7 @@
 """A durable append-only log with group commit: a record's future is done once it is on the disk.
 
-    record = be32(first << 31 | length) || be32(crc32(those four bytes || payload)) || payload
-
-`first` marks the first record of a write. A write begins only after the one before it was synced,
-so damage followed by a later `first` record is damage to durable data and raises CorruptLog;
-damage with none after it lies in the last, unacknowledged write and is cut off.
+A write begins only after the one before it was synced. Damage within the last write is a torn
+tail, never acknowledged, and is cut off; any other damage raises CorruptLog.
 """
 
 from __future__ import annotations
@@ -13,26 +10,17 @@ import asyncio
 import fcntl
 import os
 import re
-import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from zlib import crc32
 
-HEADER = struct.Struct(">II")
-FIRST = 1 << 31
-RECORD_BYTES_MAX = 16 << 20
+from node.log_format import RECORD_BYTES_MAX, AppendLogError, CorruptLog, find_end, frame, scan
+
+__all__ = ["AppendLog", "AppendLogError", "CorruptLog", "LogFailed", "LogLocked"]
+
 PENDING_BYTES_MAX = 64 << 20
 SEGMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 SUFFIX = ".log"
-
-
-class AppendLogError(Exception):
-    """Anything that goes wrong with a log."""
-
-
-class CorruptLog(AppendLogError):
-    """Durable data of a segment is damaged; nothing was changed."""
 
 
 class LogFailed(AppendLogError):
@@ -70,7 +58,9 @@ class AppendLog:
 
     def segments(self) -> tuple[str, ...]:
         """Return the names of all segments, sorted."""
-        return tuple(sorted(p.name.removesuffix(SUFFIX) for p in self._directory.glob("*" + SUFFIX)))
+        return tuple(
+            sorted(p.name.removesuffix(SUFFIX) for p in self._directory.glob("*" + SUFFIX))
+        )
 
     def replay(self, segment: str | None = None) -> Iterator[bytes]:
         """Yield the payloads of one segment, or of all in the order of their names.
@@ -78,7 +68,7 @@ class AppendLog:
         A torn tail ends a segment; raises CorruptLog where durable data is damaged.
         """
         for name in self.segments() if segment is None else (segment,):
-            for payload, _ in _scan(self._path(name)):
+            for payload, _ in scan(self._path(name)):
                 yield payload
 
     async def append(self, payload: bytes) -> None:
@@ -170,7 +160,7 @@ class AppendLog:
             self._committer = None
 
     def _write(self, payloads: list[bytes]) -> OSError | None:
-        frames = [_frame(p, FIRST if i == 0 else 0) for i, p in enumerate(payloads)]
+        frames = [frame(payload, i == 0) for i, payload in enumerate(payloads)]
         view = memoryview(b"".join(frames))
         try:
             while view:
@@ -191,10 +181,7 @@ class AppendLog:
         fresh = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            end = 0
-            for _, end in _scan(path):
-                pass
-            os.ftruncate(descriptor, end)
+            os.ftruncate(descriptor, find_end(path))
             os.fsync(descriptor)
             if fresh:
                 _sync_directory(self._directory)
@@ -202,38 +189,6 @@ class AppendLog:
             os.close(descriptor)
             raise
         return descriptor
-
-
-def _frame(payload: bytes, flag: int) -> bytes:
-    head = (flag | len(payload)).to_bytes(4, "big")
-    return b"%b%b%b" % (head, crc32(payload, crc32(head)).to_bytes(4, "big"), payload)
-
-
-def _parse(data: memoryview, at: int) -> tuple[bytes, int, bool] | None:
-    """Return payload, end and first-flag of the valid record at `at`, None where there is none."""
-    if at + HEADER.size > len(data):
-        return None
-    word, checksum = HEADER.unpack_from(data, at)
-    length = word & ~FIRST
-    end = at + HEADER.size + length
-    if length > RECORD_BYTES_MAX or end > len(data):
-        return None
-    payload = data[at + HEADER.size : end]
-    if crc32(payload, crc32(data[at : at + 4])) != checksum:
-        return None
-    return bytes(payload), end, bool(word & FIRST)
-
-
-def _scan(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Yield each payload and the offset behind it; raises CorruptLog."""
-    data = memoryview(path.read_bytes())
-    at = 0
-    while (record := _parse(data, at)) is not None:
-        payload, at, _ = record
-        yield payload, at
-    for later in range(at + 1, len(data) - HEADER.size + 1):
-        if data[later] & 0x80 and (found := _parse(data, later)) is not None and found[2]:
-            raise CorruptLog(f"{path.name}: damaged at {at}, durable data follows at {later}")
 
 
 def _lock(path: Path) -> int:
