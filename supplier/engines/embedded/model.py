@@ -46,7 +46,7 @@ class Model:
 
         `start` is the position of the first token; at most CHUNK_TOKENS tokens.
         """
-        hidden = self._weights.embedding[np.asarray(tokens)]
+        hidden: Floats = self._weights.embedding[np.asarray(tokens)]
         end = start + len(tokens)
         angles = self._cosines[start:end], self._sines[start:end]
         for index, layer in enumerate(self._weights.layers):
@@ -112,10 +112,10 @@ class Model:
         keys, values = window
         count, length = queries.shape[1], keys.shape[1]
         grouped = queries.reshape(self.config.key_heads, -1, self.config.head_width)
-        scores = (grouped @ keys.transpose(0, 2, 1)) * self._scale
-        future = np.triu(np.full((count, length), -np.inf, np.float32), length - count + 1)
-        scores = scores.reshape(self.config.heads, count, length) + future
-        shares = _softmax(scores).reshape(self.config.key_heads, -1, length)
+        scores: Floats = (grouped @ keys.transpose(0, 2, 1)) * self._scale
+        future: Floats = np.triu(np.full((count, length), -np.inf, np.float32), length - count + 1)
+        masked: Floats = scores.reshape(self.config.heads, count, length) + future
+        shares = _softmax(masked).reshape(self.config.key_heads, -1, length)
         mixed = (shares @ values).reshape(self.config.heads, count, self.config.head_width)
         return mixed.transpose(1, 0, 2).reshape(count, self.config.query_width)
 
@@ -132,7 +132,8 @@ class Model:
         hidden = hidden + mixed @ layer.attention_out
         inner = self._normalise(hidden, layer.mlp_norm) @ layer.gate_up
         gate, up = inner[..., : self.config.intermediate], inner[..., self.config.intermediate :]
-        activated = gate / (1 + np.exp(-gate)) * up
+        with np.errstate(over="ignore"):  # exp may reach infinity: the gate is then shut
+            activated = gate / (1 + np.exp(-gate)) * up
         added: Floats = hidden + activated @ layer.down
         return added
 

@@ -23,8 +23,9 @@ def compute_rotations(config: ModelConfig) -> tuple[Floats, Floats]:
 def rotate(vectors: Floats, cosines: Floats, sines: Floats) -> Floats:
     """Return `vectors` [..., tokens, head_width] turned by angles [tokens, head_width]."""
     half = vectors.shape[-1] // 2
-    turned = np.concatenate([-vectors[..., half:], vectors[..., :half]], axis=-1)
-    return vectors * cosines + turned * sines
+    turned: Floats = np.concatenate([-vectors[..., half:], vectors[..., :half]], axis=-1)
+    rotated: Floats = vectors * cosines + turned * sines
+    return rotated
 
 
 def _stretch(frequencies: NDArray[np.float64], scaling: RopeScaling) -> NDArray[np.float64]:

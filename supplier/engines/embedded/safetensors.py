@@ -14,7 +14,11 @@ __all__ = ["Floats", "read_directory"]
 Floats = NDArray[np.float32]
 
 HEADER_BYTES_MAX = 100 << 20
-DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
 
 
 def read_directory(directory: Path) -> dict[str, Floats]:
@@ -62,5 +66,6 @@ def _tensor(name: str, entry: dict[str, Any], data: NDArray[np.uint8]) -> Floats
     values = np.frombuffer(data[first:last].tobytes(), dtype)
     if entry["dtype"] == "BF16":
         # bfloat16 is the upper half of a float32
-        return (values.astype(np.uint32) << 16).view(np.float32).reshape(shape)
-    return values.astype(np.float32).reshape(shape)
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    floats: Floats = values.astype(np.float32, copy=False).reshape(shape)
+    return floats
