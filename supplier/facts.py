@@ -1,0 +1,106 @@
+"""What a supplier must know of a session to serve and claim it, as the chain had it at opening."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from relay_mining import Address, DrawnMember, Hash32, SessionKey, SessionTerms, UnitWeights
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """The values one session opened with, for one member; they never change."""
+
+    terms: SessionTerms
+    gateway_signer: Address
+    weights: UnitWeights
+    spec_hash: Hash32
+    fee_bps: int
+    seat: DrawnMember
+    """How this supplier was drawn."""
+    margin_bps: int
+    bond_ratio_max: int
+    members: int
+    delegation_fee: int
+    """Non-refundable fee of making a delegation, in token base units."""
+
+    @property
+    def key(self) -> SessionKey:
+        """The session."""
+        return self.terms.key
+
+    def encode(self) -> bytes:
+        """The facts as one JSON object, for the receipt log."""
+        key, terms, weights = self.terms.key, self.terms, self.weights
+        return orjson.dumps(
+            {
+                "application": key.application.hex(),
+                "gateway": key.gateway.hex(),
+                "service": key.service.hex(),
+                "number": key.number,
+                "price": str(terms.price),
+                "slice_amount": str(terms.slice_amount),
+                "tau": str(terms.tau),
+                "slice_units": str(terms.slice_units),
+                "gateway_signer": self.gateway_signer.hex(),
+                "weights": [
+                    str(each)
+                    for each in (weights.request, weights.input, weights.cached, weights.output)
+                ],
+                "spec_hash": self.spec_hash.hex(),
+                "fee_bps": self.fee_bps,
+                "seat": [self.seat.index, self.seat.draw, list(self.seat.earlier)],
+                "margin_bps": self.margin_bps,
+                "bond_ratio_max": self.bond_ratio_max,
+                "members": self.members,
+                "delegation_fee": str(self.delegation_fee),
+            }
+        )
+
+
+def decode_facts(data: bytes) -> SessionFacts:
+    """The facts `SessionFacts.encode` wrote; raises KeyError or ValueError on anything else."""
+    raw: dict[str, Any] = orjson.loads(data)
+    key = SessionKey(
+        bytes.fromhex(raw["application"]),
+        bytes.fromhex(raw["gateway"]),
+        bytes.fromhex(raw["service"]),
+        raw["number"],
+    )
+    terms = SessionTerms(
+        key=key,
+        price=int(raw["price"]),
+        slice_amount=int(raw["slice_amount"]),
+        tau=int(raw["tau"]),
+        slice_units=int(raw["slice_units"]),
+    )
+    index, draw, earlier = raw["seat"]
+    return SessionFacts(
+        terms=terms,
+        gateway_signer=bytes.fromhex(raw["gateway_signer"]),
+        weights=UnitWeights(*(int(each) for each in raw["weights"])),
+        spec_hash=bytes.fromhex(raw["spec_hash"]),
+        fee_bps=raw["fee_bps"],
+        seat=DrawnMember(index, draw, tuple(earlier)),
+        margin_bps=raw["margin_bps"],
+        bond_ratio_max=raw["bond_ratio_max"],
+        members=raw["members"],
+        delegation_fee=int(raw["delegation_fee"]),
+    )
+
+
+class MarketView(Protocol):
+    """What serving relays needs of the chain; the consumer owns this interface."""
+
+    async def session_facts(self, key: SessionKey) -> SessionFacts:
+        """The facts of a session this supplier may serve.
+
+        Raises WrongSessionError where it is not valid, NotMemberError where this supplier was
+        not drawn, ChainUnavailableError where the chain cannot be asked.
+        """
+        ...
+
+    def is_current(self, number: int) -> bool:
+        """Whether relays of session `number` are taken at the head as last seen."""
+        ...

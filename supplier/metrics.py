@@ -1,0 +1,55 @@
+"""The supplier's Prometheus metrics: the funnel from served to paid, in units and in money."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """All metrics of one supplier process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.funnel_units = Counter(
+            "supplier_funnel_units",
+            "Compute units at each stage: served, receipted, payable, claimed, proved, paid, lost",
+            ["stage"],
+            registry=self.registry,
+        )
+        self.funnel_tokens = Counter(
+            "supplier_funnel_token_base_units",
+            "Money at each stage, in token base units: claimed, proved, paid, voided",
+            ["stage"],
+            registry=self.registry,
+        )
+        self.relays = Counter(
+            "supplier_relays", "Relays by how they ended", ["status"], registry=self.registry
+        )
+        self.refused = Counter(
+            "supplier_relays_refused", "Relays refused before any work, by the error's code",
+            ["code"], registry=self.registry,
+        )  # fmt: skip
+        self.receipts = Counter(
+            "supplier_receipts", "Receipts by outcome", ["outcome"], registry=self.registry
+        )
+        self.first_byte_s = Histogram(
+            "supplier_first_byte_seconds", "From a relay's arrival to its first byte back",
+            buckets=LATENCY_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self.open_relays = Gauge(
+            "supplier_open_relays", "Relays being served", registry=self.registry
+        )
+        self.open_sessions = Gauge(
+            "supplier_open_sessions", "Sessions not closed yet", registry=self.registry
+        )
+        self.head_block = Gauge(
+            "supplier_head_block", "The chain's head as last seen", registry=self.registry
+        )
+        self.actions = Counter(
+            "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,176 @@
+"""Everything an operator may set, read once in `supplier.cli` and passed down.
+
+No other module reads the environment. Units are in the names.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+LOCALNET_CHAIN_ID = 31337
+
+
+class ChainSettings(BaseModel):
+    """How to reach the chain."""
+
+    rpc_urls: list[str] = Field(default=["http://127.0.0.1:8545"], min_length=1)
+    address_book: Path = Field(default=Path("addressbook.json"), description="the contracts")
+    confirmations: int = Field(default=2, ge=0, description="blocks behind the tip held final")
+    poll_interval_s: float = Field(default=0.5, gt=0, description="between looks at the head")
+
+
+class KeySettings(BaseModel):
+    """Where the keys are; a raw key is taken on the local network only (chain id 31337)."""
+
+    operator_keystore: Path | None = None
+    operator_password_file: Path | None = None
+    operator_key: SecretStr | None = Field(default=None, description="hex; local network only")
+    owner_keystore: Path | None = None
+    owner_password_file: Path | None = None
+    owner_key: SecretStr | None = Field(default=None, description="hex; local network only")
+
+
+class ServerSettings(BaseModel):
+    """The relay server's listener and its bounds."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8800, ge=0, le=65535, description="0 takes any free port")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="0: /metrics on `port` only")
+    relays_open_max: int = Field(default=256, ge=1)
+    receipts_per_batch_max: int = Field(default=1024, ge=1, le=65536)
+    session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
+    body_bytes_max: int = Field(default=10 << 20, ge=1024)
+    expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
+    write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
+    drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+
+
+class EngineSettings(BaseModel):
+    """The engine behind this supplier: started as a child, or already running at `url`."""
+
+    url: str | None = Field(default=None, description="unset: start the engine as a child")
+    kind: str = Field(default="embedded", pattern="^(embedded|vllm)$")
+    model: str = Field(default="", description="model directory, or the name vLLM downloads")
+    served_model_name: str = "lode-demo"
+    arguments: list[str] = Field(default=[], description="more arguments for the engine")
+    connections_max: int = Field(default=256, ge=1)
+    timeout_s: float = Field(default=600.0, gt=0, description="a whole relay")
+    start_timeout_s: float = Field(default=600.0, gt=0)
+    answer_bytes_max: int = Field(default=64 << 20, ge=1024)
+    count_prompts: bool = Field(
+        default=True, description="check maxUnits against the counted prompt before serving"
+    )
+
+
+class CreditSettings(BaseModel):
+    """Units served before their receipts are seen (protocol, section 4)."""
+
+    initial_units: int = Field(default=200_000, ge=0, description="c0, to a new gateway")
+    growth_ppm: int = Field(
+        default=500_000, ge=0, description="g, in millionths of the units it has receipted"
+    )
+    receipt_due_s: float = Field(default=30.0, gt=0, description="after that it is overdue")
+    bound_by_fee: bool = Field(
+        default=True, description="keep c0 * price * K below the delegation's fee"
+    )
+    new_gateways_units: int = Field(
+        default=2_000_000, ge=0, description="given to all gateways without history together"
+    )
+
+
+class SettlementSettings(BaseModel):
+    """How claims are made and bonded."""
+
+    claim_delay_blocks: int | None = Field(
+        default=None, ge=0, description="unset: a quarter of a session"
+    )
+    bond_percent: int = Field(
+        default=100, ge=1, le=100_000,
+        description="bond as a share of the claim's value; 100 opens one or two leaves",
+    )
+    gas_price_cover: bool = Field(default=True, description="skip claims smaller than their gas")
+    gas_units_per_claim: int = Field(default=350_000, ge=0)
+    token_per_native: float = Field(
+        default=0.0, ge=0, description="base units one whole native coin is worth; 0 skips nothing"
+    )
+    collect_min: int = Field(default=0, ge=0, description="collect above this; 0 never by itself")
+
+
+class Settings(BaseSettings):
+    """Settings of one supplier; `SUPPLIER_CHAIN__CONFIRMATIONS` sets `chain.confirmations`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SUPPLIER_", env_nested_delimiter="__", extra="forbid"
+    )
+
+    supplier_id: str = Field(default="", description="0x + 40 hex, printed by `supplier stake`")
+    services: list[str] = Field(default=[], description="0x + 64 hex, the services served")
+    public_url: str = Field(default="", description="base URL gateways reach this server at")
+    data_dir: Path = Path("supplier-data")
+    chain: ChainSettings = ChainSettings()
+    keys: KeySettings = KeySettings()
+    server: ServerSettings = ServerSettings()
+    engine: EngineSettings = EngineSettings()
+    credit: CreditSettings = CreditSettings()
+    settlement: SettlementSettings = SettlementSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over file; see `load_settings`."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.model_config.get("toml_file"):
+            sources.append(TomlConfigSettingsSource(settings_cls))
+        return tuple(sources)
+
+
+def load_settings(config: Path | None, **overrides: Any) -> Settings:
+    """The settings of a TOML file under the environment; raises pydantic's ValidationError.
+
+    Relative paths in the file are taken from the file's own directory.
+    """
+    if config is None:
+        return Settings(**overrides)
+
+    class FileSettings(Settings):
+        model_config = SettingsConfigDict(
+            env_prefix="SUPPLIER_", env_nested_delimiter="__", extra="forbid", toml_file=config
+        )
+
+    return _anchored(FileSettings(**overrides), config.resolve().parent)
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    keys = settings.keys.model_copy(
+        update={
+            name: base / value
+            for name, value in settings.keys
+            if isinstance(value, Path) and not value.is_absolute()
+        }
+    )
+    chain = settings.chain.model_copy(
+        update={"address_book": base / settings.chain.address_book}
+    )
+    model = settings.engine.model
+    if model and (base / model).is_dir():
+        model = str(base / model)
+    engine = settings.engine.model_copy(update={"model": model})
+    return settings.model_copy(
+        update={
+            "data_dir": base / settings.data_dir, "keys": keys, "chain": chain, "engine": engine
+        }
+    )

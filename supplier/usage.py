@@ -1,0 +1,208 @@
+"""Reading what the engine says it used: one parse of a plain answer, one of each stream event."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from relay_mining import UnitWeights
+from relay_mining.types import UINT32_MAX
+from supplier.admission import Demand
+from supplier.errors import MalformedRelayError
+
+CHOICES_MAX = 128
+EVENT_BYTES_MAX = 4 << 20
+_DONE = b"[DONE]"
+
+
+class EngineAnswerError(Exception):
+    """The engine's answer is not what the OpenAI dialect says it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a relay, as the engine counts them; cached are part of input."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+
+    def units(self, weights: UnitWeights) -> int:
+        """What the relay is worth in compute units."""
+        return weights.units(self.input, self.cached, self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayBody:
+    """What of a request's body bears on serving it."""
+
+    is_stream: bool
+    output_tokens_max: int | None
+    """Times `n`; None where the body sets no bound."""
+    parsed: dict[str, Any]
+
+    def demand(self, prompt_tokens: int, context_length: int) -> Demand:
+        """The most tokens this request can take."""
+        if self.output_tokens_max is not None:
+            return Demand(prompt_tokens, self.output_tokens_max)
+        return Demand(prompt_tokens, max(0, context_length - prompt_tokens) * self.choices)
+
+    @property
+    def choices(self) -> int:
+        """How many answers are asked for."""
+        return int(self.parsed.get("n") or 1)
+
+
+def parse_body(body: bytes) -> RelayBody:
+    """Read a request's body once; raises MalformedRelayError."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRelayError(f"the body is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise MalformedRelayError("the body is not a JSON object")
+    choices = _integer(parsed, "n", 1, CHOICES_MAX)
+    best_of = _integer(parsed, "best_of", 1, CHOICES_MAX)
+    bounds = [
+        bound
+        for name in ("max_completion_tokens", "max_tokens")
+        if (bound := _integer(parsed, name, 0, UINT32_MAX)) is not None
+    ]
+    answers = max(choices or 1, best_of or 1)
+    return RelayBody(
+        is_stream=parsed.get("stream") is True,
+        output_tokens_max=max(bounds) * answers if bounds else None,
+        parsed=parsed,
+    )
+
+
+def _integer(parsed: dict[str, Any], name: str, low: int, high: int) -> int | None:
+    value = parsed.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not low <= value <= high:
+        raise MalformedRelayError(f"{name} is not an integer from {low} to {high}")
+    return value
+
+
+def read_answer(body: bytes) -> tuple[Usage, bool]:
+    """Usage of a plain answer, and whether it ended for length; raises EngineAnswerError."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise EngineAnswerError(f"not JSON: {error}") from error
+    usage = _usage(parsed)
+    if usage is None:
+        raise EngineAnswerError("no usage in the answer")
+    return usage, _is_length(parsed)
+
+
+@dataclass(slots=True)
+class StreamMeter:
+    """Counts a stream as it goes, from each event's own token ids, and from usage at its end."""
+
+    weights: UnitWeights
+    prompt_tokens: int = 0
+    """As counted before the relay; the engine's own word replaces it."""
+    output: int = 0
+    usage: Usage | None = None
+    is_length: bool = False
+    is_done: bool = False
+    _has_prompt: bool = field(default=False)
+
+    def read(self, event: bytes) -> bool:
+        """Take in one event without its blank line; False for the closing `[DONE]`."""
+        data = _event_data(event)
+        if data is None:
+            return True
+        if data == _DONE:
+            self.is_done = True
+            return False
+        try:
+            parsed = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise EngineAnswerError(f"an event is not JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise EngineAnswerError("an event is not a JSON object")
+        if "error" in parsed:
+            raise EngineAnswerError(f"the engine failed: {parsed['error']}")
+        self._count(parsed)
+        return True
+
+    def _count(self, parsed: dict[str, Any]) -> None:
+        self._read_prompt(parsed.get("prompt_token_ids"))
+        for choice in parsed.get("choices") or ():
+            self._read_prompt(choice.get("prompt_token_ids"))
+            ids = choice.get("token_ids")
+            if isinstance(ids, list):
+                self.output += len(ids)
+            elif _has_text(choice):
+                self.output += 1  # an event carries at least one token; against the claimant
+        self.is_length = self.is_length or _is_length(parsed)
+        usage = _usage(parsed)
+        if usage is not None:
+            self.usage = usage
+
+    def _read_prompt(self, ids: object) -> None:
+        if isinstance(ids, list) and not self._has_prompt:
+            self._has_prompt = True
+            self.prompt_tokens = len(ids)
+
+    @property
+    def counted_units(self) -> int:
+        """What the events so far are worth, in compute units, nothing cached."""
+        return self.weights.worst_case(self.prompt_tokens, self.output)
+
+    @property
+    def tokens(self) -> Usage:
+        """Tokens so far: the engine's usage where the stream is whole, else what was seen."""
+        if self.usage is not None:
+            return self.usage
+        return Usage(self.prompt_tokens, 0, self.output)
+
+
+def split_events(buffer: bytes) -> tuple[list[bytes], bytes]:
+    """The whole events of `buffer`, each with its blank line, and the rest."""
+    if len(buffer) > EVENT_BYTES_MAX:
+        raise EngineAnswerError("an event is too long")
+    events: list[bytes] = []
+    start = 0
+    while (end := buffer.find(b"\n\n", start)) >= 0:
+        events.append(buffer[start : end + 2])
+        start = end + 2
+    return events, buffer[start:]
+
+
+def _event_data(event: bytes) -> bytes | None:
+    lines = [
+        line[5:].strip() for line in event.replace(b"\r\n", b"\n").split(b"\n")
+        if line.startswith(b"data:")
+    ]
+    return b"\n".join(lines) if lines else None
+
+
+def _usage(parsed: Any) -> Usage | None:
+    raw = parsed.get("usage") if isinstance(parsed, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    details = raw.get("prompt_tokens_details") or {}
+    counts = (
+        raw.get("prompt_tokens", 0),
+        details.get("cached_tokens") or 0,
+        raw.get("completion_tokens") or 0,
+    )
+    if any(type(count) is not int or not 0 <= count <= UINT32_MAX for count in counts):
+        raise EngineAnswerError(f"usage is not made of token counts: {raw}")
+    prompt, cached, output = counts
+    return Usage(prompt, min(cached, prompt), output)
+
+
+def _is_length(parsed: dict[str, Any]) -> bool:
+    return any(choice.get("finish_reason") == "length" for choice in parsed.get("choices") or ())
+
+
+def _has_text(choice: dict[str, Any]) -> bool:
+    delta = choice.get("delta")
+    if isinstance(delta, dict):
+        return any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls"))
+    return bool(choice.get("text"))
