@@ -14,7 +14,15 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from node.log_format import RECORD_BYTES_MAX, AppendLogError, CorruptLog, find_end, frame, scan
+from node.log_format import (
+    RECORD_BYTES_MAX,
+    AppendLogError,
+    CorruptLog,
+    frame,
+    inspect,
+    new_head,
+    scan,
+)
 
 __all__ = ["AppendLog", "AppendLogError", "CorruptLog", "LogFailed", "LogLocked"]
 
@@ -46,7 +54,7 @@ class AppendLog:
         self._closed = False
         self._segment = segment
         try:
-            self._file = self._open(segment)
+            self._file, self._head = self._open(segment)
         except BaseException:
             os.close(self._lock)
             raise
@@ -100,10 +108,10 @@ class AppendLog:
         await self._flush()
         self._check_open()
         loop = asyncio.get_running_loop()
-        opened = await loop.run_in_executor(self._worker, self._open, segment)
+        file, head = await loop.run_in_executor(self._worker, self._open, segment)
         await self._flush()  # what was appended meanwhile belongs to the segment before
         os.close(self._file)
-        self._file, self._segment = opened, segment
+        self._file, self._head, self._segment = file, head, segment
 
     def delete(self, segment: str) -> None:
         """Remove a segment for good; the open one cannot be removed (ValueError)."""
@@ -160,7 +168,7 @@ class AppendLog:
             self._committer = None
 
     def _write(self, payloads: list[bytes]) -> OSError | None:
-        frames = [frame(payload, i == 0) for i, payload in enumerate(payloads)]
+        frames = [frame(self._head, payload, i == 0) for i, payload in enumerate(payloads)]
         view = memoryview(b"".join(frames))
         try:
             while view:
@@ -176,19 +184,21 @@ class AppendLog:
             raise ValueError(f"not a segment name: {segment!r}")
         return self._directory / (segment + SUFFIX)
 
-    def _open(self, segment: str) -> int:
+    def _open(self, segment: str) -> tuple[int, bytes]:
         path = self._path(segment)
-        fresh = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(descriptor, find_end(path))
+            head, end = inspect(path)
+            os.ftruncate(descriptor, end)
+            if head is None:
+                head = new_head()
+                os.write(descriptor, head)
             os.fsync(descriptor)
-            if fresh:
-                _sync_directory(self._directory)
+            _sync_directory(self._directory)
         except BaseException:
             os.close(descriptor)
             raise
-        return descriptor
+        return descriptor, head
 
 
 def _lock(path: Path) -> int:

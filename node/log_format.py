@@ -1,14 +1,18 @@
 """The records of an append-only log, and how damage is told from a torn tail.
 
-    record = be32(first << 31 | length) || be32(crc32(those four bytes || payload)) || payload
+    segment = "LODELOG1" || 8 random bytes || record*
+    record  = be32(first << 31 | length) || be32(crc) || payload
+    crc     = crc32(segment head || the four bytes of flag and length || payload)
 
 `first` marks the first record of a write. A write begins only after the one before it was synced,
 so damage followed by a later `first` record is damage to durable data and raises CorruptLog;
-damage with none after it lies in the last, unacknowledged write and is cut off.
+damage with none after it lies in the last, unacknowledged write and is cut off. The random bytes
+keep whoever chooses a payload from hiding a record in it that would turn the one into the other.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +20,8 @@ from zlib import crc32
 
 HEADER = struct.Struct(">II")
 FIRST = 1 << 31
+MAGIC = b"LODELOG1"
+HEAD_BYTES = 16
 RECORD_BYTES_MAX = 16 << 20
 
 
@@ -27,19 +33,31 @@ class CorruptLog(AppendLogError):
     """Durable data of a segment is damaged; nothing was changed."""
 
 
-def frame(payload: bytes, first: bool) -> bytes:
-    """Return the record of `payload`."""
-    flag = FIRST if first else 0
-    head = (flag | len(payload)).to_bytes(4, "big")
-    return b"%b%b%b" % (head, crc32(payload, crc32(head)).to_bytes(4, "big"), payload)
+def new_head() -> bytes:
+    """Return the head of a new segment."""
+    return MAGIC + os.urandom(HEAD_BYTES - len(MAGIC))
 
 
-def find_end(path: Path) -> int:
-    """Return the offset behind the last whole record; raises CorruptLog."""
-    return max((end for _, end in scan(path)), default=0)
+def frame(head: bytes, payload: bytes, first: bool) -> bytes:
+    """Return the record of `payload` in the segment that begins with `head`."""
+    word = ((FIRST if first else 0) | len(payload)).to_bytes(4, "big")
+    checksum = crc32(payload, crc32(word, crc32(head)))
+    return b"%b%b%b" % (word, checksum.to_bytes(4, "big"), payload)
 
 
-def _parse(data: memoryview, at: int) -> tuple[bytes, int, bool] | None:
+def inspect(path: Path) -> tuple[bytes | None, int]:
+    """Return a segment's head (None where it was never finished) and the end of its records.
+
+    Raises CorruptLog.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES:
+        return None, 0
+    return head, max((end for _, end in scan(path)), default=HEAD_BYTES)
+
+
+def _parse(data: memoryview, seed: int, at: int) -> tuple[bytes, int, bool] | None:
     """Return payload, end and first-flag of the valid record at `at`, None where there is none."""
     if at + HEADER.size > len(data):
         return None
@@ -49,7 +67,7 @@ def _parse(data: memoryview, at: int) -> tuple[bytes, int, bool] | None:
     if length > RECORD_BYTES_MAX or end > len(data):
         return None
     payload = data[at + HEADER.size : end]
-    if crc32(payload, crc32(data[at : at + 4])) != checksum:
+    if crc32(payload, crc32(data[at : at + 4], seed)) != checksum:
         return None
     return bytes(payload), end, bool(word & FIRST)
 
@@ -57,10 +75,14 @@ def _parse(data: memoryview, at: int) -> tuple[bytes, int, bool] | None:
 def scan(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield each payload of a segment and the offset behind it; raises CorruptLog."""
     data = memoryview(path.read_bytes())
-    at = 0
-    while (record := _parse(data, at)) is not None:
+    if len(data) < HEAD_BYTES:
+        return
+    if data[: len(MAGIC)] != MAGIC:
+        raise CorruptLog(f"{path.name}: not a log segment")
+    at, seed = HEAD_BYTES, crc32(data[:HEAD_BYTES])
+    while (record := _parse(data, seed, at)) is not None:
         payload, at, _ = record
         yield payload, at
     for later in range(at + 1, len(data) - HEADER.size + 1):
-        if data[later] & 0x80 and (found := _parse(data, later)) is not None and found[2]:
+        if data[later] & 0x80 and (found := _parse(data, seed, later)) is not None and found[2]:
             raise CorruptLog(f"{path.name}: damaged at {at}, durable data follows at {later}")
