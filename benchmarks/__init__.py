@@ -1,0 +1,1 @@
+"""What the project measures, each file one question; run with `python -m benchmarks.bench_X`."""

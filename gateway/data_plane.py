@@ -1,0 +1,190 @@
+"""The client-facing surface: routes, keys, limits; every error in OpenAI's shape."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.accounts import Account, Accounts
+from gateway.dispatch import Dispatcher
+from gateway.errors import (
+    GatewayError,
+    InsufficientFundsError,
+    InvalidKeyError,
+    KeyBusyError,
+    MethodNotAllowedError,
+    NoSupplierError,
+    RouteNotFoundError,
+    error_body,
+)
+from gateway.openai import Endpoint, OpenAIRequest, RequestLimits, read_request
+from gateway.relay import Relay
+from gateway.sessions import ServiceView, Session, SessionTable
+from node.http import Request, Response, StreamWriter
+from relay_mining import UNITS_MAX, UnitsOverflowError
+
+Answer = Response | StreamWriter | None
+Route = Callable[[Request], Awaitable[Answer]]
+
+ANSWER_BYTES_MIN = 1 << 20
+ANSWER_BYTES_PER_TOKEN = 4096
+ANSWER_BYTES_MAX = 32 << 20
+RETRY_HEADERS = ((b"retry-after", b"1"),)
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlaneSettings:
+    """What the surface allows; sizes in bytes, lengths in tokens."""
+
+    limits: RequestLimits = RequestLimits()
+    output_tokens_default: int = 512
+    owed_max: int = 8192
+    """Answers waiting for their recount, beyond which no more are taken."""
+
+
+class DataPlane:
+    """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        table: SessionTable,
+        dispatcher: Dispatcher,
+        settings: DataPlaneSettings,
+        count_owed: Callable[[], int],
+    ) -> None:
+        self._accounts = accounts
+        self._table = table
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._count_owed = count_owed
+        self._routes: Mapping[bytes, tuple[bytes, Route]] = {
+            Endpoint.CHAT.value: (b"POST", self._chat),
+            Endpoint.COMPLETIONS.value: (b"POST", self._complete),
+            b"/v1/models": (b"GET", self._list_models),
+            b"/healthz": (b"GET", self._health),
+            b"/readyz": (b"GET", self._ready),
+        }
+
+    async def handle(self, request: Request) -> Answer:
+        """Answer one request; a failure before the first byte becomes an OpenAI error body."""
+        try:
+            route = self._routes.get(request.path)
+            if route is not None:
+                method, answer = route
+                if request.method != method:
+                    raise MethodNotAllowedError(f"use {method.decode()}")
+                return await answer(request)
+            if request.path.startswith(b"/v1/models/"):
+                return self._show_model(request)
+            raise RouteNotFoundError(f"unknown path {request.path[:128].decode('latin-1')}")
+        except GatewayError as error:
+            headers = RETRY_HEADERS if error.status in (429, 503) else ()
+            return Response(error.status, error_body(error), headers)
+
+    async def _chat(self, request: Request) -> Answer:
+        return await self._relay(Endpoint.CHAT, request)
+
+    async def _complete(self, request: Request) -> Answer:
+        return await self._relay(Endpoint.COMPLETIONS, request)
+
+    async def _relay(self, endpoint: Endpoint, request: Request) -> Answer:
+        account = self._authorize(request)
+        asked = read_request(endpoint, request.body, self._settings.limits)
+        session = self._table.find(account.application, asked.model)
+        if self._count_owed() >= self._settings.owed_max:
+            raise NoSupplierError("the gateway is busy counting; try again shortly")
+        relay = self._plan(session, asked, account)
+        if account.in_flight >= account.in_flight_max:
+            raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
+        account.in_flight += 1
+        try:
+            return await self._dispatcher.answer(relay, request)
+        finally:
+            account.in_flight -= 1
+
+    def _plan(self, session: Session, asked: OpenAIRequest, account: Account) -> Relay:
+        """The relay of a request: what is forwarded, and the most it may cost."""
+        spec = session.service.spec
+        allowed = asked.output_tokens_max or asked.output_default(
+            spec.context_length, self._settings.output_tokens_default
+        )
+        inputs, outputs = asked.worst_case_tokens(spec.context_length, allowed)
+        try:
+            max_units = session.service.weights.worst_case(inputs, outputs)
+        except (UnitsOverflowError, ValueError):
+            max_units = UNITS_MAX
+        if all(max_units > each.terms.slice_units for each in session.members):
+            raise InsufficientFundsError(
+                f"the request may take {max_units} units, more than a session's slice; "
+                "lower max_tokens or delegate a higher cap"
+            )
+        return Relay(
+            session=session,
+            request=asked,
+            key_id=account.key_id,
+            body=asked.forwarded_body(allowed),
+            max_units=max(max_units, 1),
+            answer_bytes_max=min(
+                ANSWER_BYTES_MAX,
+                ANSWER_BYTES_MIN + ANSWER_BYTES_PER_TOKEN * outputs + 16 * len(asked.body),
+            ),
+        )
+
+    def _authorize(self, request: Request) -> Account:
+        value = request.headers.get(b"authorization") or b""
+        if value[:7].lower() != b"bearer " or len(value) > 256:
+            raise InvalidKeyError("send your API key as `Authorization: Bearer lode_sk_...`")
+        account = self._accounts.find(value[7:])
+        if account is None:
+            raise InvalidKeyError("this API key is unknown or revoked")
+        return account
+
+    async def _list_models(self, request: Request) -> Answer:
+        account = self._authorize(request)
+        models = [
+            describe_model(name, session)
+            for (application, name), session in sorted(
+                self._table.sessions.items(), key=lambda item: item[0]
+            )
+            if application == account.application
+        ]
+        return Response(200, orjson.dumps({"object": "list", "data": models}))
+
+    def _show_model(self, request: Request) -> Answer:
+        account = self._authorize(request)
+        name = request.path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
+        session = self._table.find(account.application, name)
+        return Response(200, orjson.dumps(describe_model(name, session)))
+
+    async def _health(self, request: Request) -> Answer:
+        return Response(200, b'{"status":"ok"}')
+
+    async def _ready(self, request: Request) -> Answer:
+        is_ready = self._table.is_ready
+        body = {"ready": is_ready, "session": self._table.number, "models": [*self._table.models]}
+        return Response(200 if is_ready else 503, orjson.dumps(body))
+
+
+def describe_model(name: str, session: Session) -> dict[str, object]:
+    """A model as `/v1/models` lists it: OpenAI's fields, then prices, weights and limits."""
+    service: ServiceView = session.service
+    prices = sorted(each.terms.price for each in session.members)
+    weights = service.weights
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "0x" + service.source.hex(),
+        "context_length": service.spec.context_length,
+        "service": "0x" + service.id.hex(),
+        "price_per_million_cu": {"min": prices[0], "max": prices[-1]},
+        "unit_weights": {
+            "request": weights.request,
+            "input": weights.input,
+            "cached": weights.cached,
+            "output": weights.output,
+        },
+        "capabilities": ["chat.completions", "completions", "streaming", "logprobs"],
+        "suppliers": len(session.members),
+    }

@@ -1,0 +1,278 @@
+"""One request, from the choice of a member to a verified answer in the client's hands.
+
+Every try ends in exactly one `Observation`. A try that fails before the client has a byte is
+followed by another member; one that fails later ends the stream with an error event.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from gateway.balancer import Candidate, Policy
+from gateway.errors import (
+    GatewayError,
+    NoSupplierError,
+    RejectedBySupplierError,
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamInvalidError,
+    UpstreamRefusedError,
+    UpstreamTimeoutError,
+    error_event,
+)
+from gateway.observation import Observation, Observe, Result
+from gateway.relay import SERVED, Relay, Served
+from gateway.sessions import Member
+from gateway.sse import DONE, StreamReader
+from gateway.standing import Standing
+from gateway.upstream import CONTEXT_EXCEEDED, Upstream
+from node.http import ClientDisconnected, Request, Response, StreamWriter
+from relay_mining import Status
+
+STREAM_HEADERS = ((b"cache-control", b"no-cache"),)
+REJECTIONS_MAX = 2
+"""Suppliers that must reject a request before the client is told that it is at fault."""
+
+_RESULTS: dict[type[GatewayError], Result] = {
+    UpstreamRefusedError: Result.REFUSED,
+    UpstreamBrokenError: Result.BROKEN,
+    UpstreamInvalidError: Result.INVALID,
+    UpstreamTimeoutError: Result.TIMEOUT,
+    RejectedBySupplierError: Result.REJECTED,
+}
+
+
+@dataclass(slots=True)
+class Try:
+    """One supplier's turn; becomes an `Observation` when it ends."""
+
+    relay: Relay
+    member: Member
+    header: bytes
+    request_hash: bytes
+    started: float
+    first_byte: float | None = None
+    has_left: bool = False
+    """Whether the client has gone."""
+    result: Result = Result.CLIENT_ABORT
+    served: Served | None = None
+    is_answer: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Sends a request to one member after another until one answers well."""
+
+    upstream: Upstream
+    choose: Policy
+    standing: Standing
+    observe: Observe
+    owe: Callable[[Served], None]
+    """Takes every accepted answer whose units are to be receipted."""
+    tries_max: int = 3
+    _cancels: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def answer(self, relay: Relay, request: Request) -> Response | StreamWriter | None:
+        """Answer the client; raises GatewayError while nothing has been sent to it.
+
+        None where the client left first.
+        """
+        left = [each for each in relay.session.members if not self._is_dropped(each)]
+        failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
+        rejections = 0
+        for _ in range(min(self.tries_max, len(left))):
+            member = self._choose(left, relay.max_units)
+            left.remove(member)
+            try:
+                return await self._try(relay, member, request)
+            except RejectedBySupplierError as error:
+                failure, rejections = error, rejections + 1
+                if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
+                    break
+            except UpstreamError as error:
+                if not isinstance(failure, RejectedBySupplierError):
+                    failure = error
+            if request.disconnected.done():
+                return None
+        raise failure
+
+    def _is_dropped(self, member: Member) -> bool:
+        return self.standing.of(member.supplier).is_dropped
+
+    def _choose(self, members: list[Member], max_units: int) -> Member:
+        standing = self.standing
+        candidates = [
+            Candidate(
+                index,
+                standing.of(each.supplier).in_flight,
+                standing.is_good(each.supplier, max_units),
+                each.terms.price,
+            )
+            for index, each in enumerate(members)
+        ]
+        return members[self.choose(candidates).index]
+
+    async def _try(
+        self, relay: Relay, member: Member, request: Request
+    ) -> Response | StreamWriter | None:
+        with self._watched(relay, member, request) as (attempt, deadline):
+            try:
+                async with deadline:
+                    if relay.request.is_stream:
+                        return await self._stream(attempt, request)
+                    return await self._plain(attempt)
+            except TimeoutError as error:
+                raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from (
+                    error
+                )
+
+    @contextmanager
+    def _watched(
+        self, relay: Relay, member: Member, request: Request
+    ) -> Iterator[tuple[Try, asyncio.Timeout]]:
+        """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
+        loop = asyncio.get_running_loop()
+        header, request_hash = self.upstream.signer.sign(relay, member)
+        attempt = Try(relay, member, header, request_hash, loop.time())
+        deadline = asyncio.timeout(None)
+        state = self.standing.of(member.supplier)
+
+        def leave(_: object) -> None:
+            attempt.has_left = True
+            with suppress(RuntimeError):  # the try may have ended in this very turn
+                deadline.reschedule(loop.time() + self.upstream.timeouts.cancel)
+            self._cancel_soon(attempt)
+
+        request.disconnected.add_done_callback(leave)
+        state.in_flight += 1
+        state.reserved += relay.max_units
+        try:
+            yield attempt, deadline
+        except (UpstreamError, RejectedBySupplierError) as error:
+            _blame(attempt, error)
+            raise
+        finally:
+            request.disconnected.remove_done_callback(leave)
+            state.in_flight -= 1
+            state.reserved -= relay.max_units
+            self._finish(attempt, loop.time())
+
+    def _finish(self, attempt: Try, now: float) -> None:
+        served = attempt.served
+        response = served.response if served is not None else None
+        self.observe(
+            Observation(
+                supplier=attempt.member.supplier,
+                session=attempt.relay.session.key,
+                model=attempt.relay.request.model,
+                key_id=attempt.relay.key_id,
+                result=attempt.result,
+                is_stream=attempt.relay.request.is_stream,
+                is_answer=attempt.is_answer,
+                latency_s=now - attempt.started,
+                first_byte_s=attempt.first_byte and attempt.first_byte - attempt.started,
+                units=response.units if response else 0,
+                input_tokens=response.input_tokens if response else 0,
+                output_tokens=response.output_tokens if response else 0,
+                detail=attempt.detail,
+            )
+        )
+        if served is not None and served.response.units > 0:
+            self.owe(served)
+
+    def _cancel_soon(self, attempt: Try) -> None:
+        task = asyncio.ensure_future(self._cancel(attempt))
+        self._cancels.add(task)
+        task.add_done_callback(self._cancels.discard)
+
+    async def _cancel(self, attempt: Try) -> None:
+        with suppress(UpstreamError):  # the try itself ends by its own deadline
+            await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
+
+    async def _plain(self, attempt: Try) -> Response:
+        served = await self.upstream.send_plain(
+            attempt.relay, attempt.member, attempt.header, attempt.request_hash
+        )
+        _require_served(attempt, served)
+        attempt.served = served
+        attempt.is_answer = not attempt.has_left
+        if attempt.is_answer:
+            attempt.result = Result.OK
+        return Response(200, served.answer)
+
+    async def _stream(self, attempt: Try, request: Request) -> StreamWriter | None:
+        wants_usage = attempt.relay.request.wants_usage
+        reader = StreamReader(wants_usage, attempt.relay.answer_bytes_max)
+        writer: StreamWriter | None = None
+        try:
+            async with self.upstream.open_stream(
+                attempt.relay, attempt.member, attempt.header
+            ) as stream:
+                async for chunk in stream.chunks():
+                    events = reader.feed(chunk)
+                    if not events or attempt.has_left:
+                        continue
+                    if writer is None:
+                        attempt.first_byte = asyncio.get_running_loop().time()
+                        writer = request.respond_stream(200, STREAM_HEADERS, b"text/event-stream")
+                        attempt.is_answer = True
+                    await _write(writer, events, attempt)
+            self._accept_stream(attempt, reader)
+        except UpstreamError as error:
+            if writer is None:
+                raise
+            _blame(attempt, error)
+            await _end(writer, error_event(error), attempt)
+            return writer
+        if attempt.has_left:
+            return writer
+        if writer is None:  # an answer without a single event before its frame
+            writer = request.respond_stream(200, STREAM_HEADERS, b"text/event-stream")
+            attempt.is_answer = True
+        attempt.result = Result.OK
+        await _end(writer, DONE, attempt)
+        return writer
+
+    def _accept_stream(self, attempt: Try, reader: StreamReader) -> None:
+        frame, tail = reader.split_frame()
+        served = self.upstream.accept_frame(
+            attempt.relay, attempt.member, attempt.request_hash, frame, reader.body,
+            reader.body_hash,
+        )  # fmt: skip
+        _require_served(attempt, served)
+        attempt.served = served
+        if tail != DONE and not attempt.has_left:
+            raise UpstreamInvalidError("the supplier's stream has no end")
+
+
+
+def _require_served(attempt: Try, served: Served) -> None:
+    """Refuse a signed response that is not paid for: an engine that failed serves nothing."""
+    status = served.response.status
+    if status not in SERVED and not (status is Status.CLIENT_ABORT and attempt.has_left):
+        raise UpstreamBrokenError(f"the supplier's engine ended with status {status.name}")
+
+
+def _blame(attempt: Try, error: GatewayError) -> None:
+    """Note what ended a try; a relay cut short because the client left is no fault."""
+    attempt.detail = str(error)[:200]
+    if not attempt.has_left or isinstance(error, UpstreamInvalidError):
+        attempt.result = _RESULTS[type(error)]
+
+
+async def _write(writer: StreamWriter, data: bytes, attempt: Try) -> None:
+    """Send to the client; one that has left makes the try go on without it."""
+    try:
+        await writer.write(data)
+    except ClientDisconnected:
+        attempt.has_left = True
+
+
+async def _end(writer: StreamWriter, data: bytes, attempt: Try) -> None:
+    if attempt.has_left:
+        return
+    with suppress(ClientDisconnected):
+        await writer.write(data)
+        await writer.close()

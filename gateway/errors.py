@@ -1,0 +1,208 @@
+"""Errors of a gateway, split first by whose fault; each knows its HTTP status and OpenAI code.
+
+* GatewayError                       500  internal_error
+  x RequestError                     400  invalid_request         the client must change something
+    + MalformedBodyError             400  invalid_json
+    + BodyTooLargeError              413  body_too_large
+    + InvalidParameterError          400  invalid_value
+    + MissingParameterError          400  missing_required_parameter
+    + UnknownParameterError          400  unknown_parameter
+    + UnsupportedParameterError      400  unsupported_parameter
+    + InvalidKeyError                401  invalid_api_key
+    + InsufficientFundsError         402  insufficient_funds
+    + ModelNotFoundError             404  model_not_found
+    + RouteNotFoundError             404  unknown_url
+    + MethodNotAllowedError          405  method_not_allowed
+    + KeyBusyError                   429  rate_limit_exceeded
+  x NoSupplierError                  503  no_supplier_available   nobody is left to ask
+  x UpstreamError                                                 one supplier failed; ask another
+    + UpstreamRefusedError           503  upstream_refused
+    + UpstreamBrokenError            502  upstream_broken
+    + UpstreamInvalidError           502  upstream_invalid
+    + UpstreamTimeoutError           504  upstream_timeout
+  x RejectedBySupplierError          400  (the supplier's code)   any supplier would say the same
+  x SetupError                            the operator must act; the message says how
+"""
+
+from typing import ClassVar
+
+import orjson
+
+
+class GatewayError(Exception):
+    """Base class; the data plane turns any of these into one OpenAI error body."""
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "server_error"
+    code: str = "internal_error"
+    param: str | None = None
+
+
+class RequestError(GatewayError):
+    """The client's request is at fault and would fail again as it is."""
+
+    status = 400
+    kind = "invalid_request_error"
+    code = "invalid_request"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class MalformedBodyError(RequestError):
+    """The body is not one JSON object within the limits on its shape."""
+
+    code = "invalid_json"
+
+
+class BodyTooLargeError(RequestError):
+    """The body is longer than the gateway reads."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class InvalidParameterError(RequestError):
+    """A parameter has a type or value that is not allowed."""
+
+    code = "invalid_value"
+
+
+class MissingParameterError(RequestError):
+    """A parameter without which there is nothing to do."""
+
+    code = "missing_required_parameter"
+
+
+class UnknownParameterError(RequestError):
+    """A parameter outside the allowlist of its endpoint."""
+
+    code = "unknown_parameter"
+
+
+class UnsupportedParameterError(RequestError):
+    """A parameter OpenAI knows and this market cannot count or check."""
+
+    code = "unsupported_parameter"
+
+
+class InvalidKeyError(RequestError):
+    """No API key, or one that is unknown or revoked."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class InsufficientFundsError(RequestError):
+    """What the application delegated for this session is spent, or too small for the request."""
+
+    status = 402
+    kind = "insufficient_quota"
+    code = "insufficient_funds"
+
+
+class ModelNotFoundError(RequestError):
+    """No service of that name is served to this key's application."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class RouteNotFoundError(RequestError):
+    """No such path."""
+
+    status = 404
+    code = "unknown_url"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path exists under another method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class KeyBusyError(RequestError):
+    """The key has as many requests in flight as it may."""
+
+    status = 429
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class NoSupplierError(GatewayError):
+    """No member of the session can be asked now."""
+
+    status = 503
+    code = "no_supplier_available"
+
+
+class UpstreamError(GatewayError):
+    """One supplier failed; another may be asked."""
+
+    status = 502
+    kind = "upstream_error"
+
+
+class UpstreamRefusedError(UpstreamError):
+    """The supplier refused the relay before any work."""
+
+    status = 503
+    code = "upstream_refused"
+
+
+class UpstreamBrokenError(UpstreamError):
+    """The connection failed, or the engine behind the supplier did."""
+
+    code = "upstream_broken"
+
+
+class UpstreamInvalidError(UpstreamError):
+    """The supplier answered with a relay the protocol does not accept."""
+
+    code = "upstream_invalid"
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """The supplier was silent for too long."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class RejectedBySupplierError(GatewayError):
+    """The engine rejects the request itself; asking elsewhere would change nothing."""
+
+    status = 400
+    kind = "invalid_request_error"
+
+    def __init__(self, message: str, code: str, param: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class SetupError(GatewayError):
+    """Keys, settings or funds need the operator; the message says what to do."""
+
+    code = "setup"
+
+
+def error_body(error: GatewayError) -> bytes:
+    """The error as OpenAI clients parse it: `{"error": {message, type, param, code}}`."""
+    return orjson.dumps(
+        {
+            "error": {
+                "message": str(error),
+                "type": error.kind,
+                "param": error.param,
+                "code": error.code,
+            }
+        }
+    )
+
+
+def error_event(error: GatewayError) -> bytes:
+    """The error as one server-sent event, for a stream whose status is already sent."""
+    return b"data: " + error_body(error) + b"\n\n"

@@ -1,0 +1,91 @@
+"""The sessions a gateway serves: what the chain said of them, frozen when they open."""
+
+from dataclasses import dataclass, field
+
+from gateway.errors import ModelNotFoundError
+from relay_mining import Address, Hash32, SessionKey, SessionTerms, UnitWeights, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """What a service runs, as its canonical JSON (whose sha256 is on the chain) says."""
+
+    name: str
+    context_length: int
+    tokenizer_sha256: str
+    chat_template_sha256: str
+    document: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A listed service and its verified spec."""
+
+    id: Hash32
+    name: str
+    source: Address
+    spec_hash: Hash32
+    weights: UnitWeights
+    spec: ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One supplier drawn for a session, with what it may earn there."""
+
+    supplier: Address
+    operator: Address
+    url: str
+    terms: SessionTerms
+    verifier: Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One delegation in one session, ready to sign for."""
+
+    key: SessionKey
+    service: ServiceView
+    cap: int
+    members: tuple[Member, ...]
+    signer: Address
+    """The gateway's signing key on record for this session."""
+    id: Hash32 = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", self.key.id)
+
+
+@dataclass(slots=True)
+class SessionTable:
+    """What the request path looks up; replaced as a whole by the refresh loop."""
+
+    number: int = -1
+    sessions: dict[tuple[Address, str], Session] = field(default_factory=dict)
+    models: dict[str, ServiceView] = field(default_factory=dict)
+
+    def find(self, application: Address, model: str) -> Session:
+        """The open session that pays for a model; raises ModelNotFoundError."""
+        session = self.sessions.get((application, model))
+        if session is None:
+            raise ModelNotFoundError(
+                f"the model {model[:128]!r} does not exist or is not served to this key",
+                param="model",
+            )
+        return session
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether at least one session can be served."""
+        return bool(self.sessions)
+
+    def replace(self, number: int, sessions: list[Session], models: dict[str, ServiceView]) -> None:
+        """Switch to the sessions of `number`; models are by the name clients call them."""
+        names = {service.id: name for name, service in models.items()}
+        self.sessions = {
+            (each.key.application, names[each.key.service]): each
+            for each in sessions
+            if each.key.service in names
+        }
+        self.models = models
+        self.number = number

@@ -1,0 +1,73 @@
+"""How far each supplier is trusted right now: load, faults, credit used, evidence.
+
+Fed by observations and receipts. A fault sets a supplier aside for a while that doubles with each
+further one; evidence of an over-claim drops it until the operator removes the evidence file.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.observation import Event, Observation, Result
+from relay_mining import Address
+
+SET_ASIDE_S = 1.0
+SET_ASIDE_S_MAX = 60.0
+REFUSED_S = 2.0
+
+
+@dataclass(slots=True)
+class SupplierState:
+    """The gateway's running view of one supplier."""
+
+    in_flight: int = 0
+    reserved: int = 0
+    """Units that relays in flight may still take."""
+    owed: int = 0
+    """Units served, whose receipts are not acknowledged yet."""
+    receipted: int = 0
+    """Units receipted and acknowledged, ever."""
+    faults: int = 0
+    """Faults in a row."""
+    aside_until: float = 0.0
+    is_dropped: bool = False
+
+
+@dataclass(slots=True)
+class Standing:
+    """All suppliers' states; `clock` is monotonic seconds."""
+
+    clock: Callable[[], float]
+    credit_units: int = 200_000
+    credit_growth_ppm: int = 500_000
+    states: dict[Address, SupplierState] = field(default_factory=dict)
+
+    def of(self, supplier: Address) -> SupplierState:
+        """The state of a supplier, new where nothing is known."""
+        state = self.states.get(supplier)
+        if state is None:
+            state = self.states[supplier] = SupplierState()
+        return state
+
+    def is_good(self, supplier: Address, max_units: int) -> bool:
+        """Whether a relay of `max_units` is worth trying there before trying elsewhere."""
+        state = self.of(supplier)
+        if state.aside_until > self.clock():
+            return False
+        credit = self.credit_units + self.credit_growth_ppm * state.receipted // 1_000_000
+        return state.owed + state.reserved + max_units <= credit
+
+    def observe(self, event: Event) -> None:
+        """Take note of one try or one recount."""
+        if not isinstance(event, Observation):
+            if event.is_overclaim:
+                self.of(event.supplier).is_dropped = True
+            return
+        state = self.of(event.supplier)
+        if event.result is Result.OK:
+            state.faults = 0
+        elif event.result is Result.REFUSED:
+            state.aside_until = self.clock() + REFUSED_S
+        elif event.result.is_fault:
+            pause = min(SET_ASIDE_S * 2.0 ** min(state.faults, 10), SET_ASIDE_S_MAX)
+            state.faults += 1
+            state.aside_until = self.clock() + pause
