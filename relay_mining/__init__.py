@@ -29,6 +29,10 @@ from relay_mining.credit import (
     CreditPool,
     initial_units_max,
 )
+from relay_mining.difficulty import (
+    DifficultyRule,
+    DifficultyState,
+)
 from relay_mining.errors import (
     ExpiredError,
     InvalidClaimError,
@@ -83,6 +87,12 @@ from relay_mining.proof import (
     split_siblings,
     verify_proof,
 )
+from relay_mining.recount import (
+    OutputCount,
+    Recounter,
+    RecountError,
+    RecountLimits,
+)
 from relay_mining.session import Clock, SessionKey, SessionTerms, Window, compute_terms
 from relay_mining.signing import Signer, Verifier, recover
 from relay_mining.slice import (
@@ -99,6 +109,11 @@ from relay_mining.sum_trie import (
     fold_siblings,
     hash_leaf,
     verify_opening,
+)
+from relay_mining.template import (
+    ChatTemplate,
+    TemplateError,
+    TemplateLimits,
 )
 from relay_mining.threshold import (
     coin,
@@ -165,10 +180,13 @@ __all__ = [
     "BatchTree",
     "BodyHasher",
     "Cancel",
+    "ChatTemplate",
     "Claim",
     "Clock",
     "CreditLine",
     "CreditPool",
+    "DifficultyRule",
+    "DifficultyState",
     "Domain",
     "DrawnMember",
     "ExpiredError",
@@ -182,12 +200,16 @@ __all__ = [
     "MalformedError",
     "Message",
     "MinedReceipt",
+    "OutputCount",
     "OverBudgetError",
     "Params",
     "ProofFault",
     "Receipt",
     "ReceiptBatch",
     "ReceiptDelivery",
+    "RecountError",
+    "RecountLimits",
+    "Recounter",
     "RefusedProofError",
     "RelayMiningError",
     "RelayRequest",
@@ -206,6 +228,8 @@ __all__ = [
     "SliceMeter",
     "Status",
     "SumTrie",
+    "TemplateError",
+    "TemplateLimits",
     "TrieRoot",
     "UnitWeights",
     "UnitsOverflowError",
