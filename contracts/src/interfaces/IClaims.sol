@@ -48,6 +48,10 @@ interface IClaims {
     /// @dev Emits {ClaimPaid}, {ClaimVoided} or {SettleRefused} for each.
     function settle(Claim[] calldata claims) external;
 
+    /// @notice Settles one claim, or reverts with the reason.
+    /// @dev Emits {ClaimPaid} or {ClaimVoided}.
+    function settleOne(Claim calldata claim) external;
+
     /*//////////////////////////////////////////////////////////////////////////
                                  READ-ONLY FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/

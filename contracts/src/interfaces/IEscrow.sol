@@ -33,9 +33,6 @@ interface IEscrow {
         uint256 fromSession
     );
 
-    /// @notice Emitted when a claim locks its value.
-    event Lock(address indexed application, uint96 amount);
-
     /// @notice Emitted when a void claim gives its value back, and when its bond is given.
     event Refund(address indexed application, uint96 amount);
 

@@ -107,7 +107,7 @@ struct RosterEntry {
 /// @param bondRatioMax The most a claim may be worth, in bonds.
 /// @param protocolBps The protocol's share, in 1/10000 of a claim's value.
 /// @param lotsMax The most lots of stake that count as roster weight.
-/// @param idleEpochs Epochs without a paid claim after which a listing is left out of the roster.
+/// @param idleEpochs Epochs without a paid claim after which a listing is left out of the roster; 0 is never.
 /// @param rosterMax The most listings of a service.
 /// @param lotStake The stake of one lot, in token base units.
 /// @param delegationFee What creating a delegation costs, not refunded, in token base units.
@@ -179,10 +179,12 @@ struct Account {
 /// @param slice The most a member may claim, in token base units.
 /// @param price The member's unit price.
 /// @param tau The sampling threshold, in compute units.
-/// @param feeBps The gateway's share.
+/// @param feeBps The gateway's share, in 1/10000.
+/// @param bondRatioMax The most a claim may be worth, in bonds.
 struct SessionTerms {
     uint96 slice;
     uint64 price;
     uint64 tau;
     uint16 feeBps;
+    uint16 bondRatioMax;
 }

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+
+import { IEscrow } from "./interfaces/IEscrow.sol";
+import { IParameters } from "./interfaces/IParameters.sol";
+import { IRegistry } from "./interfaces/IRegistry.sol";
+import { ISessions } from "./interfaces/ISessions.sol";
+import { Clocked } from "./libraries/Clocked.sol";
+import { Draw } from "./libraries/Draw.sol";
+import { Errors } from "./libraries/Errors.sol";
+import { RelayHash } from "./libraries/RelayHash.sol";
+import { Threshold } from "./libraries/Threshold.sol";
+import { ClockValues, ParameterValues, RosterEntry, SessionKey, SessionTerms } from "./types/Types.sol";
+
+/// @title Sessions
+/// @notice See the documentation in {ISessions}.
+contract Sessions is ISessions, Clocked {
+    using Checkpoints for Checkpoints.Trace160;
+
+    /// @dev EIP-2935: the hashes of the last 8191 blocks.
+    address private constant HISTORY = 0x0000F90827F1C53a10cb7A02335B175320002935;
+    uint256 private constant HISTORY_BLOCKS = 8191;
+
+    IParameters private immutable PARAMETERS;
+    IRegistry private immutable REGISTRY;
+    IEscrow private immutable ESCROW;
+
+    struct Head {
+        uint32 count;
+        uint32 totalWeight;
+        uint64 builtEpoch;
+    }
+
+    mapping(uint256 number => bytes32 seed) private _seeds;
+    /// @dev By epoch: count, then total weight, then the epoch, each above the one before.
+    mapping(bytes32 service => Checkpoints.Trace160 heads) private _heads;
+    mapping(bytes32 service => mapping(uint256 epoch => mapping(uint256 index => uint256 entry))) private _rosters;
+
+    constructor(IParameters parameters, IRegistry registry, IEscrow escrow) Clocked(parameters.clock()) {
+        if (HISTORY.code.length == 0) revert Errors.Sessions_HistoryMissing();
+        PARAMETERS = parameters;
+        REGISTRY = registry;
+        ESCROW = escrow;
+    }
+
+    /// @inheritdoc ISessions
+    function writeSeed(uint256 number) external override returns (bytes32 seed) {
+        seed = _seeds[number];
+        if (seed != 0) return seed;
+        seed = _readSeed(number);
+        if (seed == 0) revert Errors.Sessions_SeedUnavailable(number);
+        _seeds[number] = seed;
+        emit WriteSeed(number, seed);
+    }
+
+    /// @inheritdoc ISessions
+    function buildRoster(bytes32 service) external override {
+        (address source,, address market) = REGISTRY.sharesOf(service);
+        if (source == address(0)) revert Errors.Registry_ServiceUnknown(service);
+        if (market != address(0)) revert Errors.Sessions_NotMarket(service, msg.sender);
+        _setRoster(service, REGISTRY.candidatesOf(service));
+    }
+
+    /// @inheritdoc ISessions
+    function publishRoster(bytes32 service, RosterEntry[] calldata entries) external override {
+        (,, address market) = REGISTRY.sharesOf(service);
+        if (market == address(0) || msg.sender != market) revert Errors.Sessions_NotMarket(service, msg.sender);
+        uint256 most = PARAMETERS.valuesAt(_currentEpoch() + 1).rosterMax;
+        if (entries.length > most) revert Errors.Sessions_RosterInvalid(most);
+        address before = address(0);
+        for (uint256 i = 0; i < entries.length; ++i) {
+            RosterEntry calldata entry = entries[i];
+            bool isValidEntry = entry.supplier > before && entry.unitPrice != 0 && entry.weight != 0
+                && REGISTRY.isSupplier(entry.supplier);
+            if (!isValidEntry) revert Errors.Sessions_RosterInvalid(i);
+            before = entry.supplier;
+        }
+        _setRoster(service, entries);
+    }
+
+    /// @inheritdoc ISessions
+    function clock() external view override returns (ClockValues memory) {
+        return _clock();
+    }
+
+    /// @inheritdoc ISessions
+    function currentSession() external view override returns (uint256) {
+        return _currentSession();
+    }
+
+    /// @inheritdoc ISessions
+    function currentEpoch() external view override returns (uint256) {
+        return _currentEpoch();
+    }
+
+    /// @inheritdoc ISessions
+    function startOf(uint256 number) external view override returns (uint256) {
+        return _startOf(number);
+    }
+
+    /// @inheritdoc ISessions
+    function seedBlockOf(uint256 number) external view override returns (uint256) {
+        return _seedBlockOf(number);
+    }
+
+    /// @inheritdoc ISessions
+    function seedOf(uint256 number) public view override returns (bytes32 seed) {
+        seed = _seeds[number];
+        if (seed == 0) seed = _readSeed(number);
+    }
+
+    /// @inheritdoc ISessions
+    function rosterOf(bytes32 service, uint256 epoch) external view override returns (RosterEntry[] memory entries) {
+        Head memory head = _headOf(service, epoch);
+        entries = new RosterEntry[](head.count);
+        uint32 before = 0;
+        for (uint256 i = 0; i < head.count; ++i) {
+            (address supplier, uint64 unitPrice, uint32 cumulative) =
+                Draw.unpack(_rosters[service][head.builtEpoch][i]);
+            entries[i] = RosterEntry(supplier, unitPrice, cumulative - before);
+            before = cumulative;
+        }
+    }
+
+    /// @inheritdoc ISessions
+    function rosterHeadOf(
+        bytes32 service,
+        uint256 epoch
+    )
+        external
+        view
+        override
+        returns (uint32 count, uint32 totalWeight, uint64 builtEpoch)
+    {
+        Head memory head = _headOf(service, epoch);
+        return (head.count, head.totalWeight, head.builtEpoch);
+    }
+
+    /// @inheritdoc ISessions
+    function verifyMember(
+        SessionKey calldata session,
+        address supplier,
+        uint32 rosterIndex,
+        uint8 draw,
+        uint32[] calldata earlier
+    )
+        external
+        view
+        override
+        returns (uint64 unitPrice)
+    {
+        uint8 members = PARAMETERS.valuesAt(_epochOf(session.number)).members;
+        return _verifyMember(session, supplier, rosterIndex, draw, earlier, members);
+    }
+
+    /// @inheritdoc ISessions
+    function isValid(SessionKey calldata session) external view override returns (bool) {
+        (uint96 slice,) = _coverageOf(session, PARAMETERS.valuesAt(_epochOf(session.number)).members);
+        return slice != 0 && _headOf(session.service, _epochOf(session.number)).count != 0;
+    }
+
+    /// @inheritdoc ISessions
+    function termsOf(
+        SessionKey calldata session,
+        address supplier,
+        uint32 rosterIndex,
+        uint8 draw,
+        uint32[] calldata earlier
+    )
+        external
+        view
+        override
+        returns (SessionTerms memory terms)
+    {
+        ParameterValues memory values = PARAMETERS.valuesAt(_epochOf(session.number));
+        (terms.slice, terms.feeBps) = _coverageOf(session, values.members);
+        if (terms.slice == 0) revert Errors.Sessions_SessionInvalid(RelayHash.sessionId(session));
+        terms.price = _verifyMember(session, supplier, rosterIndex, draw, earlier, values.members);
+        terms.tau = Threshold.tau(terms.slice, terms.price, values.targetLeaves);
+        terms.bondRatioMax = values.bondRatioMax;
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                  INNER FUNCTIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @dev A member's slice, rounded down; zero where the session is not valid.
+    function _coverageOf(
+        SessionKey calldata session,
+        uint8 members
+    )
+        private
+        view
+        returns (uint96 slice, uint16 feeBps)
+    {
+        uint256 number = session.number;
+        uint256 current = _currentSession();
+        if (number == 0 || number > current || number + 1 < current) return (0, 0);
+        if (PARAMETERS.isPausedAt(number)) return (0, 0);
+        uint96 cap;
+        (cap, feeBps) = ESCROW.coverageOf(session);
+        return (cap / members, feeBps);
+    }
+
+    function _verifyMember(
+        SessionKey calldata session,
+        address supplier,
+        uint32 rosterIndex,
+        uint8 draw,
+        uint32[] calldata earlier,
+        uint8 members
+    )
+        private
+        view
+        returns (uint64 unitPrice)
+    {
+        Head memory head = _headOf(session.service, _epochOf(session.number));
+        if (rosterIndex >= head.count || session.number == 0) revert Errors.Sessions_NotMember(supplier, draw);
+        bytes32 seed = seedOf(session.number - 1);
+        if (seed == 0) revert Errors.Sessions_SeedUnavailable(session.number - 1);
+        mapping(uint256 => uint256) storage roster = _rosters[session.service][head.builtEpoch];
+
+        bytes32 drawSeed = Draw.seed(seed, RelayHash.sessionId(session));
+        bool isMember = Draw.isMember(roster, drawSeed, head.totalWeight, members, rosterIndex, draw, earlier);
+        address found;
+        (found, unitPrice,) = Draw.unpack(roster[rosterIndex]);
+        if (!isMember || found != supplier) revert Errors.Sessions_NotMember(supplier, draw);
+    }
+
+    function _headOf(bytes32 service, uint256 epoch) private view returns (Head memory) {
+        uint160 packed = _heads[service].upperLookupRecent(uint96(epoch));
+        return Head(uint32(packed), uint32(packed >> 32), uint64(packed >> 64));
+    }
+
+    function _setRoster(bytes32 service, RosterEntry[] memory entries) private {
+        // Check: the seed of the running session draws the members of the next one.
+        uint64 current = _currentSession();
+        if (_isLastOfEpoch(current)) revert Errors.Sessions_RosterWindowClosed(current);
+
+        // Effect: entries with their cumulative weights, one slot each.
+        uint256 epoch = _epochOf(current) + 1;
+        uint32 total = 0;
+        mapping(uint256 => uint256) storage roster = _rosters[service][epoch];
+        for (uint256 i = 0; i < entries.length; ++i) {
+            total += entries[i].weight;
+            roster[i] = Draw.pack(entries[i].supplier, entries[i].unitPrice, total);
+        }
+        uint32 count = uint32(entries.length);
+        _heads[service].push(uint96(epoch), uint160(epoch) << 64 | uint160(total) << 32 | count);
+        emit SetRoster(service, epoch, count, total);
+    }
+
+    /// @dev The one place randomness comes from; zero where the block is not past, or forgotten.
+    function _readSeed(uint256 number) private view returns (bytes32) {
+        uint256 blockNumber = _seedBlockOf(number);
+        if (blockNumber >= block.number || block.number - blockNumber > HISTORY_BLOCKS) return 0;
+        (bool success, bytes memory answer) = HISTORY.staticcall(abi.encode(blockNumber));
+        return success && answer.length == 32 ? bytes32(answer) : bytes32(0);
+    }
+}

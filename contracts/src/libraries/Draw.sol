@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title Draw
+/// @notice Draws the members of a session by weight without replacement, and verifies one of them.
+/// @dev Draw d of at most 64 hits the entry whose range of the cumulative weights covers
+/// `keccak256(drawSeed, d) mod totalWeight`; hits on entries hit before are skipped, which is successive
+/// weighted sampling without replacement. An entry is a supplier, its price and its cumulative weight in one slot.
+library Draw {
+    uint256 internal constant DRAWS = 64;
+
+    function pack(address supplier, uint64 unitPrice, uint32 cumulative) internal pure returns (uint256) {
+        return uint256(uint160(supplier)) << 96 | uint256(unitPrice) << 32 | cumulative;
+    }
+
+    function unpack(uint256 entry) internal pure returns (address supplier, uint64 unitPrice, uint32 cumulative) {
+        return (address(uint160(entry >> 96)), uint64(entry >> 32), uint32(entry));
+    }
+
+    function seed(bytes32 sessionSeed, bytes32 sessionId) internal pure returns (bytes32) {
+        return keccak256(abi.encode(sessionSeed, sessionId));
+    }
+
+    function point(bytes32 drawSeed, uint256 draw, uint32 totalWeight) internal pure returns (uint256) {
+        return uint256(keccak256(abi.encode(drawSeed, draw))) % totalWeight;
+    }
+
+    /// @notice Whether draw `draw` makes the entry at `index` a member.
+    /// @param earlier The entries hit by all earlier draws where `draw >= members`, else empty.
+    function isMember(
+        mapping(uint256 => uint256) storage roster,
+        bytes32 drawSeed,
+        uint32 totalWeight,
+        uint256 members,
+        uint32 index,
+        uint256 draw,
+        uint32[] calldata earlier
+    )
+        internal
+        view
+        returns (bool)
+    {
+        if (draw >= DRAWS || !_isHit(roster, index, point(drawSeed, draw, totalWeight))) return false;
+        if (draw < members) return earlier.length == 0;
+        if (earlier.length != draw) return false;
+
+        uint32[] memory distinct = new uint32[](members);
+        uint256 count = 0;
+        for (uint256 d = 0; d < draw; ++d) {
+            if (!_isHit(roster, earlier[d], point(drawSeed, d, totalWeight))) return false;
+            if (_contains(distinct, count, earlier[d])) continue;
+            if (count + 1 == members) return false;
+            distinct[count++] = earlier[d];
+        }
+        return true;
+    }
+
+    /// @dev A point is below the total weight, so an index beyond the roster never covers it: its slot is
+    /// either zero or, left over from a longer roster built before, behind the last entry's total.
+    function _isHit(
+        mapping(uint256 => uint256) storage roster,
+        uint256 index,
+        uint256 target
+    )
+        private
+        view
+        returns (bool)
+    {
+        if (target >= uint32(roster[index])) return false;
+        return index == 0 || target >= uint32(roster[index - 1]);
+    }
+
+    function _contains(uint32[] memory values, uint256 count, uint32 wanted) private pure returns (bool) {
+        for (uint256 i = 0; i < count; ++i) {
+            if (values[i] == wanted) return true;
+        }
+        return false;
+    }
+}
