@@ -113,7 +113,7 @@ class Model:
         count, length = queries.shape[1], keys.shape[1]
         grouped = queries.reshape(self.config.key_heads, -1, self.config.head_width)
         scores: Floats = (grouped @ keys.transpose(0, 2, 1)) * self._scale
-        future: Floats = np.triu(np.full((count, length), -np.inf, np.float32), length - count + 1)
+        future = np.triu(np.full((count, length), -np.inf, np.float32), length - count + 1)
         masked: Floats = scores.reshape(self.config.heads, count, length) + future
         shares = _softmax(masked).reshape(self.config.key_heads, -1, length)
         mixed = (shares @ values).reshape(self.config.heads, count, self.config.head_width)
@@ -123,7 +123,7 @@ class Model:
         """Return [query_width]: one token's queries [heads, width] attend to a whole window."""
         keys, values = window
         grouped = queries.reshape(self.config.key_heads, -1, self.config.head_width)
-        scores = (grouped * self._scale) @ keys.transpose(0, 2, 1)
+        scores: Floats = (grouped @ keys.transpose(0, 2, 1)) * self._scale
         mixed: Floats = _softmax(scores) @ values
         return mixed.reshape(-1)
 
