@@ -90,5 +90,5 @@ def test_logprobs_sum_to_one_and_are_ranked(values: list[float], count: int) -> 
     assert len(own) == min(count, len(values))
     assert own == sorted(own, reverse=True)
     if own:
-        assert picked.top[0] == (int(logits.argmax()), float(logprobs.max()))
-    assert picked.rank == 1 + sum(value > values[-1] for value in logits.tolist())
+        assert picked.top[0] == (int(logprobs.argmax()), float(logprobs.max()))
+    assert picked.rank == 1 + sum(value > logprobs[-1] for value in logprobs)
