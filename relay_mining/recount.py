@@ -12,8 +12,9 @@ The gateway recounts before it signs a receipt, and pays for the lesser of the t
 * input: the messages through the chat template, or the prompt, encoded. Exact.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +43,7 @@ class RecountLimits:
     text_chars_max: int = 8 << 20
     tolerance_tokens: int = 8
     tolerance_bps: int = 1_000
-    template: TemplateLimits = TemplateLimits()
+    template: TemplateLimits = field(default_factory=TemplateLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Recounter:
         if token_ids is None or not self._decodes_to(token_ids, text, stop):
             return OutputCount(encoded, False, most)
         count = len(token_ids)
-        return OutputCount(min(count, most), count <= most, max(count, most))
+        return OutputCount(min(count, most), count <= most, min(count, most))
 
     def count_prompt(
         self,
@@ -144,10 +145,8 @@ class Recounter:
             raise RecountError(f"a text of {len(text)} characters")
         if not text and not add_special_tokens:
             return []
-        try:
+        with _blaming_the_tokenizer():
             return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
-        except Exception as error:  # the tokenizer's own errors have no class of their own
-            raise RecountError(f"the tokenizer fails on the text: {error}") from error
 
     def _decodes_to(self, ids: Sequence[int], text: str, stop: Sequence[str]) -> bool:
         if len(ids) > self._limits.text_chars_max or any(not 0 <= id_ < 2**32 for id_ in ids):
@@ -155,7 +154,8 @@ class Recounter:
         spoken = ids[:-1] if ids and ids[-1] in self._special_ids else ids
         if any(id_ in self._special_ids for id_ in spoken):
             return False
-        decoded = self._tokenizer.decode(list(spoken), skip_special_tokens=False)
+        with _blaming_the_tokenizer():
+            decoded = self._tokenizer.decode(list(spoken), skip_special_tokens=False)
         if decoded in (text, text + _INCOMPLETE) or decoded.rstrip(_INCOMPLETE) == text:
             return True
         rest = decoded[len(text) :]
@@ -179,11 +179,23 @@ def _plain(message: Any) -> dict[str, Any]:
 def _load(tokenizer_json: bytes, limits: RecountLimits) -> Tokenizer:
     if len(tokenizer_json) > limits.tokenizer_bytes_max:
         raise RecountError(f"a tokenizer of {len(tokenizer_json)} bytes")
-    try:
+    with _blaming_the_tokenizer():
         tokenizer = Tokenizer.from_buffer(tokenizer_json)
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode(_PROBE)
-    except Exception as error:  # the tokenizer's own errors have no class of their own
-        raise RecountError(f"the tokenizer does not load: {error}") from error
-    return tokenizer
+        return tokenizer
+
+
+@contextmanager
+def _blaming_the_tokenizer() -> Iterator[None]:
+    """Turn what the tokenizer library raises, a Rust panic included, into a RecountError.
+
+    Neither has a class that can be imported; interrupts and exits pass.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise RecountError(f"the tokenizer fails: {error}") from error
