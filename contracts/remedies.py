@@ -1,5 +1,147 @@
-"""What each error of the contracts asks of its caller: the decision (its class) and the remedy."""
+"""What each error of the contracts asks of its caller: the decision (its class) and the remedy.
 
-from contracts.errors import ContractError
+The proof errors are the verdicts of `relay_mining.ProofFault`; `tests/contracts` checks that every
+error that an artifact declares is here.
+"""
 
-REMEDIES: dict[str, tuple[type[ContractError], str]] = {}
+from contracts.errors import (
+    AlreadyDoneError,
+    ContractError,
+    InsufficientError,
+    InvalidCallError,
+    TooEarlyError,
+    TooLateError,
+    UnauthorizedError,
+)
+
+_CHECK_PROOF = "the proof is not good: rebuild it from the receipts, and check with `checkLeaf`"
+_NO_RECEIVER = "the token refuses the zero address"
+
+REMEDIES: dict[str, tuple[type[ContractError], str]] = {
+    "Parameters_ClockInvalid": (
+        InvalidCallError,
+        "choose a genesis block that is past, 1 <= seed offset < session blocks, at least 2"
+        " sessions an epoch, and 4 sessions within 8191 blocks",
+    ),
+    "Parameters_ValuesInvalid": (
+        InvalidCallError,
+        "a value is out of range: at least 1 member, target leaf, bond ratio, lot and roster"
+        " entry, a margin of at least 10000, a protocol share of at most 1000",
+    ),
+    "Parameters_EpochTooEarly": (InvalidCallError, "schedule for the earliest epoch or later"),
+    "Parameters_TreasuryZero": (InvalidCallError, "name the receiver of the protocol's shares"),
+    "Registry_NotAuthorized": (
+        UnauthorizedError,
+        "send it with the owner's key, or the operator's where it is the operator's to do",
+    ),
+    "Registry_ServiceExists": (AlreadyDoneError, "the service is listed: use its id"),
+    "Registry_ServiceUnknown": (InvalidCallError, "list the service first, or check its id"),
+    "Registry_SourceShareTooHigh": (InvalidCallError, "ask for a source's share within the limit"),
+    "Registry_GatewayExists": (
+        AlreadyDoneError,
+        "the gateway is registered: rotate its key or set its URL instead",
+    ),
+    "Registry_GatewayUnknown": (InvalidCallError, "register the gateway first"),
+    "Registry_SupplierExists": (AlreadyDoneError, "the supplier is registered: use it"),
+    "Registry_SupplierUnknown": (InvalidCallError, "register the supplier first, or check its id"),
+    "Registry_AddressZero": (InvalidCallError, "give an address that is not zero"),
+    "Registry_AmountZero": (InvalidCallError, "give an amount above zero"),
+    "Registry_StakeTooLow": (
+        InsufficientError,
+        "stake more, or wait until settled claims free their bonds",
+    ),
+    "Registry_StillUnstaking": (TooEarlyError, "wait for the session in which it can be taken"),
+    "Registry_PriceZero": (InvalidCallError, "ask for at least 1 per million compute units"),
+    "Registry_ListFull": (InsufficientError, "stake more than the least of the listed suppliers"),
+    "Registry_NotListed": (AlreadyDoneError, "the supplier has no ask for this service"),
+    "Registry_BondCapExceeded": (
+        InsufficientError,
+        "reserve a smaller bond, or let the owner raise the bond cap",
+    ),
+    "Escrow_NotAuthorized": (UnauthorizedError, "only the contract Claims may do this"),
+    "Escrow_AmountZero": (InvalidCallError, "give an amount above zero"),
+    "Escrow_FundsTooLow": (InsufficientError, "deposit more, or ask for less"),
+    "Escrow_StillPending": (TooEarlyError, "wait for the session in which it can be taken"),
+    "Escrow_GatewayUnknown": (InvalidCallError, "register the gateway first"),
+    "Escrow_ServiceUnknown": (InvalidCallError, "list the service first, or check its id"),
+    "Escrow_FeeTooHigh": (InvalidCallError, "grant the gateway a share within the limit"),
+    "Escrow_OpeningUnknown": (
+        TooLateError,
+        "only the running session and the one before are remembered",
+    ),
+    "Sessions_HistoryMissing": (
+        InvalidCallError,
+        "this chain lacks EIP-2935's history of block hashes: deploy on one that has it",
+    ),
+    "Sessions_SeedUnavailable": (
+        TooEarlyError,
+        "wait until the seed's block is past; after 8191 blocks it is lost",
+    ),
+    "Sessions_RosterWindowClosed": (
+        TooEarlyError,
+        "the next roster can be built when the next epoch has begun",
+    ),
+    "Sessions_NotMarket": (UnauthorizedError, "the service's market contract publishes its roster"),
+    "Sessions_RosterInvalid": (
+        InvalidCallError,
+        "sort by supplier, without repeats, with prices and weights of at least 1",
+    ),
+    "Sessions_SessionInvalid": (
+        InvalidCallError,
+        "the session is not open, opened paused, or its escrow did not cover it: do not serve it",
+    ),
+    "Sessions_NotMember": (
+        InvalidCallError,
+        "the supplier was not drawn: do not serve the session",
+    ),
+    "Claims_WiringInvalid": (InvalidCallError, "deploy all the contracts anew"),
+    "Claims_NotAuthorized": (UnauthorizedError, "only the contract itself may call this"),
+    "Claims_WindowClosed": (TooLateError, "claim session n while n+1 runs"),
+    "Claims_AlreadyClaimed": (AlreadyDoneError, "the session is claimed: prove and settle it"),
+    "Claims_SumOutOfRange": (InvalidCallError, "claim a trie with at least one leaf, below 2^63"),
+    "Claims_ValueZero": (InvalidCallError, "a claim worth nothing is not worth claiming"),
+    "Claims_OverSlice": (InvalidCallError, "claim at most the slice: the rest cannot be paid"),
+    "Claims_BondTooLow": (InsufficientError, "reserve at least the least bond"),
+    "Claims_ClaimUnknown": (
+        AlreadyDoneError,
+        "there is no such open claim: it is settled, or was claimed with other values",
+    ),
+    "Claims_ProofWindowClosed": (
+        TooLateError,
+        "prove session n in n+2, once its seed's block is past",
+    ),
+    "Claims_ChallengeUnknown": (TooEarlyError, "settle once the seed of n+2 can be known"),
+    "Claims_ProofRequired": (TooEarlyError, "prove it, or settle when its window has closed"),
+    "Proof_WrongLeafCount": (InvalidCallError, _CHECK_PROOF),
+    "Proof_UnitsOutOfRange": (InvalidCallError, _CHECK_PROOF),
+    "Proof_NotPayable": (InvalidCallError, _CHECK_PROOF),
+    "Proof_MalformedSiblings": (InvalidCallError, _CHECK_PROOF),
+    "Proof_SumOverflow": (InvalidCallError, _CHECK_PROOF),
+    "Proof_RootMismatch": (InvalidCallError, _CHECK_PROOF),
+    "Proof_PointNotCovered": (InvalidCallError, _CHECK_PROOF),
+    "Proof_PathMismatch": (InvalidCallError, _CHECK_PROOF),
+    "Proof_BadBatchSignature": (InvalidCallError, _CHECK_PROOF),
+    "AccessControlBadConfirmation": (InvalidCallError, "a role is renounced by its holder"),
+    "AccessControlUnauthorizedAccount": (UnauthorizedError, "send it with a key of that role"),
+    "CheckpointUnorderedInsertion": (TooEarlyError, "wait for the next session"),
+    "ERC20InsufficientAllowance": (InsufficientError, "approve the contract for the amount first"),
+    "ERC20InsufficientBalance": (InsufficientError, "get more tokens to the sending address"),
+    "ERC20InvalidApprover": (InvalidCallError, _NO_RECEIVER),
+    "ERC20InvalidReceiver": (InvalidCallError, _NO_RECEIVER),
+    "ERC20InvalidSender": (InvalidCallError, _NO_RECEIVER),
+    "ERC20InvalidSpender": (InvalidCallError, _NO_RECEIVER),
+    "FailedCall": (InvalidCallError, "the inner call failed without a reason"),
+    "InvalidShortString": (InvalidCallError, "the string is malformed"),
+    "ReentrancyGuardReentrantCall": (InvalidCallError, "a call may not be made within another"),
+    "SafeERC20FailedOperation": (InsufficientError, "the token refused: check balance, allowance"),
+    "SafeCastOverflowedUintDowncast": (InvalidCallError, "the amount is too large"),
+    "StringTooLong": (InvalidCallError, "the string is longer than 31 bytes"),
+    "TimelockInsufficientDelay": (InvalidCallError, "schedule it with the timelock's delay"),
+    "TimelockInvalidOperationLength": (
+        InvalidCallError,
+        "targets, values and data differ in length",
+    ),
+    "TimelockUnauthorizedCaller": (UnauthorizedError, "only the timelock itself may call this"),
+    "TimelockUnexecutedPredecessor": (TooEarlyError, "execute the operation before it first"),
+    "TimelockUnexpectedOperationState": (TooEarlyError, "wait until the operation is ready"),
+}

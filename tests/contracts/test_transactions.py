@@ -1,0 +1,215 @@
+"""A transaction comes through whatever the pool does to it, and its nonce is used once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import pytest
+from eth_account import Account
+
+from contracts import (
+    Call,
+    Chain,
+    FeeLimitError,
+    GasFundsError,
+    NotMinedError,
+    SendPolicy,
+    TxReceipt,
+    TxSender,
+)
+from tests.contracts.anvil import KEYS, Anvil
+
+pytestmark = [pytest.mark.anvil, pytest.mark.anyio]
+
+RECEIVER = b"\x11" * 20
+POLICY = SendPolicy(bump_blocks=1, deadline_s=20, poll_s=0.01)
+GWEI = 10**9
+
+
+@pytest.fixture
+async def sender(anvil: Anvil, chain: Chain) -> AsyncIterator[TxSender]:
+    """A sender on a chain that mines on demand only."""
+    anvil.rpc("evm_setAutomine", False)
+    yield TxSender(chain, KEYS[0], POLICY)
+
+
+def pay(value: int = 1) -> Call:
+    return Call(RECEIVER, b"", value)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until a condition holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def pool(anvil: Anvil, address: bytes) -> dict[int, dict[str, str]]:
+    """Transactions of an address that wait in the pool, by nonce."""
+    content = anvil.rpc("txpool_content")
+    found: dict[int, dict[str, str]] = {}
+    for part in ("queued", "pending"):
+        for owner, transactions in content[part].items():
+            if owner.lower() == "0x" + address.hex():
+                found |= {int(nonce): each for nonce, each in transactions.items()}
+    return found
+
+
+async def drive(anvil: Anvil, *tasks: "asyncio.Task[TxReceipt]") -> list[TxReceipt]:
+    """Make blocks until some sends are done."""
+    async with asyncio.timeout(20):
+        while not all(each.done() for each in tasks):
+            anvil.mine()
+            await asyncio.sleep(0.02)
+    return [each.result() for each in tasks]
+
+
+def start(sender: TxSender, call: Call) -> "asyncio.Task[TxReceipt]":
+    return asyncio.create_task(sender.send(call))
+
+
+def mine_empty(anvil: Anvil) -> None:
+    """Make a block that is too small for any transaction."""
+    limit = anvil.rpc("eth_getBlockByNumber", "latest", False)["gasLimit"]
+    anvil.rpc("evm_setBlockGasLimit", hex(20_999))
+    anvil.mine()
+    anvil.rpc("evm_setBlockGasLimit", limit)
+
+
+def send_from_elsewhere(
+    anvil: Anvil, nonce: int, fee: int = 50 * GWEI, key: bytes = KEYS[0]
+) -> bytes:
+    """Another program with the same key sends a transaction."""
+    transaction = {
+        "type": 2,
+        "chainId": 31337,
+        "nonce": nonce,
+        "gas": 21_000,
+        "maxFeePerGas": fee,
+        "maxPriorityFeePerGas": fee,
+        "value": 7,
+        "to": RECEIVER,
+    }
+    raw = Account.sign_transaction(transaction, key).raw_transaction
+    return bytes.fromhex(anvil.rpc("eth_sendRawTransaction", "0x" + raw.hex())[2:])
+
+
+async def test_concurrent_sends_take_successive_nonces(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    before = await chain.nonce(sender.address)
+    tasks = [start(sender, pay(value)) for value in range(1, 6)]
+    await until(lambda: len(pool(anvil, sender.address)) == 5)
+    receipts = await drive(anvil, *tasks)
+    assert len({each.transaction_hash for each in receipts}) == 5
+    assert await chain.nonce(sender.address) == before + 5
+    assert await chain.balance(RECEIVER) == sum(range(1, 6))
+
+
+async def test_a_waiting_transaction_is_replaced_at_an_eighth_more(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    nonce = await chain.nonce(sender.address)
+    task = start(sender, pay())
+    await until(lambda: nonce in pool(anvil, sender.address))
+    first = pool(anvil, sender.address)[nonce]
+    mine_empty(anvil)
+    await until(lambda: pool(anvil, sender.address)[nonce]["hash"] != first["hash"])
+    second = pool(anvil, sender.address)[nonce]
+    for field in ("maxFeePerGas", "maxPriorityFeePerGas"):
+        assert int(second[field], 16) * 8 >= int(first[field], 16) * 9
+    (receipt,) = await drive(anvil, task)
+    assert receipt.transaction_hash.hex() != first["hash"][2:]
+    assert await chain.nonce(sender.address) == nonce + 1
+    assert await chain.balance(RECEIVER) == 1
+
+
+async def test_a_dropped_transaction_is_handed_in_again(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    nonce = await chain.nonce(sender.address)
+    task = start(sender, pay())
+    await until(lambda: nonce in pool(anvil, sender.address))
+    anvil.rpc("anvil_dropTransaction", pool(anvil, sender.address)[nonce]["hash"])
+    await until(lambda: nonce in pool(anvil, sender.address))
+    await drive(anvil, task)
+    assert await chain.nonce(sender.address) == nonce + 1
+
+
+async def test_a_nonce_that_someone_else_used_costs_a_new_one(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    nonce = await chain.nonce(sender.address)
+    task = start(sender, pay())
+    await until(lambda: nonce in pool(anvil, sender.address))
+    rival = send_from_elsewhere(anvil, nonce)
+    (receipt,) = await drive(anvil, task)
+    assert receipt.transaction_hash != rival
+    assert await chain.nonce(sender.address) == nonce + 2
+    assert await chain.balance(RECEIVER) == 8
+
+
+async def test_a_nonce_counted_too_low_is_recovered(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    await drive(anvil, start(sender, pay()))
+    for _ in range(3):  # The sender's own count falls behind.
+        send_from_elsewhere(anvil, await chain.nonce(sender.address))
+        anvil.mine()
+    await drive(anvil, start(sender, pay()))
+    assert await chain.balance(RECEIVER) == 1 + 3 * 7 + 1
+
+
+async def test_a_nonce_counted_too_high_is_recovered_after_the_deadline(
+    anvil: Anvil, chain: Chain
+) -> None:
+    """A send that was given up and lost by the pool leaves no gap for the next one."""
+    anvil.rpc("evm_setAutomine", False)
+    sender = TxSender(chain, KEYS[0], SendPolicy(bump_blocks=1000, deadline_s=0.2, poll_s=0.01))
+    with pytest.raises(NotMinedError) as raised:
+        await sender.send(pay())
+    assert raised.value.hashes
+    anvil.rpc("anvil_dropAllTransactions")
+    nonce = await chain.nonce(sender.address)
+    with suppress(NotMinedError):
+        await sender.send(pay())
+    assert list(pool(anvil, sender.address)) == [nonce]
+
+
+async def test_an_occupied_nonce_is_passed_over(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    """Another transaction of the key waits at a higher fee, unseen by the count of the pool."""
+    nonce = await chain.nonce(sender.address)
+    send_from_elsewhere(anvil, nonce)
+    task = start(sender, pay())
+    await until(lambda: set(pool(anvil, sender.address)) == {nonce, nonce + 1})
+    await drive(anvil, task)
+    assert await chain.balance(RECEIVER) == 8
+
+
+async def test_a_refusal_by_fee_or_funds_comes_before_sending(anvil: Anvil, chain: Chain) -> None:
+    poor = TxSender(chain, b"\x05" * 32, POLICY)
+    with pytest.raises(GasFundsError):
+        await poor.send(pay(0))
+    mean = TxSender(chain, KEYS[0], SendPolicy(fee_max=1))
+    with pytest.raises(FeeLimitError):
+        await mean.send(pay())
+    assert await chain.balance(RECEIVER) == 0
+    assert not pool(anvil, mean.address)
+
+
+async def test_fees_never_pass_the_limit(anvil: Anvil, chain: Chain) -> None:
+    anvil.rpc("evm_setAutomine", False)
+    fees = await chain.fees()
+    limit = 2 * fees.base + fees.tip + 3
+    sender = TxSender(chain, KEYS[0], SendPolicy(1, 1.0, 0.01, fee_max=limit))
+    task = start(sender, pay())
+    await until(lambda: bool(pool(anvil, sender.address)))
+    while not task.done():
+        mine_empty(anvil)
+        for each in pool(anvil, sender.address).values():
+            assert int(each["maxFeePerGas"], 16) <= limit
+        await asyncio.sleep(0.02)
+    with pytest.raises(NotMinedError):
+        task.result()
