@@ -156,7 +156,7 @@ class RequestReader:
         fields = len(self._headers) + self._trailers
         if (
             self._head_bytes > self._limits.header_bytes_max
-            or fields > self._limits.header_count_max
+            or fields >= self._limits.header_count_max
         ):
             raise _Refuse(431)
 
