@@ -156,13 +156,11 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserCallbackError as error:
             if not isinstance(error.__context__, _Stop):
                 raise
-            self._fail(error.__context__.args[0])
+            self._spoil(error.__context__.args[0])
         except _Stop as stop:
-            self._fail(stop.args[0])
+            self._spoil(stop.args[0])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._reusable = False
-            if not self.complete:
-                self._fail(BadResponse(str(error)))
+            self._spoil(BadResponse(str(error)))
         if self._in_body:
             self._notify()
 
@@ -177,6 +175,11 @@ class ClientConnection(asyncio.Protocol):
             self._fail(ClosedEarly(self.received))
 
     # -- parser events ---------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Refuse a second answer: nobody asked for it."""
+        if self.complete:
+            raise _Stop(BadResponse("an answer nobody asked for"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers count against the limit and are dropped."""
@@ -256,6 +259,12 @@ class ClientConnection(asyncio.Protocol):
     def _notify(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    def _spoil(self, error: HttpClientError) -> None:
+        # Garbage behind a whole answer costs the connection, not the answer.
+        self._reusable = False
+        if not self.complete:
+            self._fail(error)
 
     def _fail(self, error: HttpClientError) -> None:
         self.error = error
