@@ -16,10 +16,13 @@ import httpx
 import openai
 import pytest
 
+from relay_mining import Recounter
+from supplier.engines import read_model_files
 from tests.supplier.engines.parts import DEMO
 
 CAPITAL = {"role": "user", "content": "What is the capital of Japan?"}
 STORY = {"role": "user", "content": "Tell me a story."}
+VOCABULARY = 868
 TOKYO = "The capital of Japan is Tokyo."
 
 
@@ -188,6 +191,21 @@ def test_one_seed_one_answer_however_many_ask(client: httpx.Client) -> None:
     assert len({alone, *together[1::2]}) == 5
 
 
+def test_a_gateway_s_recount_confirms_what_is_billed(client: httpx.Client) -> None:
+    files = read_model_files(DEMO)
+    recounter = Recounter(files.tokenizer, files.chat_template.decode())
+    parts = [{"type": "text", "text": "Hello."}, {"type": "text", "text": "Tell me a story."}]
+    for messages in ([CAPITAL], [STORY], [{"role": "user", "content": parts}]):
+        for fields in ({}, {"temperature": 1, "seed": 2}, {"max_tokens": 3}, {"stop": ["e"]}):
+            answer = chat(client, messages=messages, return_token_ids=True, **fields)
+            usage, (choice,) = answer["usage"], answer["choices"]
+            assert recounter.count_prompt(messages) == usage["prompt_tokens"]
+            counted = recounter.recount_output(
+                choice["message"]["content"], choice["token_ids"], fields.get("stop", ())
+            )
+            assert counted.tokens == usage["completion_tokens"]
+
+
 def test_openai_s_own_client_is_served(client: httpx.Client) -> None:
     with openai.OpenAI(base_url=str(client.base_url.join("/v1")), api_key="none") as official:
         assert [model.id for model in official.models.list()] == ["lode-demo"]
@@ -241,7 +259,7 @@ MANY = [f"x{index}" for index in range(17)]
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 1.1}, "top_p"),
         ({"top_k": -2}, "top_k"),
-        ({"top_k": 1025}, "top_k"),
+        ({"top_k": VOCABULARY + 1}, "top_k"),
         ({"n": 0}, "n"),
         ({"n": 17}, "n"),
         ({"seed": 1 << 63}, "seed"),
@@ -249,10 +267,10 @@ MANY = [f"x{index}" for index in range(17)]
         ({"stop": ""}, "stop"),
         ({"stop": MANY}, "stop"),
         ({"stop": [5]}, "stop"),
-        ({"stop_token_ids": [1024]}, "stop_token_ids"),
+        ({"stop_token_ids": [VOCABULARY]}, "stop_token_ids"),
         ({"stop_token_ids": [-1]}, "stop_token_ids"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
-        ({"logit_bias": {"1024": 1}}, "logit_bias"),
+        ({"logit_bias": {str(VOCABULARY): 1}}, "logit_bias"),
         ({"logit_bias": {"5": 101}}, "5"),
         ({"logprobs": 5}, "logprobs"),
         ({"top_logprobs": 2}, "top_logprobs"),
@@ -276,8 +294,16 @@ def test_a_malformed_chat_names_what_is_wrong(
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
 
 
+def test_the_last_token_id_is_accepted(client: httpx.Client) -> None:
+    last = VOCABULARY - 1
+    fields = {"prompt": [last], "logit_bias": {str(last): 100}, "top_k": VOCABULARY}
+    answer = complete(client, stop_token_ids=[last], return_token_ids=True, **fields)
+    assert answer["choices"][0]["token_ids"] == [last]
+    assert answer["choices"][0]["stop_reason"] == last
+
+
 @pytest.mark.parametrize(
-    "prompt", [None, "", [], [[]], [-1], [1024], [True], [1.5], ["a", 5], [["a"]], {}, 5]
+    "prompt", [None, "", [], [[]], [-1], [VOCABULARY], [True], [1.5], ["a", 5], [["a"]], {}, 5]
 )
 def test_a_malformed_prompt_is_refused(client: httpx.Client, prompt: Any) -> None:
     response = client.post("/v1/completions", json={"prompt": prompt})
