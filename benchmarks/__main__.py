@@ -13,9 +13,11 @@ from pathlib import Path
 
 def machine() -> str:
     """Processor, cores, Python: what a figure must be read with."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
     model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "")
-    return f"{model or platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    python = platform.python_version()
+    return f"{model or platform.processor()}, {os.cpu_count()} cores, Python {python}"
 
 
 def main(names: list[str]) -> int:
@@ -29,9 +31,9 @@ def main(names: list[str]) -> int:
     print(machine())
     for name in chosen:
         print(f"\n== {name.removeprefix('bench_')}", flush=True)
-        status = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
-        if status != 0:
-            return status
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False)
+        if done.returncode != 0:
+            return done.returncode
     return 0
 
 

@@ -247,6 +247,10 @@ contract Sessions is ISessions, Clocked {
             total += entries[i].weight;
             roster[i] = Draw.pack(entries[i].supplier, entries[i].unitPrice, total);
         }
+        // Effect: nothing is left of a longer roster built before; a stale entry could pass for a drawn one.
+        for (uint256 i = entries.length; roster[i] != 0; ++i) {
+            delete roster[i];
+        }
         uint32 count = uint32(entries.length);
         _heads[service].push(uint96(epoch), uint160(epoch) << 64 | uint160(total) << 32 | count);
         emit SetRoster(service, epoch, count, total);

@@ -250,6 +250,9 @@ contract Harness {
             total += entries[i].weight;
             _roster[i] = Draw.pack(entries[i].supplier, entries[i].unitPrice, total);
         }
+        for (uint256 i = entries.length; _roster[i] != 0; ++i) {
+            delete _roster[i];
+        }
         bytes32 seed = Draw.seed(sessionSeed, session);
         return index < entries.length && Draw.isMember(_roster, seed, total, members, index, draw, earlier);
     }

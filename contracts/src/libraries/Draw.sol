@@ -55,8 +55,7 @@ library Draw {
         return true;
     }
 
-    /// @dev A point is below the total weight, so an index beyond the roster never covers it: its slot is
-    /// either zero or, left over from a longer roster built before, behind the last entry's total.
+    /// @dev A slot beyond the roster is zero, so an index there never covers a point.
     function _isHit(
         mapping(uint256 => uint256) storage roster,
         uint256 index,

@@ -1,0 +1,18 @@
+"""Errors of the local network.
+
+* LocalnetError
+  x CommandFailedError    a node's command ended with a non-zero status
+  x NotReadyError         something did not come up in its time
+"""
+
+
+class LocalnetError(Exception):
+    """Base class; the message says what to look at."""
+
+
+class CommandFailedError(LocalnetError):
+    """A command ended with a non-zero status; the message ends with what it printed."""
+
+
+class NotReadyError(LocalnetError):
+    """A node, the chain or a session did not get ready before its deadline."""

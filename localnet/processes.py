@@ -1,0 +1,131 @@
+"""Child processes of the local network: run to the end, or start, watch, stop and kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from localnet.errors import CommandFailedError, NotReadyError
+
+ROOT = Path(__file__).parent.parent
+LOG_TAIL_BYTES = 2000
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The argument vector that runs the Python module `name` with this interpreter."""
+    return [sys.executable, "-m", name, *arguments]
+
+
+def npm_tool(name: str) -> str:
+    """The path of a tool that `npm ci` installed into the checkout."""
+    tool = ROOT / "node_modules" / ".bin" / name
+    if not tool.exists():
+        raise NotReadyError(f"{name} is not installed: run `make setup`")
+    return str(tool)
+
+
+def run_json(argv: Sequence[str], timeout_s: float = 90.0) -> dict[str, Any]:
+    """Run a command to its end and return the JSON object on its last line.
+
+    Raises:
+        CommandFailedError: it ended with a non-zero status.
+    """
+    done = subprocess.run(argv, capture_output=True, timeout=timeout_s, cwd=ROOT, check=False)
+    if done.returncode != 0:
+        shown = (done.stdout + done.stderr)[-LOG_TAIL_BYTES:].decode(errors="replace")
+        raise CommandFailedError(f"{' '.join(argv[1:6])} … ended with {done.returncode}:\n{shown}")
+    lines = done.stdout.strip().splitlines()
+    answer: dict[str, Any] = orjson.loads(lines[-1]) if lines else {}
+    return answer
+
+
+def wait_until(
+    ready: Callable[[], bool], what: str, timeout_s: float = 60.0, pause_s: float = 0.1
+) -> None:
+    """Return as soon as `ready()` is true.
+
+    Raises:
+        NotReadyError: it was not before `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            raise NotReadyError(f"{what} within {timeout_s:.0f} s")
+        time.sleep(pause_s)
+
+
+@dataclass(slots=True)
+class Node:
+    """One running process with its log file."""
+
+    name: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, name: str, argv: Sequence[str], folder: Path) -> "Node":
+        """Start `argv` in its own process group, its output going to `folder/name.log`."""
+        log = folder / f"{name}.log"
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                argv,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        return cls(name, log, process)
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process.poll() is None
+
+    def wait_ready(self, ready: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        """Return as soon as `ready()` is true; a process that ends before is an error.
+
+        Raises:
+            NotReadyError: it ended, or was not ready before `timeout_s`.
+        """
+
+        def ready_or_dead() -> bool:
+            if not self.is_alive():
+                raise NotReadyError(f"{self.name} ended at its start:\n{self.tail()}")
+            return ready()
+
+        try:
+            wait_until(ready_or_dead, f"{self.name} was not ready", timeout_s)
+        except NotReadyError as error:
+            raise NotReadyError(f"{error}\n{self.tail()}") from None
+
+    def tail(self) -> str:
+        """The end of the log."""
+        return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+
+    def stop(self, timeout_s: float = 15.0) -> None:
+        """Ask the process group to end, and end it if it does not."""
+        self._signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._signal(signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process group at once, as a power cut would."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
