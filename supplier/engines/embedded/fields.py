@@ -32,7 +32,8 @@ class Fields:
 
     def __init__(self, values: dict[str, Any], known: Collection[str]) -> None:
         """Raise RequestError where a field is not among the `known` ones."""
-        unknown = sorted(name for name in values if name not in known)
+        given = {name for name, value in values.items() if value is not None}
+        unknown = sorted(given.difference(known))
         if unknown:
             raise RequestError(f"unrecognized parameter: {unknown[0]!r}", unknown[0])
         self._values = values

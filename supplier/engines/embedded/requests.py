@@ -22,6 +22,7 @@ __all__ = ["Ask", "RequestReader"]
 # how much text a normaliser or template may drop before a prompt is refused unread
 SHRINKING_MAX = 4
 STOP_TOKENS_MAX = 64
+TOKENS_MAX = (1 << 31) - 1  # what is beyond the context is refused as such
 CHAT_LOGPROBS_MAX = 20
 COMPLETION_LOGPROBS_MAX = 20
 COMPLETION_TOKENS_DEFAULT = 16
@@ -79,9 +80,9 @@ class RequestReader:
         top = fields.integer("top_logprobs", 0, CHAT_LOGPROBS_MAX)
         if top is not None and not logprobs:
             raise RequestError("top_logprobs needs logprobs to be true", "top_logprobs")
-        limit = fields.integer("max_completion_tokens", 1, self.context)
+        limit = fields.integer("max_completion_tokens", 1, TOKENS_MAX)
         if limit is None:
-            limit = fields.integer("max_tokens", 1, self.context)
+            limit = fields.integer("max_tokens", 1, TOKENS_MAX)
         if limit is None:
             limit = max(1, self.context - len(prompt))
         return self._make_ask(fields, (prompt,), limit, (top or 0) if logprobs else None, True)
@@ -91,7 +92,7 @@ class RequestReader:
         fields = Fields(values, COMPLETION)
         self.verify_model(fields)
         prompts = self._read_prompts(fields.get("prompt"))
-        limit = fields.integer("max_tokens", 1, self.context) or COMPLETION_TOKENS_DEFAULT
+        limit = fields.integer("max_tokens", 1, TOKENS_MAX) or COMPLETION_TOKENS_DEFAULT
         top = fields.integer("logprobs", 0, COMPLETION_LOGPROBS_MAX)
         best_of = fields.integer("best_of", 1, self.choices_max)
         if best_of is not None and best_of != (fields.get("n") or 1):

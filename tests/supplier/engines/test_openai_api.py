@@ -94,7 +94,7 @@ def in_flight(client: httpx.Client) -> int:
 
 
 def test_a_chat_answer_with_all_its_parts(client: httpx.Client) -> None:
-    answer = chat(client, logprobs=True, top_logprobs=2, return_token_ids=True, n=2)
+    answer = chat(client, tools=None, logprobs=True, top_logprobs=2, return_token_ids=True, n=2)
     assert answer["object"] == "chat.completion"
     assert answer["model"] == "lode-demo"
     assert [choice["index"] for choice in answer["choices"]] == [0, 1]
@@ -216,7 +216,7 @@ def test_openai_s_own_client_is_served(client: httpx.Client) -> None:
         with pytest.raises(openai.NotFoundError):
             official.chat.completions.create(model="other", messages=[CAPITAL])
         with pytest.raises(openai.BadRequestError) as refused:
-            official.chat.completions.create(model="lode-demo", messages=[CAPITAL], max_tokens=1024)
+            official.chat.completions.create(model="lode-demo", messages=[CAPITAL], max_tokens=4096)
         assert refused.value.code == "context_length_exceeded"
 
 
@@ -253,7 +253,8 @@ MANY = [f"x{index}" for index in range(17)]
         ({"max_tokens": 1.5}, "max_tokens"),
         ({"max_tokens": True}, "max_tokens"),
         ({"max_tokens": "5"}, "max_tokens"),
-        ({"max_completion_tokens": 1025}, "max_completion_tokens"),
+        ({"max_completion_tokens": 1 << 31}, "max_completion_tokens"),
+        ({"max_completion_tokens": 1025}, "messages"),
         ({"temperature": 2.01}, "temperature"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
