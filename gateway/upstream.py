@@ -156,7 +156,7 @@ def refusal(status: int, body: bytes) -> UpstreamError | RejectedBySupplierError
         return RejectedBySupplierError(message, CONTEXT_EXCEEDED, error["param"] or "messages")
     if status in (400, 422) and error["type"] in ENGINE_KINDS and code not in RELAY_CODES:
         return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)
-    if status >= 500 and code != "supplier_busy" and code != "chain_unavailable":
+    if status >= 500 and code not in ("supplier_busy", "chain_unavailable"):
         return UpstreamBrokenError(f"the supplier failed with status {status}")
     return UpstreamRefusedError(f"the supplier refused the relay ({status} {code})")
 

@@ -1,0 +1,245 @@
+"""Putting a gateway together and running it: the only module that builds its objects."""
+
+import asyncio
+import logging
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from contracts import Market
+from gateway.accounts import Accounts, KeyStore
+from gateway.balancer import power_of_two, prefer_good
+from gateway.control import create_control
+from gateway.data_plane import DataPlane, DataPlaneSettings
+from gateway.delivery import Deliverer
+from gateway.dispatch import Dispatcher
+from gateway.keys import LOCALNET_CHAIN_ID, parse_hex
+from gateway.ledger import Ledger
+from gateway.market import KEPT_SESSIONS, Refresher
+from gateway.metrics import Metrics
+from gateway.observation import fan_out
+from gateway.outbox import Outbox
+from gateway.recounting import RecountWorker
+from gateway.relay import RelaySigner
+from gateway.sessions import SessionTable
+from gateway.settings import Settings
+from gateway.settling import Settler, load_dropped
+from gateway.specs import SpecLibrary
+from gateway.standing import Standing
+from gateway.upstream import Upstream
+from node.addresses import AddressGuard
+from node.append_log import AppendLog
+from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from relay_mining import Address, Signer
+
+logger = logging.getLogger("gateway")
+
+KEYS_POLL_S = 1.0
+
+
+@dataclass(slots=True)
+class Node:
+    """A running gateway's parts."""
+
+    settings: Settings
+    table: SessionTable
+    accounts: Accounts
+    keys: KeyStore
+    settler: Settler
+    deliverer: Deliverer
+    ledger: Ledger
+    refresher: Refresher
+    data_plane: DataPlane
+    registry: CollectorRegistry
+    application: Address
+
+    def status(self) -> dict[str, object]:
+        """What `gateway status` and `/v1/usage` show."""
+        return {
+            "session": self.table.number,
+            "block": self.refresher.head_block,
+            "models": sorted(self.table.models),
+            "receipts_waiting": len(self.deliverer.outbox) + self.settler.waiting,
+            "receipts_delivered": self.deliverer.delivered,
+            "receipts_refused": self.deliverer.refused,
+            **self.ledger.summary(),
+        }
+
+
+def build_pool(settings: Settings, chain_id: int) -> ClientPool:
+    """The connections to suppliers; off the local network, to public addresses only."""
+    guard = None
+    if chain_id != LOCALNET_CHAIN_ID:
+        guard = AddressGuard(settings.relays.allow_networks)
+    return ClientPool(ClientLimits(), allow_address=guard)
+
+
+@asynccontextmanager
+async def open_node(
+    settings: Settings, market: Market, keyring: Mapping[Address, Signer], gateway: Address
+) -> AsyncIterator[Node]:
+    """Build the parts; logs are replayed, nothing listens yet."""
+    data, relays = settings.data_dir, settings.relays
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id))
+        receipts_log = await stack.enter_async_context(AppendLog(data / "receipts"))
+        usage_log = await stack.enter_async_context(AppendLog(data / "usage"))
+        keys = KeyStore(data / "keys.db")
+        stack.callback(keys.close)
+        worker = RecountWorker(relays.recount_deadline_s)
+        stack.callback(worker.close)
+        standing = Standing(time.monotonic, relays.credit_units, relays.credit_growth_ppm)
+        load_dropped(data / "evidence", standing)
+        outbox, ledger = Outbox(), Ledger(usage_log)
+        outbox.replay(receipts_log.replay())
+        ledger.replay(usage_log.replay())
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        observe = fan_out((standing.observe, metrics.observe, ledger.observe))
+        signer = RelaySigner(market.domain, keyring, relays.expiry_s)
+        settler = Settler(outbox, receipts_log, worker, standing, observe, data / "evidence")
+        dispatcher = Dispatcher(
+            Upstream(signer, pool, relays.timeouts()),
+            prefer_good(power_of_two(random.Random())),
+            standing,
+            observe,
+            settler.owe,
+            relays.tries_max,
+        )
+        accounts, table = Accounts(), SessionTable()
+        accounts.load(keys.list())
+        application = parse_hex("application", settings.application, 20)
+        refresher = Refresher(
+            market, table, SpecLibrary(pool, worker, {}), gateway,
+            lambda: accounts.applications | {application},
+            {name: parse_hex(name, each, 32) for name, each in settings.models.items()},
+            settings.chain.poll_s,
+        )  # fmt: skip
+        deliverer = Deliverer(
+            outbox, receipts_log, signer, pool, refresher.locate, standing,
+            relays.receipts_flush_s,
+        )  # fmt: skip
+        data_plane = DataPlane(
+            accounts, table, dispatcher,
+            DataPlaneSettings(settings.server.limits(), settings.server.output_tokens_default),
+            lambda: settler.waiting,
+        )  # fmt: skip
+        metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
+        metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
+        metrics.watch("gateway_session", "The session being served", lambda: table.number)
+        metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
+        yield Node(
+            settings, table, accounts, keys, settler, deliverer, ledger, refresher, data_plane,
+            registry, application,
+        )  # fmt: skip
+
+
+async def run_node(
+    settings: Settings,
+    market: Market,
+    keyring: Mapping[Address, Signer],
+    gateway: Address,
+    on_ready: Callable[[int, int], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; `on_ready` is told the two ports once they listen."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_node(settings, market, keyring, gateway) as node:
+        limits = Limits(
+            body_bytes_max=settings.server.body_bytes_max,
+            connections_max=settings.server.connections_max,
+            write_stall_s=settings.server.write_stall_s,
+        )
+        server = await serve(
+            node.data_plane.handle, settings.server.host, settings.server.port, limits
+        )
+        async with asyncio.TaskGroup() as tasks:
+            control = await start_control(node, tasks)
+            background = [
+                tasks.create_task(work)
+                for work in (
+                    node.refresher.run(), node.settler.run(), node.deliverer.run(),
+                    node.ledger.run(), reload_keys(node), drop_expired(node),
+                )
+            ]  # fmt: skip
+            on_ready(server.port, control.port)
+            await stop.wait()
+            await shut_down(node, server, control, background)
+
+
+async def shut_down(
+    node: Node, server: Server, control: "ControlServer", background: list[asyncio.Task[None]]
+) -> None:
+    """Let relays finish, settle and deliver what they owe, and end."""
+    await server.close(node.settings.server.drain_s)
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+    await node.settler.drain()
+    try:
+        async with asyncio.timeout(5):
+            await node.deliverer.flush()
+    except TimeoutError:
+        logger.info("receipts are left for the next start")
+    await node.ledger.flush()
+    control.should_exit = True
+
+
+async def reload_keys(node: Node) -> None:
+    """Take up keys that the command line made or revoked in the same file."""
+    path: Path = node.settings.data_dir / "keys.db"
+    seen = 0
+    while True:
+        changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
+        if changed != seen:
+            node.accounts.load(await asyncio.to_thread(node.keys.list))
+            seen = changed
+        await asyncio.sleep(KEYS_POLL_S)
+
+
+async def drop_expired(node: Node) -> None:
+    """Give up on receipts whose session can no longer be claimed."""
+    while True:
+        await asyncio.sleep(5.0)
+        if node.table.number >= 0:
+            await node.deliverer.drop_expired(node.table.number - KEPT_SESSIONS + 1)
+
+
+class ControlServer(uvicorn.Server):
+    """Uvicorn inside the gateway's loop; signals are the gateway's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+
+async def start_control(node: Node, tasks: asyncio.TaskGroup) -> ControlServer:
+    """Start the control plane and return once it listens."""
+    control = node.settings.control
+    token = control.admin_token.get_secret_value() if control.admin_token else None
+    app = create_control(
+        node.keys, node.accounts, node.application, node.registry, node.status, token
+    )
+    config = uvicorn.Config(
+        app, control.host, control.port, log_config=None, access_log=False, lifespan="off"
+    )
+    server = ControlServer(config)
+    task = tasks.create_task(server.serve())
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+    return server

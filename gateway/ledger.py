@@ -1,0 +1,153 @@
+"""The usage ledger: one durable line a try and a recount, written after the client has its answer.
+
+It reads events only. Lines are JSON; those of one moment are written and synced together.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+import orjson
+
+from gateway.observation import Event, Observation, Recount, Result
+from node.append_log import AppendLog
+
+FLUSH_S = 0.2
+PENDING_MAX = 100_000
+
+
+@dataclass(slots=True)
+class SupplierUsage:
+    """Totals of one supplier, since the ledger began."""
+
+    tries: int = 0
+    requests: int = 0
+    """Answers clients received, whole or up to where they left."""
+    faults: int = 0
+    client_aborts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    units_served: int = 0
+    """As the supplier signed them."""
+    units_receipted: int = 0
+    """As the gateway recounted and receipted them."""
+    receipts: int = 0
+    overclaims: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Durable lines and running totals; `observe` never waits."""
+
+    log: AppendLog
+    totals: dict[str, SupplierUsage] = field(default_factory=dict)
+    keys: dict[str, SupplierUsage] = field(default_factory=dict)
+    dropped: int = 0
+    """Lines lost to a disk that cannot keep up."""
+    _pending: list[bytes] = field(default_factory=list)
+
+    def observe(self, event: Event) -> None:
+        """Count an event and have it written soon."""
+        line = _line(event)
+        _count(self.totals, self.keys, line)
+        if len(self._pending) >= PENDING_MAX:
+            self.dropped += 1
+            return
+        self._pending.append(orjson.dumps(line))
+
+    def replay(self, records: Iterable[bytes]) -> None:
+        """Rebuild the totals from a log's records."""
+        for record in records:
+            _count(self.totals, self.keys, orjson.loads(record))
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Make everything observed so far durable."""
+        if self._pending:
+            lines, self._pending = self._pending, []
+            await self.log.append_many(lines)
+
+    def summary(self) -> dict[str, object]:
+        """Totals by supplier and by key, and over all."""
+        return {
+            "suppliers": {name: asdict(each) for name, each in sorted(self.totals.items())},
+            "keys": {name: asdict(each) for name, each in sorted(self.keys.items())},
+            "total": asdict(_sum(self.totals.values())),
+        }
+
+
+def _line(event: Event) -> dict[str, object]:
+    line: dict[str, object] = {
+        "time": int(time.time()),
+        "supplier": "0x" + event.supplier.hex(),
+        "application": "0x" + event.session.application.hex(),
+        "service": "0x" + event.session.service.hex(),
+        "session": event.session.number,
+        "model": event.model,
+        "key": event.key_id,
+        "input_tokens": event.input_tokens,
+        "output_tokens": event.output_tokens,
+    }
+    if isinstance(event, Observation):
+        return line | {
+            "kind": "try",
+            "disposition": event.result.value,
+            "is_answer": event.is_answer,
+            "is_stream": event.is_stream,
+            "units": event.units,
+            "latency_ms": round(event.latency_s * 1000, 2),
+            "detail": event.detail,
+        }
+    return line | {
+        "kind": "recount",
+        "disposition": "overclaim" if event.is_overclaim else "receipted",
+        "request": "0x" + event.request_hash.hex(),
+        "units": event.units_claimed,
+        "units_receipted": event.units_receipted,
+    }
+
+
+def _count(
+    totals: dict[str, SupplierUsage], keys: dict[str, SupplierUsage], line: dict[str, object]
+) -> None:
+    for book, name in ((totals, line["supplier"]), (keys, line["key"])):
+        usage = book.get(name)  # type: ignore[call-overload]
+        if usage is None:
+            usage = book[name] = SupplierUsage()  # type: ignore[index]
+        _add(usage, line)
+
+
+FAULTS = frozenset(each.value for each in Result if each.is_fault)
+
+
+def _add(usage: SupplierUsage, line: dict[str, object]) -> None:
+    units: int = line["units"]  # type: ignore[assignment]
+    if line["kind"] == "recount":
+        usage.units_receipted += line["units_receipted"]  # type: ignore[operator]
+        usage.receipts += 1
+        usage.overclaims += line["disposition"] == "overclaim"
+        return
+    usage.tries += 1
+    usage.requests += bool(line["is_answer"])
+    usage.faults += line["disposition"] in FAULTS
+    usage.client_aborts += line["disposition"] == Result.CLIENT_ABORT.value
+    usage.input_tokens += line["input_tokens"]  # type: ignore[operator]
+    usage.output_tokens += line["output_tokens"]  # type: ignore[operator]
+    usage.units_served += units
+
+
+def _sum(usages: Iterable[SupplierUsage]) -> SupplierUsage:
+    total = SupplierUsage()
+    for usage in usages:
+        for name in SupplierUsage.__slots__:  # type: ignore[attr-defined]
+            setattr(total, name, getattr(total, name) + getattr(usage, name))
+    return total
+
+
+__all__ = ["Ledger", "Recount", "SupplierUsage"]

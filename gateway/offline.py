@@ -1,0 +1,80 @@
+"""What the commands do beside a running gateway: ask it, or read what it left on the disk."""
+
+from pathlib import Path
+from typing import cast
+
+import orjson
+
+from gateway.ledger import Ledger
+from gateway.outbox import Outbox
+from gateway.settings import Settings
+from node.append_log import AppendLog
+from node.http import ClientPool, HttpClientError, Timeout
+from node.output import Output
+from relay_mining import Address
+
+TIMEOUT = Timeout(1.0, 5.0, 5.0, 5.0)
+
+
+def write_config(owner: Address, password_file: Path | None) -> str:
+    """The text of a new configuration file."""
+    password = str(password_file.resolve()) if password_file else ""
+    lines = [
+        f'gateway_id = "0x{owner.hex()}"',
+        f'application = "0x{owner.hex()}"',
+        'data_dir = "data"',
+        "",
+        "[chain]",
+        'rpc_urls = ["http://127.0.0.1:8545"]',
+        'address_book = "addressbook.json"',
+        "",
+        "[keys]",
+        'owner_keystore = "owner.json"',
+        'signing_keystore = "signing.json"',
+    ]
+    if password:
+        lines += [
+            f"owner_password_file = {orjson.dumps(password).decode()}",
+            f"signing_password_file = {orjson.dumps(password).decode()}",
+        ]
+    lines += ["", "[server]", 'host = "127.0.0.1"', "port = 8080", "", "[control]", "port = 8081"]
+    return "\n".join(lines) + "\n"
+
+
+async def read_status(settings: Settings) -> dict[str, object]:
+    """The running gateway's word on itself, else what its logs add up to."""
+    asked = await _ask(settings)
+    if asked is not None:
+        return {"running": True, **asked}
+    outbox = Outbox()
+    async with AppendLog(settings.data_dir / "usage") as usage:
+        ledger = Ledger(usage)
+        ledger.replay(usage.replay())
+    async with AppendLog(settings.data_dir / "receipts") as receipts:
+        outbox.replay(receipts.replay())
+    return {"running": False, "receipts_waiting": len(outbox), **ledger.summary()}
+
+
+async def _ask(settings: Settings) -> dict[str, object] | None:
+    control = settings.control
+    if control.admin_token is None or control.port == 0:
+        return None
+    headers = ((b"authorization", b"Bearer " + control.admin_token.get_secret_value().encode()),)
+    url = f"http://{control.host}:{control.port}/v1/usage"
+    async with ClientPool() as pool:
+        try:
+            answer = await pool.request(b"GET", url, headers, b"", TIMEOUT)
+        except HttpClientError:
+            return None
+    return cast("dict[str, object]", orjson.loads(answer.body)) if answer.status == 200 else None
+
+
+def show_status(output: Output, found: dict[str, object]) -> None:
+    """Totals by supplier, for people."""
+    suppliers = cast("dict[str, dict[str, int]]", found["suppliers"])
+    columns = [
+        "tries", "requests", "faults", "input_tokens", "output_tokens", "units_served",
+        "units_receipted",
+    ]  # fmt: skip
+    rows = [[name, *(usage[each] for each in columns)] for name, usage in suppliers.items()]
+    output.table("Usage by supplier", ["supplier", *columns], rows)

@@ -1,0 +1,110 @@
+"""What the commands do on the chain: register, fund, delegate, withdraw, and where money is."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from contracts import Call, EscrowAccount, Market, TxReceipt, TxSender
+from contracts.errors import ContractError
+from gateway.errors import SetupError
+from gateway.settings import Settings
+from node.keystore import PrivateKey
+from relay_mining import Address, Hash32
+
+
+@asynccontextmanager
+async def open_market(settings: Settings) -> AsyncIterator[Market]:
+    """The market of the settings' address book."""
+    market = await Market.connect(
+        settings.chain.urls(), settings.chain.address_book, timeout_s=settings.chain.timeout_s
+    )
+    async with market:
+        yield market
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The owner at work on one market; every method returns when its transaction is mined."""
+
+    market: Market
+    owner: PrivateKey
+
+    async def register(self, signing_key: Address, url: str) -> TxReceipt:
+        """Register the owner as a gateway, or rotate its signing key where it is one."""
+        registry = self.market.registry
+        if not await registry.is_gateway(self.owner.address):
+            return await self._send(registry.register_gateway(signing_key, url))
+        if url and url != await registry.gateway_url(self.owner.address):
+            await self._send(registry.set_gateway_url(url))
+        return await self._send(registry.rotate_gateway_key(signing_key))
+
+    async def deposit(self, application: Address, amount: int) -> TxReceipt:
+        """Add the owner's tokens to an application's escrow, in base units."""
+        await self._approve(amount)
+        return await self._send(self.market.escrow.deposit(application, amount))
+
+    async def delegate(
+        self, gateway: Address, service: Hash32, cap: int, fee_bps: int
+    ) -> TxReceipt:
+        """Let a gateway spend up to `cap` of the owner's escrow a session, from the next one."""
+        clock = await self.market.sessions.clock()
+        number = clock.session_at((await self.market.chain.head()).number)
+        before = await self.market.escrow.delegation(
+            self.owner.address, gateway, service, number + 1
+        )
+        if before.cap == 0 and cap > 0:
+            params = await self.market.parameters.values(clock.epoch_of(number))
+            await self._approve(params.delegation_fee)
+        return await self._send(self.market.escrow.delegate(gateway, service, cap, fee_bps))
+
+    async def withdraw(self, amount: int) -> str:
+        """Collect earnings and take funds back, as far as it goes now; says what is next."""
+        escrow, me = self.market.escrow, self.owner.address
+        if await escrow.claimable(me) > 0:
+            await self._send(escrow.collect())
+        account = await escrow.account(me)
+        if account.pending == 0:
+            if amount <= 0:
+                return "collected; nothing was asked back from the escrow"
+            await self._send(escrow.request_withdraw(amount))
+            account = await escrow.account(me)
+            return f"asked back; run this again from session {account.pending_session} on"
+        if await self._session() < account.pending_session:
+            return f"asked back already; run this again from session {account.pending_session} on"
+        await self._send(escrow.finish_withdraw())
+        return "withdrawn"
+
+    async def _session(self) -> int:
+        clock = await self.market.sessions.clock()
+        return clock.session_at((await self.market.chain.head()).number)
+
+    async def _approve(self, amount: int) -> None:
+        token, escrow = self.market.token, self.market.book.escrow
+        if amount > 0 and await token.allowance(self.owner.address, escrow) < amount:
+            await self._send(token.approve(escrow, amount))
+
+    async def _send(self, call: Call) -> TxReceipt:
+        sender = TxSender(self.market.chain, self.owner.reveal())
+        try:
+            return await sender.send(call)
+        except ContractError as error:
+            raise SetupError(str(error)) from error
+
+
+async def read_funds(market: Market, owner: Address, application: Address) -> dict[str, object]:
+    """Every balance of the gateway and its application, and what frees it."""
+    account: EscrowAccount = await market.escrow.account(application)
+    frees = "gateway withdraw AMOUNT"
+    if account.pending:
+        frees = f"`gateway withdraw` from session {account.pending_session} on"
+    return {
+        "owner": owner,
+        "application": application,
+        "wallet": await market.token.balance(owner),
+        "gas_wei": await market.chain.balance(owner),
+        "escrow": account.balance,
+        "withdrawal_pending": account.pending,
+        "withdrawal_session": account.pending_session,
+        "earned": await market.escrow.claimable(owner),
+        "frees": {"escrow": frees, "earned": "gateway withdraw"},
+    }

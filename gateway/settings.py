@@ -1,0 +1,157 @@
+"""Everything an operator may set, read once in `gateway.cli` and passed down.
+
+No other module reads the environment. Units are in the names.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from contracts import ChainSettings
+from gateway.openai import RequestLimits
+from gateway.upstream import UpstreamTimeouts
+
+
+class KeySettings(BaseModel):
+    """Where the keys are; a raw key is taken on the local network only (chain id 31337)."""
+
+    owner_keystore: Path | None = Field(default=None, description="registers, funds, delegates")
+    owner_password_file: Path | None = None
+    owner_key: SecretStr | None = Field(default=None, description="hex; local network only")
+    signing_keystore: Path | None = Field(default=None, description="signs relays and receipts")
+    signing_password_file: Path | None = None
+    signing_key: SecretStr | None = Field(default=None, description="hex; local network only")
+    former_signing_keystores: list[Path] = Field(
+        default=[], description="rotated keys whose receipts may still be undelivered"
+    )
+
+
+class ServerSettings(BaseModel):
+    """The clients' listener and its bounds."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535, description="0 takes any free port")
+    connections_max: int = Field(default=4096, ge=1)
+    body_bytes_max: int = Field(default=10 << 20, ge=1024)
+    body_depth_max: int = Field(default=32, ge=4, le=256)
+    choices_max: int = Field(default=5, ge=1, le=128)
+    output_tokens_default: int = Field(
+        default=512, ge=1, description="max_tokens where the client names none"
+    )
+    write_stall_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
+    drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+
+    def limits(self) -> RequestLimits:
+        """The bounds on one request."""
+        return RequestLimits(self.body_bytes_max, self.body_depth_max, self.choices_max)
+
+
+class ControlSettings(BaseModel):
+    """The operator's listener: keys, usage, metrics; not for the public."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535, description="0 takes any free port")
+    admin_token: SecretStr | None = Field(default=None, description="unset closes /admin and /v1")
+
+
+class RelaySettings(BaseModel):
+    """How relays are sent and settled."""
+
+    tries_max: int = Field(default=3, ge=1)
+    expiry_s: int = Field(default=120, ge=1, description="how long a signed request may be used")
+    connect_s: float = Field(default=5.0, gt=0)
+    first_byte_s: float = Field(default=60.0, gt=0)
+    stall_s: float = Field(default=30.0, gt=0)
+    total_s: float = Field(default=600.0, gt=0)
+    cancel_s: float = Field(default=5.0, gt=0)
+    receipts_flush_s: float = Field(default=0.25, gt=0, description="receipts wait this long")
+    recount_deadline_s: float = Field(default=60.0, gt=0)
+    credit_units: int = Field(default=200_000, ge=0, description="a supplier's c0, as assumed")
+    credit_growth_ppm: int = Field(default=500_000, ge=0, description="its g, in millionths")
+    allow_networks: list[str] = Field(
+        default=[], description="private networks suppliers may be in, as CIDR"
+    )
+
+    def timeouts(self) -> UpstreamTimeouts:
+        """The deadlines of one try."""
+        return UpstreamTimeouts(
+            self.connect_s, self.first_byte_s, self.stall_s, self.total_s, self.cancel_s
+        )
+
+
+class Settings(BaseSettings):
+    """Settings of one gateway; `GATEWAY_SERVER__PORT` sets `server.port`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid"
+    )
+
+    gateway_id: str = Field(default="", description="0x + 40 hex; unset: the owner key's address")
+    application: str = Field(
+        default="", description="who pays for new API keys; unset: the owner key's address"
+    )
+    public_url: str = Field(default="", description="where clients reach the gateway, on chain")
+    models: dict[str, str] = Field(
+        default={}, description="model name = service id; unset serves every delegated service"
+    )
+    data_dir: Path = Path("gateway-data")
+    chain: ChainSettings = ChainSettings()
+    keys: KeySettings = KeySettings()
+    server: ServerSettings = ServerSettings()
+    control: ControlSettings = ControlSettings()
+    relays: RelaySettings = RelaySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file; see `load_settings`."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if cls.model_config.get("toml_file"):
+            sources.append(TomlConfigSettingsSource(settings_cls))
+        return tuple(sources)
+
+
+def load_settings(config: Path | None, **overrides: Any) -> Settings:
+    """The settings of a TOML file under the environment; raises pydantic's ValidationError.
+
+    Relative paths in the file are taken from the file's own directory.
+    """
+    if config is None:
+        return Settings(**overrides)
+
+    class FileSettings(Settings):
+        model_config = SettingsConfigDict(
+            env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid", toml_file=config
+        )
+
+    return _anchored(FileSettings(**overrides), config.resolve().parent)
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    keys = settings.keys.model_copy(
+        update={
+            name: base / value for name, value in settings.keys if isinstance(value, Path)
+        }
+        | {
+            "former_signing_keystores": [
+                base / each for each in settings.keys.former_signing_keystores
+            ]
+        }
+    )
+    chain = settings.chain.model_copy(update={"address_book": base / settings.chain.address_book})
+    return settings.model_copy(
+        update={"data_dir": base / settings.data_dir, "keys": keys, "chain": chain}
+    )

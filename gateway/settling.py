@@ -1,0 +1,196 @@
+"""From an accepted answer to a receipt: log the debt, recount, keep evidence, hand to delivery."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from gateway.observation import Observe, Recount
+from gateway.openai import Endpoint
+from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed
+from gateway.recounting import UNKNOWN, Count, CountJob, RecountWorker
+from gateway.relay import Served
+from gateway.standing import Standing
+from node.append_log import AppendLog
+
+logger = logging.getLogger("gateway.settling")
+
+BATCH_MAX = 128
+
+
+INPUT_TOLERANCE = 16
+"""Prompt tokens an engine may add that the template does not show, before it is an over-claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a relay is receipted with."""
+
+    units: int
+    is_overclaim: bool
+
+
+def judge(served: Served, count: Count) -> Verdict:
+    """`min(signed units, recount)`, and whether the signed counts are beyond tolerance.
+
+    Where the gateway cannot count, the signed count stands, which `maxUnits` has bounded.
+    """
+    response, weights = served.response, served.relay.session.service.weights
+    inputs, outputs = response.input_tokens, response.output_tokens
+    is_overclaim = False
+    if count.input_tokens is not None:
+        is_overclaim = inputs > count.input_tokens + INPUT_TOLERANCE
+        inputs = min(inputs, count.input_tokens)
+    if count.output_tokens is not None and count.output_tokens_max is not None:
+        is_overclaim = is_overclaim or outputs > count.output_tokens_max
+        outputs = min(outputs, count.output_tokens)
+    counted = weights.units(inputs, min(response.cached_tokens, inputs), outputs)
+    return Verdict(min(response.units, counted), is_overclaim)
+
+
+@dataclass(slots=True)
+class Settler:
+    """Takes accepted answers; `run` works them off in order, in batches."""
+
+    outbox: Outbox
+    log: AppendLog
+    worker: RecountWorker
+    standing: Standing
+    observe: Observe
+    evidence: Path
+    """A directory of signed over-claims."""
+    _queue: list[Served] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _working: int = 0
+
+    def owe(self, served: Served) -> None:
+        """Take an accepted answer whose receipt is owed."""
+        self._queue.append(served)
+        self.standing.of(served.supplier).owed += served.response.units
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Answers not yet handed to delivery."""
+        return len(self._queue) + self._working
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self.drain()
+
+    async def drain(self) -> None:
+        """Settle everything taken so far."""
+        while self._queue:
+            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+            self._working = len(batch)
+            try:
+                await self._settle(batch)
+            finally:
+                self._working = 0
+        self._wake.clear()
+
+    async def _settle(self, batch: Sequence[Served]) -> None:
+        owed = [_owed(each) for each in batch]
+        _, counts = await asyncio.gather(
+            self.log.append_many([encode_owed(each) for each in owed]),
+            self.worker.count([_job(each) for each in batch]),
+        )
+        for served, receipt, count in zip(batch, owed, counts, strict=True):
+            await self._finish(served, receipt, count)
+
+    async def _finish(self, served: Served, owed: OwedReceipt, count: Count) -> None:
+        verdict = judge(served, count)
+        self.outbox.add(owed)
+        if verdict.units < owed.units:
+            self.standing.of(owed.supplier).owed -= owed.units - verdict.units
+            await self.log.append(encode_lowered(owed.response_hash, verdict.units))
+            self.outbox.lower(owed.response_hash, verdict.units)
+        if verdict.is_overclaim:
+            await asyncio.to_thread(self._keep_evidence, served, count)
+        if count == UNKNOWN:
+            logger.warning("an answer could not be recounted", extra={"supplier": owed.supplier})
+        self.observe(
+            Recount(
+                supplier=served.supplier,
+                session=owed.session,
+                model=served.relay.request.model,
+                key_id=served.relay.key_id,
+                request_hash=served.request_hash,
+                units_claimed=served.response.units,
+                units_receipted=verdict.units,
+                input_tokens=served.response.input_tokens,
+                output_tokens=served.response.output_tokens,
+                is_overclaim=verdict.is_overclaim,
+            )
+        )
+
+    def _keep_evidence(self, served: Served, count: Count) -> None:
+        self.evidence.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"{served.supplier.hex()}-{served.request_hash.hex()}.json"
+        (self.evidence / name).write_bytes(encode_evidence(served, count))
+        logger.warning("a supplier over-claims: dropped", extra={"supplier": served.supplier})
+
+
+def encode_evidence(served: Served, count: Count) -> bytes:
+    """A signed over-claim with everything needed to check it again, as JSON."""
+    key, response = served.relay.session.key, served.response
+    return orjson.dumps(
+        {
+            "supplier": "0x" + served.supplier.hex(),
+            "application": "0x" + key.application.hex(),
+            "gateway": "0x" + key.gateway.hex(),
+            "service": "0x" + key.service.hex(),
+            "session": key.number,
+            "path": served.relay.request.endpoint.value.decode(),
+            "request_hash": "0x" + served.request_hash.hex(),
+            "response_hash": "0x" + served.response_hash.hex(),
+            "body_hash": "0x" + response.body_hash.hex(),
+            "salt_hash": "0x" + response.salt_hash.hex(),
+            "status": int(response.status),
+            "units": response.units,
+            "input_tokens": response.input_tokens,
+            "cached_tokens": response.cached_tokens,
+            "output_tokens": response.output_tokens,
+            "signature": "0x" + served.signature.hex(),
+            "recount": {"input_tokens": count.input_tokens, "output_tokens": count.output_tokens},
+            "request_body": base64.b64encode(served.relay.body).decode(),
+            "answer": base64.b64encode(served.answer).decode(),
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def load_dropped(evidence: Path, standing: Standing) -> None:
+    """Drop every supplier there is evidence against."""
+    for path in evidence.glob("*-*.json"):
+        standing.of(bytes.fromhex(path.name.split("-")[0])).is_dropped = True
+
+
+def _owed(served: Served) -> OwedReceipt:
+    session = served.relay.session
+    return OwedReceipt(
+        session=session.key,
+        signer=session.signer,
+        supplier=served.supplier,
+        request_hash=served.request_hash,
+        response_hash=served.response_hash,
+        salt_hash=served.response.salt_hash,
+        units=served.response.units,
+    )
+
+
+def _job(served: Served) -> CountJob:
+    request = served.relay.request
+    return CountJob(
+        service=served.relay.session.key.service,
+        body=served.relay.body,
+        answer=served.answer,
+        is_chat=request.endpoint is Endpoint.CHAT,
+        is_stream=request.is_stream,
+    )

@@ -1,0 +1,127 @@
+"""A service's spec, tokenizer and template: fetched from its suppliers, believed by digest only."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from contracts.service import Service
+from gateway.errors import UpstreamError, UpstreamInvalidError
+from gateway.recounting import CountFiles, RecountWorker
+from gateway.sessions import ServiceSpec, ServiceView
+from gateway.upstream import translate
+from node.http import ClientPool, HttpClientError, Timeout
+from relay_mining import Hash32, RelayMiningError
+
+logger = logging.getLogger("gateway.specs")
+
+TIMEOUT = Timeout(3.0, 10.0, 10.0, 30.0)
+SPEC_BYTES_MAX = 1 << 20
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+def find_spec(document: Any, spec_hash: Hash32) -> ServiceSpec:
+    """The spec inside a JSON document whose canonical form has the hash on the chain.
+
+    Raises UpstreamInvalidError where none has.
+    """
+    for each in _objects(document):
+        canonical = json.dumps(each, sort_keys=True, separators=(",", ":")).encode()
+        if hashlib.sha256(canonical).digest() == spec_hash:
+            return _read_spec(each)
+    raise UpstreamInvalidError("no spec there has the hash on the chain")
+
+
+def _objects(document: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
+    if isinstance(document, dict):
+        yield document
+        inner: Iterable[Any] = document.values()
+    elif isinstance(document, list):
+        inner = document
+    else:
+        return
+    if depth > 0:
+        for each in inner:
+            yield from _objects(each, depth - 1)
+
+
+def _read_spec(document: dict[str, Any]) -> ServiceSpec:
+    try:
+        return ServiceSpec(
+            name=str(document["name"]),
+            context_length=int(document["context_length"]),
+            tokenizer_sha256=str(document["tokenizer_sha256"]),
+            chat_template_sha256=str(document["chat_template_sha256"]),
+            document=document,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UpstreamInvalidError(f"the service's spec lacks a field: {error}") from error
+
+
+@dataclass(slots=True)
+class SpecLibrary:
+    """Verified services by id, fetched once and kept for the life of the process."""
+
+    pool: ClientPool
+    worker: RecountWorker
+    _views: dict[Hash32, ServiceView]
+
+    async def view(self, service_id: Hash32, service: Service, urls: Sequence[str]) -> ServiceView:
+        """A service ready to be served and recounted; raises UpstreamError where no supplier
+        among `urls` has its files."""
+        view = self._views.get(service_id)
+        if view is not None:
+            return view
+        failure: UpstreamError = UpstreamError("no supplier to fetch the service's spec from")
+        for url in urls:
+            try:
+                view = await self._fetch(service_id, service, url)
+            except UpstreamError as error:
+                failure = error
+                logger.info("a spec is not usable", extra={"url": url, "why": str(error)})
+            else:
+                self._views[service_id] = view
+                return view
+        raise failure
+
+    async def _fetch(self, service_id: Hash32, service: Service, url: str) -> ServiceView:
+        try:
+            document = orjson.loads(await self._get(url + "/lode/v1/spec"))
+        except orjson.JSONDecodeError as error:
+            raise UpstreamInvalidError("the supplier's spec is not JSON") from error
+        spec = find_spec(document, service.spec_hash)
+        base = f"{url}/lode/v1/spec/{service_id.hex()}"
+        tokenizer, template = await asyncio.gather(
+            self._get_verified(f"{base}/tokenizer.json", spec.tokenizer_sha256),
+            self._get_verified(f"{base}/chat_template.jinja", spec.chat_template_sha256),
+        )
+        try:
+            files = CountFiles(service_id, tokenizer, template.decode() if template else None)
+            await self.worker.load(files)
+        except (RelayMiningError, UnicodeDecodeError) as error:
+            raise UpstreamInvalidError(f"the service cannot be recounted: {error}") from error
+        return ServiceView(
+            service_id, service.name, service.source, service.spec_hash, service.weights, spec
+        )
+
+    async def _get_verified(self, url: str, digest: str) -> bytes:
+        if digest == EMPTY_SHA256:
+            return b""
+        data = await self._get(url)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UpstreamInvalidError("a file has not the digest its spec states")
+        return data
+
+    async def _get(self, url: str) -> bytes:
+        try:
+            answer = await self.pool.request(b"GET", url, (), b"", TIMEOUT)
+        except HttpClientError as error:
+            raise translate(error) from error
+        if answer.status != 200:
+            raise UpstreamError(f"status {answer.status}")
+        return answer.body
