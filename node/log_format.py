@@ -1,8 +1,8 @@
 """The records of an append-only log, and how damage is told from a torn tail.
 
-    segment = "LODELOG1" || 8 random bytes || record*
+    segment = head || record*,  head = "LODELOG1" || 8 random bytes || be32(crc32 of these 16)
     record  = be32(first << 31 | length) || be32(crc) || payload
-    crc     = crc32(segment head || the four bytes of flag and length || payload)
+    crc     = crc32(head || the four bytes of flag and length || payload)
 
 `first` marks the first record of a write. A write begins only after the one before it was synced,
 so damage followed by a later `first` record is damage to durable data and raises CorruptLog;
@@ -21,7 +21,8 @@ from zlib import crc32
 HEADER = struct.Struct(">II")
 FIRST = 1 << 31
 MAGIC = b"LODELOG1"
-HEAD_BYTES = 16
+SALT_BYTES = 8
+HEAD_BYTES = len(MAGIC) + SALT_BYTES + 4
 RECORD_BYTES_MAX = 16 << 20
 
 
@@ -35,7 +36,8 @@ class CorruptLog(AppendLogError):
 
 def new_head() -> bytes:
     """Return the head of a new segment."""
-    return MAGIC + os.urandom(HEAD_BYTES - len(MAGIC))
+    start = MAGIC + os.urandom(SALT_BYTES)
+    return start + crc32(start).to_bytes(4, "big")
 
 
 def frame(head: bytes, payload: bytes, first: bool) -> bytes:
@@ -52,9 +54,13 @@ def inspect(path: Path) -> tuple[bytes | None, int]:
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    if len(head) < HEAD_BYTES:
-        return None, 0
+    if not _is_head(head) and path.stat().st_size <= HEAD_BYTES:
+        return None, 0  # a head is synced before the first record is written
     return head, max((end for _, end in scan(path)), default=HEAD_BYTES)
+
+
+def _is_head(head: bytes) -> bool:
+    return head.startswith(MAGIC) and crc32(head[:-4]).to_bytes(4, "big") == head[-4:]
 
 
 def _parse(data: memoryview, seed: int, at: int) -> tuple[bytes, int, bool] | None:
@@ -75,10 +81,10 @@ def _parse(data: memoryview, seed: int, at: int) -> tuple[bytes, int, bool] | No
 def scan(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield each payload of a segment and the offset behind it; raises CorruptLog."""
     data = memoryview(path.read_bytes())
-    if len(data) < HEAD_BYTES:
-        return
-    if data[: len(MAGIC)] != MAGIC:
-        raise CorruptLog(f"{path.name}: not a log segment")
+    if not _is_head(bytes(data[:HEAD_BYTES])):
+        if len(data) <= HEAD_BYTES:
+            return
+        raise CorruptLog(f"{path.name}: its head is damaged, or it is no log")
     at, seed = HEAD_BYTES, crc32(data[:HEAD_BYTES])
     while (record := _parse(data, seed, at)) is not None:
         payload, at, _ = record

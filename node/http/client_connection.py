@@ -214,6 +214,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Buffer body bytes; stop reading while the reader lags."""
+        if self.complete:  # a body behind the head that answers HEAD
+            raise _Stop(BadResponse("a body nobody asked for"))
         self._size += len(data)
         if self._size > self._body_bytes_max:
             raise _Stop(TooLarge("response body"))

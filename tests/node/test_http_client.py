@@ -268,9 +268,10 @@ async def test_leaving_a_stream_closes_its_socket_at_once() -> None:
             pass
         await left.wait()
         left.clear()
-        with pytest.raises(ClosedEarly):
-            async with pool.stream("GET", url) as answer:
-                answer.abort()
+        async with pool.stream("GET", url) as answer:
+            assert await answer.chunks().__anext__() == b"x"
+            answer.abort()
+            with pytest.raises(ClosedEarly):
                 await answer.read(10)
         await left.wait()
         left.clear()
@@ -290,7 +291,7 @@ async def test_a_server_dying_mid_body_gives_what_came_then_the_error() -> None:
     async with scripted(talk) as url, ClientPool() as pool:
         got = b""
         async with pool.stream("GET", url) as answer:
-            with pytest.raises(ClosedEarly):
+            with pytest.raises(ClosedEarly):  # noqa: PT012
                 async for chunk in answer.chunks():
                     got += chunk
         assert got == b"hellowo"
