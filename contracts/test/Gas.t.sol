@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import { Claim, ClaimInput, LeafProof, SessionKey } from "../src/types/Types.sol";
+import { Harness } from "./Harness.sol";
+import { Market } from "./utils/Market.sol";
+
+/// @notice What the two transactions of a supplier cost, calldata included, each slot cold at first.
+contract GasTest is Market {
+    address internal owner = address(0x51);
+    address internal supplier;
+    uint64 internal constant NUMBER = 3;
+    uint256 internal constant CLAIMS = 20;
+    Harness internal harness = new Harness();
+
+    function setUp() public {
+        deployMarket();
+        supplier = addSupplier(owner, 10_000e6);
+        list(owner, supplier, service);
+        sessions.buildRoster(service);
+        for (uint160 i = 1; i <= CLAIMS; ++i) {
+            fund(address(0xA00 + i), 10 * CAP);
+            delegate(address(0xA00 + i), service, CAP);
+        }
+        goTo(2, SEED_OFFSET + 1);
+        sessions.writeSeed(2);
+    }
+
+    /// @dev Twenty claims against twenty applications.
+    /// forge-config: default.isolate = true
+    function test_Gas_ClaimsOfTwentyApplications() public {
+        ClaimInput[] memory inputs = new ClaimInput[](CLAIMS);
+        goTo(NUMBER + 1, 0);
+        for (uint160 i = 0; i < CLAIMS; ++i) {
+            inputs[i] = claimInput(sessionOf(address(0xA01 + i), NUMBER), supplier, 10e6, 5e6);
+        }
+        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (inputs)));
+        vm.snapshotValue("Lode", "claim, each of 20, 20 applications", used / CLAIMS);
+        vm.assertEq(registry.supplierOf(supplier).reserved, CLAIMS * 5e6, "refused");
+    }
+
+    /// @dev Twenty claims against one application, for twenty services.
+    /// forge-config: default.isolate = true
+    function test_Gas_ClaimsOfOneApplication() public {
+        address application = address(0xA01);
+        fund(application, 100 * CAP);
+        goTo(2, SEED_OFFSET + 1);
+        bytes32[] memory services = new bytes32[](CLAIMS);
+        for (uint256 i = 0; i < CLAIMS; ++i) {
+            services[i] = listService(string(abi.encodePacked("service", bytes1(uint8(65 + i)))), address(0));
+            list(owner, supplier, services[i]);
+            delegate(application, services[i], CAP);
+            sessions.buildRoster(services[i]);
+        }
+        goTo(4, SEED_OFFSET + 1);
+        sessions.writeSeed(3);
+        goTo(5, 0);
+        ClaimInput[] memory inputs = new ClaimInput[](CLAIMS);
+        for (uint256 i = 0; i < CLAIMS; ++i) {
+            SessionKey memory session = SessionKey(application, gateway, services[i], 4);
+            inputs[i] = claimInput(session, supplier, 10e6, 5e6);
+        }
+        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (inputs)));
+        vm.snapshotValue("Lode", "claim, each of 20, one application", used / CLAIMS);
+        vm.assertEq(registry.supplierOf(supplier).reserved, CLAIMS * 5e6, "refused");
+    }
+
+    /// @dev Three points of a trie of 2^20 leaves: 22 siblings a leaf, ten hashes on the way to its batch.
+    /// forge-config: default.isolate = true
+    function test_Gas_ProofOfThreePoints() public {
+        SessionKey memory session = sessionOf(address(0xA01), NUMBER);
+        uint64 units = 40e6;
+        goTo(NUMBER + 1, 0);
+        ClaimInput memory input = claimInput(session, supplier, units, 0);
+        bytes memory siblings = millionLeaves();
+        bytes32 path = receiptHash(session, supplier, units, "secret");
+        (input.rootDigest, input.sum, input.count) = rootOf(path, units, siblings);
+        // Margin 2, value 40 and a bond of 80/3: three points or, with chance 2^-24, one more.
+        input.bond = uint96(uint256(2) * input.sum / 3);
+        submit(owner, input);
+        Claim memory claim = claimFrom(input, CAP);
+        vm.assertTrue(isOpen(claim), "refused");
+
+        goTo(NUMBER + 2, SEED_OFFSET + 1);
+        sessions.writeSeed(NUMBER + 2);
+        LeafProof[] memory leaves = new LeafProof[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            leaves[i] = goodLeaf(claim);
+            leaves[i].units = units;
+            leaves[i].siblings = siblings;
+            leaves[i].batchPath = new bytes32[](10);
+            bytes32 root = path;
+            for (uint256 j = 0; j < 10; ++j) {
+                bytes32 other = keccak256(abi.encode("batch", j));
+                leaves[i].batchPath[j] = other;
+                root = root < other ? keccak256(abi.encode(root, other)) : keccak256(abi.encode(other, root));
+            }
+            leaves[i].batchSignature = signBatch(root);
+        }
+        uint256 used = measure(address(0x57A), abi.encodeCall(claims.prove, (claim, SALT, leaves)));
+        vm.snapshotValue("Lode", "proof, 3 points of 2^20 leaves, payees paid the first time", used);
+        vm.assertFalse(isOpen(claim));
+        vm.assertLe(used, 300_000);
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                       HELPERS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @dev The call runs as a transaction of its own: with cold accounts and slots, 21,000 and the calldata.
+    function measure(address sender, bytes memory data) internal returns (uint256) {
+        vm.prank(sender);
+        (bool success, bytes memory answer) = address(claims).call(data);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(answer, 32), mload(answer))
+            }
+        }
+        return uint256(vm.lastCallGas().gasTotalUsed);
+    }
+
+    /// @dev Sums so small that nearly every point is in the one leaf that is opened.
+    function millionLeaves() internal pure returns (bytes memory siblings) {
+        for (uint64 i = 0; i < 22; ++i) {
+            uint64 count = uint64(1) << (i < 2 ? 0 : i - 2);
+            siblings = abi.encodePacked(siblings, keccak256(abi.encode("sibling", i)), uint64(1), count);
+        }
+    }
+
+    function rootOf(
+        bytes32 path,
+        uint64 units,
+        bytes memory siblings
+    )
+        internal
+        view
+        returns (bytes32 digest, uint64 sum, uint64 count)
+    {
+        (digest, sum, count,) = harness.foldSiblings(path, units, siblings);
+    }
+}

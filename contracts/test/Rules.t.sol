@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import { Escrow } from "../src/Escrow.sol";
+import { Parameters } from "../src/Parameters.sol";
+import { Registry } from "../src/Registry.sol";
+import { Errors } from "../src/libraries/Errors.sol";
+import { ClockValues, ParameterValues, RosterEntry, Service, SessionKey, Supplier } from "../src/types/Types.sol";
+import { Market } from "./utils/Market.sol";
+
+/// @notice Who may do what, from when on, and how everything comes back.
+contract RulesTest is Market {
+    address internal application = address(0xA1);
+    address internal owner = address(0x51);
+    address internal supplier;
+
+    function setUp() public {
+        deployMarket();
+        supplier = addSupplier(owner, 1000e6);
+        list(owner, supplier, service);
+        sessions.buildRoster(service);
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                       ESCROW
+    //////////////////////////////////////////////////////////////////////////*/
+
+    function test_Coverage_NeedsTheCapsOfTwoSessionsAtTheOpening() public {
+        fund(application, 2 * CAP - 1);
+        goTo(1, 0);
+        delegate(application, service, CAP);
+        goTo(2, 0);
+        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
+        goTo(3, 0);
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        fund(application, 1);
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        goTo(4, 0);
+        vm.assertTrue(sessions.isValid(sessionOf(application, 4)));
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        vm.assertFalse(sessions.isValid(sessionOf(application, 5)));
+    }
+
+    function test_Coverage_CountsAllServices() public {
+        bytes32 other = listService("other", address(0));
+        fund(application, 3 * CAP);
+        goTo(1, 0);
+        delegate(application, service, CAP);
+        delegate(application, other, CAP);
+        goTo(3, 0);
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        vm.assertEq(escrow.capSumAt(application, 3), 2 * CAP);
+    }
+
+    function test_Coverage_PendingWithdrawalsDoNotCount() public {
+        fund(application, 2 * CAP);
+        delegate(application, service, CAP);
+        goTo(2, 1);
+        vm.prank(application);
+        escrow.requestWithdraw(1);
+        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
+        goTo(3, 0);
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
+    }
+
+    function test_Opening_IsRememberedForTwoSessions() public {
+        fund(application, 5);
+        goTo(2, 3);
+        fund(application, 7);
+        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
+        vm.assertEq(escrow.fundsAtOpening(application, 1), 5);
+        goTo(3, 0);
+        vm.assertEq(escrow.fundsAtOpening(application, 3), 12);
+        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
+        fund(application, 1);
+        vm.assertEq(escrow.fundsAtOpening(application, 3), 12);
+        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_OpeningUnknown.selector, 1, 3));
+        escrow.fundsAtOpening(application, 1);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_OpeningUnknown.selector, 4, 3));
+        escrow.fundsAtOpening(application, 4);
+        goTo(9, 0);
+        vm.assertEq(escrow.fundsAtOpening(application, 8), 13);
+    }
+
+    function test_Withdraw_AfterTwoFullSessions() public {
+        fund(application, 10);
+        goTo(1, 5);
+        vm.startPrank(application);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_FundsTooLow.selector, 10, 11));
+        escrow.requestWithdraw(11);
+        escrow.requestWithdraw(10);
+        vm.stopPrank();
+        goTo(3, SESSION_BLOCKS - 1);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_StillPending.selector, 3, 4));
+        vm.prank(application);
+        escrow.finishWithdraw();
+        goTo(4, 0);
+        vm.prank(application);
+        escrow.finishWithdraw();
+        vm.assertEq(token.balanceOf(application), 10);
+        vm.expectPartialRevert(Errors.Escrow_StillPending.selector);
+        vm.prank(application);
+        escrow.finishWithdraw();
+    }
+
+    function test_Delegate_FromTheNextSession_AndPaysTheFeeOnce() public {
+        delegate(application, service, CAP);
+        (uint96 cap,) = escrow.delegationAt(application, gateway, service, 0);
+        vm.assertEq(cap, 0);
+        (cap,) = escrow.delegationAt(application, gateway, service, 1);
+        vm.assertEq(cap, CAP);
+        vm.assertEq(escrow.claimableOf(treasury), 1e6);
+        vm.prank(application);
+        escrow.delegate(gateway, service, 2 * CAP, 0);
+        vm.prank(application);
+        escrow.delegate(gateway, service, 0, 0);
+        vm.assertEq(escrow.claimableOf(treasury), 1e6);
+        vm.assertEq(escrow.capSumAt(application, 1), 0);
+    }
+
+    function test_Delegate_OnlyToWhatExists() public {
+        vm.expectPartialRevert(Errors.Escrow_GatewayUnknown.selector);
+        escrow.delegate(address(1), service, CAP, 0);
+        vm.expectPartialRevert(Errors.Escrow_ServiceUnknown.selector);
+        escrow.delegate(gateway, 0, CAP, 0);
+        vm.expectPartialRevert(Errors.Escrow_FeeTooHigh.selector);
+        escrow.delegate(gateway, service, CAP, 3001);
+    }
+
+    function test_Inner_OnlyClaims() public {
+        vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
+        escrow.lock(application, 1);
+        vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
+        escrow.refund(application, 1, 1);
+        address[4] memory payees;
+        uint96[4] memory amounts;
+        vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
+        escrow.pay(payees, amounts);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.reserveBond(supplier, owner, 1, 1);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.releaseBond(supplier, service, 1);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.slashBond(supplier, 1);
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                      REGISTRY
+    //////////////////////////////////////////////////////////////////////////*/
+
+    function test_Supplier_KeepsItsIdWhenEverythingElseChanges() public {
+        address next = address(0x52);
+        vm.prank(owner);
+        registry.offerSupplier(supplier, next);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.acceptSupplier(supplier);
+        vm.prank(next);
+        registry.acceptSupplier(supplier);
+        vm.startPrank(next);
+        registry.setPayout(supplier, address(0x53));
+        registry.setOperator(supplier, address(0x54));
+        vm.stopPrank();
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        vm.prank(owner);
+        registry.setPayout(supplier, owner);
+        goTo(1, 0);
+        vm.assertEq(registry.supplierOf(supplier).operator, address(0x54));
+        vm.assertEq(registry.operatorAt(supplier, 0), address(0));
+        vm.assertEq(registry.computeSupplierId(owner, ""), supplier);
+    }
+
+    function test_Operator_CannotTouchTheStake() public {
+        vm.prank(owner);
+        registry.setOperator(supplier, address(0x54));
+        goTo(1, 0);
+        vm.startPrank(address(0x54));
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.requestUnstake(supplier, 1);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.setPayout(supplier, address(0x54));
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        registry.setBondCap(supplier, 1);
+        registry.setListing(supplier, service, 7);
+        vm.stopPrank();
+    }
+
+    function test_Unstake_AfterThreeFullSessions() public {
+        goTo(1, 5);
+        vm.prank(owner);
+        registry.requestUnstake(supplier, 1000e6);
+        goTo(4, SESSION_BLOCKS - 1);
+        vm.expectPartialRevert(Errors.Registry_StillUnstaking.selector);
+        vm.prank(owner);
+        registry.finishUnstake(supplier);
+        goTo(5, 0);
+        vm.prank(owner);
+        registry.finishUnstake(supplier);
+        vm.assertEq(token.balanceOf(owner), 1000e6);
+        vm.assertEq(token.balanceOf(address(registry)), 0);
+    }
+
+    function test_Listing_AFullListGivesWayToMoreStake() public {
+        for (uint160 i = 1; i < 4; ++i) {
+            list(address(i), addSupplier(address(i), uint96(100e6 * i)), service);
+        }
+        address late = addSupplier(address(9), 100e6);
+        vm.prank(address(9));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_ListFull.selector, service, 100e6));
+        registry.setListing(late, service, PRICE);
+        addStake(late, 1);
+        list(address(9), late, service);
+        vm.assertEq(registry.listingsOf(service).length, 4);
+        vm.prank(address(1));
+        vm.expectPartialRevert(Errors.Registry_NotListed.selector);
+        registry.removeListing(registry.computeSupplierId(address(1), ""), service);
+    }
+
+    function test_Listing_NeedsStakeAndAPrice() public {
+        address poor = addSupplier(address(9), 100e6 - 1);
+        vm.startPrank(address(9));
+        vm.expectPartialRevert(Errors.Registry_StakeTooLow.selector);
+        registry.setListing(poor, service, PRICE);
+        vm.expectPartialRevert(Errors.Registry_PriceZero.selector);
+        registry.setListing(poor, service, 0);
+        vm.stopPrank();
+    }
+
+    function test_Service_IsImmutableAndTheSources() public {
+        vm.expectPartialRevert(Errors.Registry_ServiceExists.selector);
+        this.listAgain(source, 500);
+        vm.expectPartialRevert(Errors.Registry_SourceShareTooHigh.selector);
+        this.listAgain(source, 4001);
+        vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
+        this.listAgain(owner, 500);
+    }
+
+    function listAgain(address sender, uint16 bps) external {
+        vm.prank(sender);
+        registry.listService(Service(source, keccak256("spec"), 1, 2, 1, 4, bps, address(0), "demo"));
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                      SESSIONS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    function test_Roster_WeighsStakeInCappedLots() public {
+        addStake(supplier, 5000e6);
+        list(address(1), addSupplier(address(1), 299e6), service);
+        sessions.buildRoster(service);
+        RosterEntry[] memory roster = sessions.rosterOf(service, 1);
+        vm.assertEq(roster.length, 2);
+        vm.assertEq(roster[0].weight, 10);
+        vm.assertEq(roster[1].weight, 2);
+    }
+
+    function test_Roster_IsInheritedAndClosesBeforeItsSeed() public {
+        vm.assertEq(sessions.rosterOf(service, 0).length, 0);
+        vm.assertEq(sessions.rosterOf(service, 7).length, 1);
+        goTo(1, 0);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Sessions_RosterWindowClosed.selector, 1));
+        sessions.buildRoster(service);
+        goTo(2, 0);
+        vm.prank(owner);
+        registry.removeListing(supplier, service);
+        sessions.buildRoster(service);
+        vm.assertEq(sessions.rosterOf(service, 1).length, 1);
+        vm.assertEq(sessions.rosterOf(service, 2).length, 0);
+    }
+
+    function test_Roster_AMarketPublishesItsOwn() public {
+        address market = address(0x3A);
+        bytes32 auctioned = listService("auctioned", market);
+        address other = addSupplier(address(9), 100e6);
+        (address low, address high) = supplier < other ? (supplier, other) : (other, supplier);
+        RosterEntry[] memory entries = new RosterEntry[](2);
+        (entries[0], entries[1]) = (RosterEntry(low, 5, 70), RosterEntry(high, 6, 30));
+        vm.expectPartialRevert(Errors.Sessions_NotMarket.selector);
+        sessions.buildRoster(auctioned);
+        vm.expectPartialRevert(Errors.Sessions_NotMarket.selector);
+        sessions.publishRoster(auctioned, entries);
+        vm.startPrank(market);
+        sessions.publishRoster(auctioned, entries);
+        vm.assertEq(sessions.rosterOf(auctioned, 1)[1].weight, 30);
+        entries[1].supplier = low;
+        vm.expectRevert(abi.encodeWithSelector(Errors.Sessions_RosterInvalid.selector, 1));
+        sessions.publishRoster(auctioned, entries);
+        entries[1] = RosterEntry(high, 0, 1);
+        vm.expectPartialRevert(Errors.Sessions_RosterInvalid.selector);
+        sessions.publishRoster(auctioned, entries);
+        vm.stopPrank();
+    }
+
+    function test_Seed_OnceAndOnlyWhileKnown() public {
+        goTo(1, SEED_OFFSET);
+        vm.assertEq(sessions.seedOf(1), bytes32(0));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Sessions_SeedUnavailable.selector, 1));
+        sessions.writeSeed(1);
+        goTo(1, SEED_OFFSET + 1);
+        vm.assertEq(sessions.writeSeed(1), seedHash(1));
+        uint256 seedBlock = sessions.seedBlockOf(0);
+        vm.roll(seedBlock + 8191);
+        vm.assertEq(sessions.seedOf(0), seedHash(0));
+        vm.roll(seedBlock + 8192);
+        vm.assertEq(sessions.seedOf(0), bytes32(0));
+        vm.assertEq(sessions.seedOf(1), seedHash(1));
+    }
+
+    /// @dev Exactly `members` suppliers are members, and the contract agrees with a plain simulation.
+    function test_Draw_HasExactlyTheMembers(uint64 number) public {
+        number = 2 + number % 2;
+        for (uint160 i = 1; i < 4; ++i) {
+            list(address(i), addSupplier(address(i), uint96(100e6 * i)), service);
+        }
+        sessions.buildRoster(service);
+        goTo(number, 0);
+        SessionKey memory session = sessionOf(application, number);
+        RosterEntry[] memory roster = sessions.rosterOf(service, 1);
+        uint256 found = 0;
+        for (uint256 i = 0; i < roster.length; ++i) {
+            (uint32 index, uint8 draw, uint32[] memory earlier) = findDraw(session, roster[i].supplier);
+            if (draw == 64) continue;
+            ++found;
+            vm.assertEq(sessions.verifyMember(session, roster[i].supplier, index, draw, earlier), PRICE);
+            vm.expectPartialRevert(Errors.Sessions_NotMember.selector);
+            sessions.verifyMember(session, roster[i].supplier, index, draw, new uint32[](65));
+        }
+        vm.assertEq(found, 2);
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                     PARAMETERS
+    //////////////////////////////////////////////////////////////////////////*/
+
+    function test_Pause_StopsNewSessionsOnly() public {
+        fund(application, 10 * CAP);
+        delegate(application, service, CAP);
+        goTo(2, 3);
+        vm.expectRevert();
+        parameters.pause();
+        vm.prank(pauser);
+        parameters.pause();
+        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
+        goTo(3, 0);
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
+        vm.prank(pauser);
+        parameters.unpause();
+        vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
+        goTo(4, 0);
+        vm.assertTrue(sessions.isValid(sessionOf(application, 4)));
+    }
+
+    function test_Values_ChangeTwoEpochsAhead() public {
+        ParameterValues memory values = parameterValues();
+        values.members = 9;
+        vm.expectRevert();
+        parameters.scheduleValues(2, values);
+        vm.startPrank(admin);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochTooEarly.selector, 1, 2));
+        parameters.scheduleValues(1, values);
+        parameters.scheduleValues(2, values);
+        vm.assertEq(parameters.valuesAt(1).members, 2);
+        vm.assertEq(parameters.valuesAt(2).members, 9);
+        values.members = 8;
+        parameters.scheduleValues(2, values);
+        vm.assertEq(parameters.valuesAt(1000).members, 8);
+        parameters.scheduleValues(5, values);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochTooEarly.selector, 4, 5));
+        parameters.scheduleValues(4, values);
+        values.marginBps = 9999;
+        vm.expectPartialRevert(Errors.Parameters_ValuesInvalid.selector);
+        parameters.scheduleValues(5, values);
+        vm.stopPrank();
+    }
+
+    function test_Clock_FitsTheHistory() public {
+        tryClock(ClockValues(GENESIS, 2047, 1, 2), true);
+        tryClock(ClockValues(GENESIS, 2048, 1, 2), false);
+        tryClock(ClockValues(GENESIS, 12, 0, 2), false);
+        tryClock(ClockValues(GENESIS, 12, 11, 2), true);
+        tryClock(ClockValues(GENESIS, 12, 12, 2), false);
+        tryClock(ClockValues(GENESIS, 12, 2, 1), false);
+        tryClock(ClockValues(GENESIS + 1, 12, 2, 2), false);
+    }
+
+    function tryClock(ClockValues memory values, bool good) internal {
+        try new Parameters(values, parameterValues(), admin, pauser, treasury) {
+            vm.assertTrue(good);
+        } catch {
+            vm.assertFalse(good);
+        }
+    }
+}
