@@ -215,7 +215,7 @@ class Chain:
         """Logs of contracts in blocks `first` to `last`, both included, whose first topic is one
         of `topics` (any, if none is given), in the chain's order."""
         query: dict[str, Any] = {
-            "address": ["0x" + each.hex() for each in addresses],
+            "address": list(addresses),
             "fromBlock": first,
             "toBlock": last,
         }

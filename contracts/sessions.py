@@ -139,7 +139,8 @@ class Sessions(ContractClient):
         """The contract's word on what a session is worth to a member; ContractError with the
         reason where it is not valid or the supplier no member."""
         arguments = (encode_key(key), supplier, member.index, member.draw, member.earlier)
-        slice_amount, price, tau, _ = await self._read_one("termsOf", *arguments, block=block)
+        found = await self._read_one("termsOf", *arguments, block=block)
+        slice_amount, price, tau = found[:3]
         slice_units = compute_terms(key, slice_amount, 1, price, 1).slice_units
         return SessionTerms(key, price, slice_amount, tau, slice_units)
 

@@ -1,7 +1,7 @@
 """A transaction comes through whatever the pool does to it, and its nonce is used once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -27,10 +27,10 @@ GWEI = 10**9
 
 
 @pytest.fixture
-async def sender(anvil: Anvil, chain: Chain) -> AsyncIterator[TxSender]:
+def sender(anvil: Anvil, chain: Chain) -> TxSender:
     """A sender on a chain that mines on demand only."""
     anvil.rpc("evm_setAutomine", False)
-    yield TxSender(chain, KEYS[0], POLICY)
+    return TxSender(chain, KEYS[0], POLICY)
 
 
 def pay(value: int = 1) -> Call:
@@ -40,7 +40,7 @@ def pay(value: int = 1) -> Call:
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until a condition holds."""
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - another process decides
             await asyncio.sleep(0.005)
 
 
