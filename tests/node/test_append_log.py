@@ -58,7 +58,7 @@ async def test_concurrent_appends_share_a_sync(
     monkeypatch.setattr(os, "fdatasync", count)
     async with AppendLog(tmp_path) as log:
         await asyncio.gather(*(log.append(b"x") for _ in range(1000)))
-    assert syncs == 1 or syncs == 2
+    assert syncs in {1, 2}
 
 
 @on_loops
@@ -173,12 +173,10 @@ def test_every_acknowledged_record_outlives_kill_9(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "tests.node.log_writer", str(tmp_path), str(start)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as writer:
             assert writer.stdout is not None
-            numbers = []
-            for _ in range(random.randrange(1, 400)):
-                numbers.append(int(writer.stdout.readline()))
+            lines = [writer.stdout.readline() for _ in range(random.randrange(1, 400))]
             writer.kill()
-            numbers += [int(line) for line in writer.stdout.read().split(b"\n")[:-1]]
-        acknowledged.update(numbers)
+            lines += writer.stdout.read().split(b"\n")[:-1]
+        acknowledged.update(map(int, lines))
         records = asyncio.run(read(tmp_path))
         kept = [int(record.split(b":", 1)[0]) for record in records]
         assert all(record == payload(n) for n, record in zip(kept, records, strict=True))

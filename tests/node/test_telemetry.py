@@ -81,7 +81,7 @@ def test_secrets_leave_by_no_door(lines: io.StringIO) -> None:
     }
     log.warning("key %s", KEY, extra=fields)
     try:
-        raise ValueError(f"bad key {KEY} Bearer abcdef")
+        int(f"bad key {KEY} Bearer abcdef")
     except ValueError:
         log.exception("failed")
     text = lines.getvalue()
