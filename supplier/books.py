@@ -10,9 +10,11 @@ from fractions import Fraction
 
 from relay_mining import (
     Address,
+    Claim,
     CreditLine,
     CreditPool,
     Hash32,
+    InvalidProofError,
     Leaf,
     Receipt,
     SessionKey,
@@ -22,7 +24,6 @@ from relay_mining import (
     keccak,
     mine_receipt,
 )
-from relay_mining.errors import InvalidProofError
 from supplier.errors import ReceiptRefusedError
 from supplier.facts import SessionFacts
 
@@ -114,6 +115,8 @@ class SessionBook:
     receipts: set[Hash32] = field(default_factory=set)
     receipted_requests: set[Hash32] = field(default_factory=set)
     totals: Totals = field(default_factory=Totals)
+    claims: list[Claim] = field(default_factory=list)
+    """Claims made up for this session, the last one the one to send; at most one is accepted."""
     is_sealed: bool = False
     is_logged: bool = False
     """Whether the receipt log holds the facts of this session."""
@@ -127,12 +130,14 @@ class SessionBook:
 class Books:
     """Every session and gateway of one supplier, in memory; rebuilt from the receipt log."""
 
-    def __init__(self, supplier: Address, credit: CreditPolicy) -> None:
+    def __init__(
+        self, supplier: Address, credit: CreditPolicy, history: dict[Address, int] | None = None
+    ) -> None:
         self.supplier = supplier
         self.credit = credit
         self.sessions: dict[Hash32, SessionBook] = {}
         self.accounts: dict[Address, Account] = {}
-        self.history: dict[Address, int] = {}
+        self.history: dict[Address, int] = dict(history or {})
         """Units each gateway had receipted before this process knew it."""
         self._newcomers = CreditPool(credit.newcomers_units)
 
@@ -180,9 +185,7 @@ class Books:
         book.nonces.add(nonce)
         book.relays[relay.request_hash] = relay
 
-    def respond(
-        self, book: SessionBook, relay: Relay, response_hash: Hash32, units: int
-    ) -> None:
+    def respond(self, book: SessionBook, relay: Relay, response_hash: Hash32, units: int) -> None:
         """Lower a reservation to what was served; a relay of no units is done."""
         if relay.request_hash not in book.relays:
             return

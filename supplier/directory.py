@@ -1,6 +1,7 @@
 """The sessions this supplier serves: looked up once, kept, and bounded against strangers."""
 
 import asyncio
+import time
 from collections import OrderedDict
 
 from relay_mining import Hash32, SessionKey, Signer
@@ -9,6 +10,7 @@ from supplier.errors import BusyError, RelayRefusedError, WrongSessionError
 from supplier.facts import MarketView
 
 REFUSALS_KEPT_MAX = 4096
+REFUSAL_KEPT_S = 2.0
 SESSIONS_OPEN_MAX = 65_536
 
 
@@ -16,7 +18,7 @@ class SessionDirectory:
     """Finds the book of a session, asking the chain at most once for each.
 
     A stranger who invents sessions costs at most `lookups_max` questions at a time, and each
-    invented session one: refusals are remembered for as long as its number is current.
+    invented session one in a while: a refusal is remembered for REFUSAL_KEPT_S seconds.
     """
 
     def __init__(
@@ -29,13 +31,13 @@ class SessionDirectory:
         self._services = services
         self._lookups_max = lookups_max
         self._asking: dict[Hash32, asyncio.Task[SessionBook]] = {}
-        self._refused: OrderedDict[Hash32, tuple[RelayRefusedError, int]] = OrderedDict()
+        self._refused: OrderedDict[Hash32, tuple[RelayRefusedError, float]] = OrderedDict()
 
     async def find(self, key: SessionKey) -> SessionBook:
         """The book of a current session of a service served here; raises RelayRefusedError."""
         if key.service not in self._services:
             raise WrongSessionError("the service is not served here")
-        if not self._market.is_current(key.number):
+        if not await self._market.is_current(key.number):
             raise WrongSessionError(f"session {key.number} is not current")
         session_id = key.id
         book = self._books.sessions.get(session_id)
@@ -43,16 +45,13 @@ class SessionDirectory:
             return book
         refused = self._refused.get(session_id)
         if refused is not None:
-            raise refused[0]
+            if time.monotonic() < refused[1]:
+                raise type(refused[0])(*refused[0].args)
+            del self._refused[session_id]
         task = self._asking.get(session_id)
         if task is None:
             task = self._ask(key, session_id)
         return await asyncio.shield(task)
-
-    def forget_refusals(self, current: int) -> None:
-        """Ask again about sessions that were refused before session `current` opened."""
-        for session_id in [i for i, (_, number) in self._refused.items() if number < current]:
-            del self._refused[session_id]
 
     def _ask(self, key: SessionKey, session_id: Hash32) -> asyncio.Task[SessionBook]:
         if len(self._asking) >= self._lookups_max:
@@ -68,8 +67,8 @@ class SessionDirectory:
         try:
             facts = await self._market.session_facts(key)
         except RelayRefusedError as error:
-            if not isinstance(error, BusyError) and error.status != 503:
-                self._refused[session_id] = (error, key.number)
+            if error.status != 503:
+                self._refused[session_id] = (error, time.monotonic() + REFUSAL_KEPT_S)
                 if len(self._refused) > REFUSALS_KEPT_MAX:
                     self._refused.popitem(last=False)
             raise

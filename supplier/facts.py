@@ -101,6 +101,6 @@ class MarketView(Protocol):
         """
         ...
 
-    def is_current(self, number: int) -> bool:
-        """Whether relays of session `number` are taken at the head as last seen."""
+    async def is_current(self, number: int) -> bool:
+        """Whether session `number` is the one that is running."""
         ...

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from relay_mining import (
     Address,
-    Claim,
     Domain,
     Hash32,
+    InvalidProofError,
     Leaf,
     LeafProof,
     MinedReceipt,
@@ -22,9 +22,7 @@ from relay_mining import (
     minimum_bond,
     verify_leaf,
 )
-from relay_mining.errors import InvalidProofError
 from supplier.books import SessionBook
-from supplier.errors import OperatorError
 from supplier.receipt_log import ReceiptLog
 
 PERCENT = 100
@@ -36,18 +34,6 @@ class MinedLeaf:
 
     leaf: Leaf
     mined: MinedReceipt
-
-
-@dataclass(frozen=True, slots=True)
-class Bonding:
-    """Bounds on the bond of one claim, in token base units."""
-
-    percent: int
-    """Of the claim's value: 100 is a bond as large as the value."""
-    free: int
-    """Stake that backs nothing else."""
-    cap: int
-    """What the owner lets the operator put at risk for this session; 0 is nothing."""
 
 
 class Miner:
@@ -81,20 +67,9 @@ class Miner:
         trie = SumTrie.build(each.leaf for each in leaves)
         return trie, {each.leaf.path: each.mined for each in leaves}
 
-    def claim(self, session: SessionBook, trie: SumTrie, bonding: Bonding) -> Claim:
-        """The claim for a trie; raises OperatorError where the free stake bonds none."""
-        facts = session.facts
-        value = compute_value(trie.root.sum, facts.terms.price)
-        return Claim(
-            supplier=self.supplier,
-            session=facts.key,
-            root=trie.root,
-            value=value,
-            bond=choose_bond(value, facts.bond_ratio_max, bonding),
-            tau=facts.terms.tau,
-            fee_bps=facts.fee_bps,
-            price=facts.terms.price,
-        )
+    def estimate(self, session: SessionBook) -> int:
+        """What a claim for the session will be worth, in token base units."""
+        return compute_value(session.meter.weight, session.facts.terms.price)
 
     def proof(
         self, session: SessionBook, challenge_seed: Hash32, count: int
@@ -107,17 +82,32 @@ class Miner:
         return tuple(build_leaf_proof(each, mined[each.leaf.path]) for each in openings)
 
 
-def choose_bond(value: int, bond_ratio_max: int, bonding: Bonding) -> int:
-    """The bond of a claim worth `value`: what the settings want, within what is allowed.
+def allocate_bonds(
+    values: Sequence[int], bond_ratio_max: int, free: int, percent: int
+) -> list[int | None]:
+    """A bond for each claim, in token base units; None where `free` stake bonds it no more.
 
-    Raises OperatorError where free stake or the owner's cap lie below the least bond.
+    Each wants `percent` of its value (rounded up). Where that is more than half of the free
+    stake, all get their least bond and share what is left of the half, so that the claims of the
+    next session, which come before these are paid, find stake too. Bigger claims go first.
     """
-    least = minimum_bond(value, bond_ratio_max)
-    most = min(bonding.free, bonding.cap)
-    if most < least:
-        raise OperatorError(
-            f"a claim of {value} needs a bond of {least}; free stake is {bonding.free} and the "
-            f"owner's cap for a session {bonding.cap}: stake more or raise the cap"
-        )
-    wanted = -(-value * bonding.percent // PERCENT)
-    return max(least, min(wanted, most))
+    bonds: list[int | None] = [None] * len(values)
+    left = free
+    for index in sorted(range(len(values)), key=lambda each: -values[each]):
+        least = minimum_bond(values[index], bond_ratio_max)
+        if least <= left:
+            bonds[index] = least
+            left -= least
+    spare = max(0, free // 2 - (free - left))
+    wishes = [
+        max(0, -(-value * percent // PERCENT) - bond) if bond is not None else 0
+        for value, bond in zip(values, bonds, strict=True)
+    ]
+    wished = sum(wishes)
+    if wished == 0:
+        return bonds
+    given = min(spare, wished)
+    return [
+        None if bond is None else bond + wish * given // wished
+        for bond, wish in zip(bonds, wishes, strict=True)
+    ]

@@ -2,15 +2,16 @@
 
 A record of session n is written in n, n+1 or n+2, so a segment is deleted when every session up
 to one after it is closed: the log is as long as what is still owed. Whatever was acknowledged is
-in it; whatever is in it before the session's claim is claimed.
+in it; whatever is in it before its session is sealed is claimed.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from node.append_log import AppendLog
 from relay_mining import Hash32
-from supplier.records import Claimed, Receipted, Record, decode_record, encode_record
+from supplier.records import Receipted, Record, Sealed, decode_record, encode_record
 
 _DIGITS = 12
 
@@ -21,6 +22,20 @@ class ReceiptLog:
     def __init__(self, directory: Path) -> None:
         last = max((p.stem for p in directory.glob("*.log") if p.stem.isdigit()), default="0")
         self._log = AppendLog(directory, segment=_name(int(last)))
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def begin(self, records: list[Record]) -> "asyncio.Task[None]":
+        """Start to append, in a task that outlives a caller that is cancelled."""
+        task = asyncio.create_task(self.append(records))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
+
+    async def seal(self, session_id: Hash32) -> None:
+        """End a session's receipts behind all that were begun; the caller begins no more."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+        await self.append([Sealed(session_id)])
 
     async def append(self, records: Iterable[Record]) -> None:
         """Return when the records are durable (one fsync serves many); raises LogFailed."""
@@ -33,10 +48,10 @@ class ReceiptLog:
                 yield from map(decode_record, self._log.replay(segment))
 
     def receipts(self, number: int, session_id: Hash32) -> Iterator[Receipted]:
-        """The receipts of session `number` logged before its claim, each once."""
+        """The receipts of session `number` logged before it was sealed, each once."""
         seen: set[tuple[Hash32, Hash32]] = set()
         for record in self.replay(max(0, number - 1)):
-            if isinstance(record, Claimed) and record.session_id == session_id:
+            if isinstance(record, Sealed) and record.session_id == session_id:
                 return
             if not isinstance(record, Receipted) or record.session_id != session_id:
                 continue

@@ -32,6 +32,7 @@ from relay_mining import (
 )
 from supplier.books import Books, SessionBook
 from supplier.errors import MalformedRelayError, ReceiptRefusedError, WrongSignerError
+from supplier.metrics import Metrics
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Opened, Receipted, Record
 
@@ -70,13 +71,15 @@ class ReceiptDesk:
     """Where gateways deliver receipts."""
 
     def __init__(
-        self, books: Books, log: ReceiptLog, domain: Domain, signer: Signer, batch_max: int
-    ) -> None:
+        self, books: Books, log: ReceiptLog, domain: Domain, signer: Signer, batch_max: int,
+        metrics: Metrics,
+    ) -> None:  # fmt: skip
         self._books = books
         self._log = log
         self._domain = domain
         self._signer = signer
         self._batch_max = batch_max
+        self._metrics = metrics
         self._pending: dict[Hash32, asyncio.Task[None]] = {}
         self.has_failed = False
         """Whether the log failed: what is counted may not be durable, only a restart helps."""
@@ -105,6 +108,7 @@ class ReceiptDesk:
                 continue
             if one is not None:
                 self._books.apply_receipt(one.book, receipt, digest, one.leaf)
+                self._observe(receipt, one.leaf)
                 checked.append(one)
             elif digest in self._pending:
                 waiting.append(self._pending[digest])
@@ -115,6 +119,13 @@ class ReceiptDesk:
             raise PartlyRefusedError(refused)
         ack = Ack(tree.root)
         return encode_ack(SignedAck(ack, self._signer.sign(self._domain.digest(ack))))
+
+    def _observe(self, receipt: Receipt, leaf: Leaf | None) -> None:
+        units = self._metrics.funnel_units
+        units.labels("receipted").inc(receipt.units)
+        if leaf is not None:
+            units.labels("payable").inc(leaf.weight)
+        self._metrics.receipts.labels("accepted").inc()
 
     def _decode(self, body: bytes) -> ReceiptDelivery:
         try:
@@ -151,7 +162,7 @@ class ReceiptDesk:
         digests = [one.digest for one in checked]
         # A task of its own: a caller that is cancelled must not leave receipts that are counted,
         # not durable, and acknowledged to whoever asks next.
-        task = asyncio.create_task(self._log.append(_records(checked, signature)))
+        task = self._log.begin(_records(checked, signature))
         for digest in digests:
             self._pending[digest] = task
         task.add_done_callback(lambda done: self._written(done, digests))

@@ -2,7 +2,8 @@
 
     OPENED   facts of a session (JSON), before its first receipt
     RECEIPT  sessionId32 requestHash32 responseHash32 secret32 units8 signature65 path_len1 path
-    CLAIMED  sessionId32 and a claim as it was sent (JSON); no receipt counts after the first
+    SEALED   sessionId32: no receipt counts from here on
+    CLAIMED  sessionId32 and a claim as it was sent (JSON)
     CLOSED   sessionId32 and why there is nothing left to do (text)
 
 Salt and supplier are not written: the operator's key gives the first, the node's identity is the
@@ -16,7 +17,7 @@ import orjson
 from relay_mining import Address, Claim, Hash32, MinedReceipt, Receipt, SessionKey, TrieRoot, keccak
 from supplier.facts import SessionFacts, decode_facts
 
-_OPENED, _RECEIPT, _CLAIMED, _CLOSED = b"O", b"R", b"C", b"X"
+_OPENED, _RECEIPT, _SEALED, _CLAIMED, _CLOSED = b"O", b"R", b"S", b"C", b"X"
 _HASH = 32
 _SIGNATURE = 65
 _FIXED = 4 * _HASH + 8 + _SIGNATURE + 1
@@ -60,6 +61,13 @@ class Receipted:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """The receipts of a session are those logged before this."""
+
+    session_id: Hash32
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A claim this supplier made up its mind to send."""
 
@@ -75,7 +83,7 @@ class Closed:
     reason: str
 
 
-Record = Opened | Receipted | Claimed | Closed
+Record = Opened | Receipted | Sealed | Claimed | Closed
 
 
 def encode_record(record: Record) -> bytes:
@@ -96,6 +104,8 @@ def encode_record(record: Record) -> bytes:
         )
     if isinstance(record, Opened):
         return _OPENED + record.facts.encode()
+    if isinstance(record, Sealed):
+        return _SEALED + record.session_id
     if isinstance(record, Claimed):
         return _CLAIMED + record.session_id + _encode_claim(record.claim)
     return _CLOSED + record.session_id + record.reason.encode()
@@ -109,6 +119,8 @@ def decode_record(data: bytes) -> Record:
             return _decode_receipt(rest)
         if kind == _OPENED:
             return Opened(decode_facts(rest))
+        if kind == _SEALED:
+            return Sealed(rest)
         if kind == _CLAIMED:
             return Claimed(rest[:_HASH], _decode_claim(rest[_HASH:]))
         if kind == _CLOSED:
@@ -141,9 +153,7 @@ def _encode_claim(claim: Claim) -> bytes:
     return orjson.dumps(
         {
             "supplier": claim.supplier.hex(),
-            "session": [
-                key.application.hex(), key.gateway.hex(), key.service.hex(), key.number
-            ],
+            "session": [key.application.hex(), key.gateway.hex(), key.service.hex(), key.number],
             "root": [claim.root.digest.hex(), str(claim.root.sum), claim.root.count],
             "value": str(claim.value),
             "bond": str(claim.bond),

@@ -66,15 +66,19 @@ class RelayServer:
         self, pool: ClientPool, engine: EngineAddress, sign_off: SignOff, books: Books,
         metrics: Metrics, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        self._pool = pool
-        self._engine = engine
+        self.pool = pool
+        self.engine = engine
         self._sign_off = sign_off
         self._books = books
-        self._metrics = metrics
+        self.metrics = metrics
         self._clock = clock
         self.open: dict[Hash32, OpenRelay] = {}
         self.finished: OrderedDict[Hash32, tuple[OpenRelay, SignedResponse]] = OrderedDict()
         """The last signed responses, for a gateway that lost its connection before it had one."""
+
+    def move(self, url: str) -> None:
+        """Send relays to an engine that was started again elsewhere."""
+        self.engine = EngineAddress(url, self.engine.timeout_s)
 
     async def serve(
         self, request: Request, open_relay: OpenRelay, is_stream: bool
@@ -82,7 +86,7 @@ class RelayServer:
         """The answer to an admitted relay; whatever happens, its reservation is resolved."""
         request_hash = open_relay.relay.request_hash
         self.open[request_hash] = open_relay
-        self._metrics.open_relays.inc()
+        self.metrics.open_relays.inc()
         run = _Run(self, request, open_relay)
         open_relay.task = asyncio.create_task(run.stream() if is_stream else run.plain())
         request.disconnected.add_done_callback(lambda _: open_relay.stop())
@@ -93,7 +97,7 @@ class RelayServer:
             open_relay.task.cancel()
             del self.open[request_hash]
             self._sign_off.abandon(open_relay)
-            self._metrics.open_relays.dec()
+            self.metrics.open_relays.dec()
             open_relay.ended.set()
 
     def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> SignedResponse:
@@ -102,8 +106,8 @@ class RelayServer:
         self.finished[open_relay.relay.request_hash] = (open_relay, signed)
         if len(self.finished) > FINISHED_KEPT_MAX:
             self.finished.popitem(last=False)
-        self._metrics.relays.labels(outcome.status.name.lower()).inc()
-        self._metrics.funnel_units.labels("served").inc(signed.response.units)
+        self.metrics.relays.labels(outcome.status.name.lower()).inc()
+        self.metrics.funnel_units.labels("served").inc(signed.response.units)
         return signed
 
     def delivered(self, open_relay: OpenRelay) -> None:
@@ -130,9 +134,9 @@ class _Run:
 
     async def plain(self) -> None:
         """Fetch a whole answer."""
-        engine = self._server._engine
+        engine = self._server.engine
         try:
-            answer = await self._server._pool.request(
+            answer = await self._server.pool.request(
                 b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
                 engine.timeout,
             )  # fmt: skip
@@ -143,15 +147,15 @@ class _Run:
 
     async def stream(self) -> None:
         """Forward a stream until its end, its budget's end, or its client's leaving."""
-        engine = self._server._engine
+        engine = self._server.engine
         try:
-            async with self._server._pool.stream(
+            async with self._server.pool.stream(
                 b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
                 engine.timeout,
             ) as upstream:  # fmt: skip
                 kind = upstream.headers.get(b"content-type", b"") or b""
                 if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
-                    body = await upstream.read(self._server._pool.limits.body_bytes_max)
+                    body = await upstream.read(self._server.pool.limits.body_bytes_max)
                     self._answer = (upstream.status, body)
                     return
                 await self._forward(upstream)
@@ -264,7 +268,7 @@ class _Run:
         return Response(http_status, body, (header,))
 
     def _observe_first_byte(self) -> None:
-        self._server._metrics.first_byte_s.observe(time.perf_counter() - self._began)
+        self._server.metrics.first_byte_s.observe(time.perf_counter() - self._began)
 
 
 def _status_of(failure: Exception) -> Status:

@@ -60,7 +60,11 @@ class EngineSettings(BaseModel):
     kind: str = Field(default="embedded", pattern="^(embedded|vllm)$")
     model: str = Field(default="", description="model directory, or the name vLLM downloads")
     served_model_name: str = "lode-demo"
+    context_length: int | None = Field(
+        default=None, ge=1, description="where the engine runs with less than the model's own"
+    )
     arguments: list[str] = Field(default=[], description="more arguments for the engine")
+    port: int = Field(default=8001, ge=1, le=65535, description="for engines that are told theirs")
     connections_max: int = Field(default=256, ge=1)
     timeout_s: float = Field(default=600.0, gt=0, description="a whole relay")
     start_timeout_s: float = Field(default=600.0, gt=0)
@@ -93,7 +97,9 @@ class SettlementSettings(BaseModel):
         default=None, ge=0, description="unset: a quarter of a session"
     )
     bond_percent: int = Field(
-        default=100, ge=1, le=100_000,
+        default=100,
+        ge=1,
+        le=100_000,
         description="bond as a share of the claim's value; 100 opens one or two leaves",
     )
     gas_price_cover: bool = Field(default=True, description="skip claims smaller than their gas")
@@ -162,15 +168,16 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             if isinstance(value, Path) and not value.is_absolute()
         }
     )
-    chain = settings.chain.model_copy(
-        update={"address_book": base / settings.chain.address_book}
-    )
+    chain = settings.chain.model_copy(update={"address_book": base / settings.chain.address_book})
     model = settings.engine.model
     if model and (base / model).is_dir():
         model = str(base / model)
     engine = settings.engine.model_copy(update={"model": model})
     return settings.model_copy(
         update={
-            "data_dir": base / settings.data_dir, "keys": keys, "chain": chain, "engine": engine
+            "data_dir": base / settings.data_dir,
+            "keys": keys,
+            "chain": chain,
+            "engine": engine,
         }
     )

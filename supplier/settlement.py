@@ -17,7 +17,6 @@ class Stage(Enum):
 
     SERVED = "served"
     CLAIMED = "claimed"
-    PROVED = "proved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,7 @@ class OpenSession:
     value: int
     """Worth of its payable leaves, in token base units, rounded down."""
     points: int | None = None
-    """Points to be proved; None until the challenge is drawn."""
-    is_proof_ready: bool = True
-    """False while a proof of this session is being confirmed."""
+    """Points to be proved; None until the challenge can be known, and once its seed is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,11 @@ class PlanParams:
     """Blocks of n+1 left for the last receipts of n to arrive."""
     value_min: int
     """The smallest claim that covers its gas, in token base units."""
-    seeds_written: frozenset[int] = frozenset()
     rosters: tuple[RosterState, ...] = ()
+    claimable: int = 0
+    """What the payout address can collect, in token base units."""
+    collect_min: int = 0
+    """Collect from this on; 0 is never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +72,25 @@ class SubmitClaims:
 
 @dataclass(frozen=True, slots=True)
 class WriteSeed:
-    """Store `seed(number)`; a seed nobody writes counts as a missing proof."""
+    """Keep `seed(number)` for good.
+
+    Proving and settling keep it by the way; this is for claims that could not be settled in their
+    window, since a seed that the chain's history forgets counts as a missing proof.
+    """
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Open the challenged leaves of one claim."""
+    """Open the challenged leaves of one claim, which pays it."""
 
     session: SessionKey
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Have these claims paid, in one transaction."""
+    """Have these claims, which need no proof, paid in one transaction."""
 
     sessions: tuple[SessionKey, ...]
 
@@ -99,7 +103,14 @@ class Abandon:
     reason: str
 
 
-Action = BuildRoster | SubmitClaims | WriteSeed | Prove | Settle | Abandon
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Pull what was earned to the payout address."""
+
+    amount: int
+
+
+Action = BuildRoster | SubmitClaims | WriteSeed | Prove | Settle | Abandon | Collect
 
 NOTHING_PAYABLE = "no payable relay"
 BELOW_GAS = "worth less than the gas of claiming it"
@@ -110,84 +121,76 @@ PROOF_MISSED = "proof window missed"
 def plan(
     sessions: Iterable[OpenSession], block: int, clock: Clock, params: PlanParams
 ) -> list[Action]:
-    """List what to send in `block`: rosters, seeds, proofs, settlements, then claims."""
+    """List what to send in `block`, what can be lost first: proofs, seeds, payments, claims."""
     ordered = sorted(sessions, key=lambda each: (each.key.number, each.key.id))
-    actions: list[Action] = _rosters(params.rosters, block, clock)
-    actions += _seeds(ordered, block, clock, params.seeds_written)
-    actions += _proofs(ordered, block, clock, params.seeds_written)
-    actions += _settlements(ordered, block, clock, params.seeds_written)
-    actions += _claims(ordered, block, clock, params)
-    return actions
+    served = [each for each in ordered if each.stage is Stage.SERVED]
+    claimed = [each for each in ordered if each.stage is Stage.CLAIMED]
+    return [
+        *_proofs(claimed, block, clock),
+        *_seeds(claimed, block, clock),
+        *_settlements(claimed, block, clock),
+        *_claims(served, block, clock, params),
+        *_rosters(params.rosters, block, clock),
+        *_collections(params),
+    ]
 
 
-def is_roster_window(epoch: int, block: int, clock: Clock) -> bool:
-    """Whether the roster of `epoch` may be built in `block` (protocol, section 3)."""
-    first = epoch * clock.epoch_sessions
-    return clock.start(first - clock.epoch_sessions) <= block < clock.start(first - 1)
+def is_roster_due(epoch: int, block: int, clock: Clock) -> bool:
+    """Whether the roster of `epoch` should be built in `block`: the later half of its window.
+
+    Later asks and stakes still count in the earlier half; whoever builds last decides.
+    """
+    window = clock.roster_window(epoch)
+    return block in window and block >= (window.opens + window.closes) // 2
 
 
 def _rosters(rosters: Iterable[RosterState], block: int, clock: Clock) -> list[Action]:
     return [
         BuildRoster(each.service, each.epoch)
         for each in rosters
-        if not each.is_built and is_roster_window(each.epoch, block, clock)
+        if not each.is_built and is_roster_due(each.epoch, block, clock)
     ]
 
 
-def _seeds(
-    ordered: Sequence[OpenSession], block: int, clock: Clock, written: frozenset[int]
-) -> list[Action]:
-    due = {
-        each.key.number + 2
-        for each in ordered
-        if each.stage is not Stage.SERVED and block in clock.proof_window(each.key.number)
-    }
-    return [WriteSeed(number) for number in sorted(due - written)]
-
-
-def _proofs(
-    ordered: Sequence[OpenSession], block: int, clock: Clock, written: frozenset[int]
-) -> list[Action]:
+def _proofs(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Action]:
     actions: list[Action] = []
-    for each in ordered:
-        if each.stage is not Stage.CLAIMED or not _needs_proof(each, written):
-            continue
+    for each in claimed:
         window = clock.proof_window(each.key.number)
+        if each.points == 0:
+            continue
         if block >= window.closes:
             actions.append(Abandon(each.key, PROOF_MISSED))
-        elif block in window and each.points and each.is_proof_ready:
+        elif block in window and each.points is not None:
             actions.append(Prove(each.key))
     return actions
 
 
-def _needs_proof(session: OpenSession, written: frozenset[int]) -> bool:
-    """A challenge not drawn, or a seed never written, counts as a proof that is missing."""
-    return session.points != 0 or session.key.number + 2 not in written
+def _seeds(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Action]:
+    late = {
+        each.key.number + 2
+        for each in claimed
+        if each.points == 0
+        and block >= clock.proof_window(each.key.number).closes
+        and block in clock.seed_window(each.key.number + 2)
+    }
+    return [WriteSeed(number) for number in sorted(late)]
 
 
-def _settlements(
-    ordered: Sequence[OpenSession], block: int, clock: Clock, written: frozenset[int]
-) -> list[Action]:
+def _settlements(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Action]:
     ready = tuple(
         each.key
-        for each in ordered
-        if each.key.number + 2 in written
-        and block >= clock.proof_window(each.key.number).opens
-        and (
-            each.stage is Stage.PROVED or (each.stage is Stage.CLAIMED and each.points == 0)
-        )
+        for each in claimed
+        if each.points == 0 and block >= clock.proof_window(each.key.number).opens
     )
     return [Settle(ready)] if ready else []
 
 
 def _claims(
-    ordered: Sequence[OpenSession], block: int, clock: Clock, params: PlanParams
+    served: Sequence[OpenSession], block: int, clock: Clock, params: PlanParams
 ) -> list[Action]:
     actions: list[Action] = []
     ready: list[SessionKey] = []
-    for each in ordered:
-        if each.stage is not Stage.SERVED:
-            continue
+    for each in served:
         window = clock.claim_window(each.key.number)
         if block >= window.closes:
             actions.append(Abandon(each.key, CLAIM_MISSED))
@@ -200,3 +203,9 @@ def _claims(
         else:
             ready.append(each.key)
     return [*actions, SubmitClaims(tuple(ready))] if ready else actions
+
+
+def _collections(params: PlanParams) -> list[Action]:
+    if params.collect_min and params.claimable >= params.collect_min:
+        return [Collect(params.claimable)]
+    return []

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 
 from relay_mining import UnitWeights
-from relay_mining.types import UINT32_MAX
 from supplier.admission import Demand
 from supplier.errors import MalformedRelayError
 
 CHOICES_MAX = 128
+UINT32_MAX = 2**32 - 1
 EVENT_BYTES_MAX = 4 << 20
 _DONE = b"[DONE]"
 
@@ -38,19 +38,15 @@ class RelayBody:
 
     is_stream: bool
     output_tokens_max: int | None
-    """Times `n`; None where the body sets no bound."""
+    """For one answer; None where the body sets no bound."""
+    answers: int
+    """How many answers the engine makes: `n` (or `best_of`) for each prompt."""
     parsed: dict[str, Any]
 
     def demand(self, prompt_tokens: int, context_length: int) -> Demand:
         """The most tokens this request can take."""
-        if self.output_tokens_max is not None:
-            return Demand(prompt_tokens, self.output_tokens_max)
-        return Demand(prompt_tokens, max(0, context_length - prompt_tokens) * self.choices)
-
-    @property
-    def choices(self) -> int:
-        """How many answers are asked for."""
-        return int(self.parsed.get("n") or 1)
+        bound = context_length if self.output_tokens_max is None else self.output_tokens_max
+        return Demand(prompt_tokens, min(bound, context_length) * self.answers)
 
 
 def parse_body(body: bytes) -> RelayBody:
@@ -68,12 +64,18 @@ def parse_body(body: bytes) -> RelayBody:
         for name in ("max_completion_tokens", "max_tokens")
         if (bound := _integer(parsed, name, 0, UINT32_MAX)) is not None
     ]
-    answers = max(choices or 1, best_of or 1)
+    prompt = parsed.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and _is_batch(prompt) else 1
     return RelayBody(
         is_stream=parsed.get("stream") is True,
-        output_tokens_max=max(bounds) * answers if bounds else None,
+        output_tokens_max=max(bounds) if bounds else None,
+        answers=max(choices or 1, best_of or 1) * prompts,
         parsed=parsed,
     )
+
+
+def _is_batch(prompt: list[Any]) -> bool:
+    return bool(prompt) and isinstance(prompt[0], str | list)
 
 
 def _integer(parsed: dict[str, Any], name: str, low: int, high: int) -> int | None:
@@ -175,7 +177,8 @@ def split_events(buffer: bytes) -> tuple[list[bytes], bytes]:
 
 def _event_data(event: bytes) -> bytes | None:
     lines = [
-        line[5:].strip() for line in event.replace(b"\r\n", b"\n").split(b"\n")
+        line[5:].strip()
+        for line in event.replace(b"\r\n", b"\n").split(b"\n")
         if line.startswith(b"data:")
     ]
     return b"\n".join(lines) if lines else None

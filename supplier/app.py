@@ -1,0 +1,265 @@
+"""The serving node: builds every part once, runs them in one task group, and drains at the end."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from contracts import Market, SendPolicy, TxSender
+from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from node.telemetry import metrics_handler
+from relay_mining import Address, Hash32, Signer
+from supplier.admission import AdmissionRules
+from supplier.books import Books, CreditPolicy
+from supplier.chain_view import ChainView
+from supplier.claiming import Claimer
+from supplier.directory import SessionDirectory
+from supplier.endpoints import Desk, Endpoints, ServiceFace
+from supplier.engine_process import EngineProcess, is_healthy
+from supplier.errors import OperatorError
+from supplier.keys import load_operator
+from supplier.metrics import Metrics
+from supplier.miner import Miner
+from supplier.receipt_log import ReceiptLog
+from supplier.receipts import RECEIPTS_BYTES_MAX, ReceiptDesk
+from supplier.recovery import restore_books
+from supplier.relays import EngineAddress, RelayServer
+from supplier.services import build_face
+from supplier.serving import SignOff
+from supplier.settings import Settings
+from supplier.settler import Settler
+from supplier.store import Store
+
+log = logging.getLogger(__name__)
+
+Ready = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """Everything that lives as long as the node."""
+
+    settings: Settings
+    market: Market
+    view: ChainView
+    signer: Signer
+    supplier: Address
+    services: dict[Hash32, ServiceFace]
+    books: Books
+    receipt_log: ReceiptLog
+    metrics: Metrics
+    store: Store
+
+
+async def run(
+    settings: Settings,
+    miner: type[Miner] = Miner,
+    ready: Ready = lambda facts: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serve, claim and prove until `stop` (by default SIGTERM or SIGINT); then drain.
+
+    `miner` decides what is claimed. `ready` is told the port once relays are taken. Raises
+    OperatorError, ChainError and KeystoreError where the node cannot start.
+    """
+    stop = stop or _stop_on_signals()
+    market = await Market.connect(settings.chain.rpc_urls, settings.chain.address_book)
+    async with market:
+        supplier = parse_address(settings.supplier_id, "supplier_id")
+        view = ChainView(
+            market, supplier, settings.chain.confirmations, settings.chain.poll_interval_s
+        )
+        await view.start()
+        key = load_operator(settings.keys, market.book.chain_id)
+        services = await _check_services(settings, view)
+        store = Store(settings.data_dir / "supplier.db")
+        books = Books(supplier, _credit(settings), store.history())
+        receipt_log = ReceiptLog(settings.data_dir / "receipts")
+        signer = Signer(key.reveal())
+        count = restore_books(books, receipt_log, market.domain, signer)
+        log.info("receipt log replayed", extra={"receipts": count})
+        node = _Node(
+            settings, market, view, signer, supplier, services, books, receipt_log, Metrics(),
+            store,
+        )  # fmt: skip
+        sender = TxSender(
+            market.chain, key.reveal(), SendPolicy(poll_s=settings.chain.poll_interval_s)
+        )
+        try:
+            await _serve(node, sender, miner(supplier, market.domain, receipt_log), ready, stop)
+        finally:
+            await receipt_log.close()
+            store.close()
+
+
+async def _serve(
+    node: _Node, sender: TxSender, miner: Miner, ready: Ready, stop: asyncio.Event
+) -> None:
+    engine_settings = node.settings.engine
+    limits = ClientLimits(
+        body_bytes_max=engine_settings.answer_bytes_max,
+        connections_per_origin_max=engine_settings.connections_max,
+    )
+    async with ClientPool(limits) as pool:
+        engine: EngineProcess | None = None
+        url = engine_settings.url
+        if url is None:
+            engine = EngineProcess(engine_settings, pool, engine_settings.port)
+            await engine.start()
+            url = engine.url
+        relays = _relays(node, pool, url)
+        endpoints = Endpoints(_desk(node, relays, pool))
+        settler = _settler(node, sender, miner)
+        try:
+            servers = await _listen(node, endpoints)
+            try:
+                ready({"port": servers[0].port, "supplier": node.supplier, "engine": url})
+                await _until(stop, settler, engine, relays)
+            finally:
+                for server in servers:
+                    await server.close(node.settings.server.drain_s)
+        finally:
+            if engine is not None:
+                await engine.stop()
+
+
+async def _until(
+    stop: asyncio.Event, settler: Settler, engine: EngineProcess | None, relays: RelayServer
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(settler.run(), name="settlement")]
+        if engine is not None:
+            running.append(tasks.create_task(engine.watch(relays.move), name="engine"))
+        await stop.wait()
+        for task in running:
+            task.cancel()
+
+
+async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
+    settings = node.settings.server
+    body_bytes_max = max(settings.body_bytes_max, _receipts_bytes(settings.receipts_per_batch_max))
+    limits = Limits(body_bytes_max=body_bytes_max, write_stall_s=settings.write_timeout_s)
+    servers = [await serve(endpoints.handle, settings.host, settings.port, limits)]
+    if settings.metrics_port:
+        handler = metrics_handler(node.metrics.registry)
+        servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))
+    return servers
+
+
+def _receipts_bytes(count: int) -> int:
+    return RECEIPTS_BYTES_MAX * count // 65_536 + 1024
+
+
+def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
+    address = EngineAddress(url.rstrip("/").removesuffix("/v1"), node.settings.engine.timeout_s)
+    sign_off = SignOff(node.books, node.market.domain, node.signer)
+    return RelayServer(pool, address, sign_off, node.books, node.metrics)
+
+
+def _desk(node: _Node, relays: RelayServer, pool: ClientPool) -> Desk:
+    settings = node.settings
+    receipts = ReceiptDesk(
+        node.books, node.receipt_log, node.market.domain, node.signer,
+        settings.server.receipts_per_batch_max, node.metrics,
+    )  # fmt: skip
+
+    async def health() -> dict[str, Any]:
+        engine = await is_healthy(pool, relays.engine.url)
+        good = engine and not receipts.has_failed
+        return {
+            "status": "ok" if good else "failing",
+            "engine": engine,
+            "receipt_log": not receipts.has_failed,
+            "supplier": "0x" + node.supplier.hex(),
+            "head": node.view.head,
+            "session": node.view.current,
+            "open_relays": len(relays.open),
+        }
+
+    directory = SessionDirectory(
+        node.view, node.books, node.signer, frozenset(node.services),
+        settings.server.session_lookups_max,
+    )  # fmt: skip
+    return Desk(
+        books=node.books,
+        directory=directory,
+        relays=relays,
+        receipts=receipts,
+        domain=node.market.domain,
+        rules=AdmissionRules(settings.server.expiry_s_max),
+        services=node.services,
+        metrics=node.metrics,
+        relays_open_max=settings.server.relays_open_max,
+        health=health,
+    )
+
+
+def _settler(node: _Node, sender: TxSender, miner: Miner) -> Settler:
+    claimer = Claimer(
+        node.view, sender, node.books, node.receipt_log, miner, node.metrics,
+        node.settings.settlement.bond_percent,
+    )  # fmt: skip
+    return Settler(
+        node.view, sender, node.books, node.receipt_log, miner, claimer, node.store,
+        node.settings.settlement, node.services, node.metrics,
+    )  # fmt: skip
+
+
+async def _check_services(settings: Settings, view: ChainView) -> dict[Hash32, ServiceFace]:
+    """The served services; each must be what the model on this machine is."""
+    if not settings.services:
+        raise OperatorError("no services: run `supplier list` and name the service in the config")
+    face, spec_hash = build_face(settings.engine)
+    found: dict[Hash32, ServiceFace] = {}
+    for text in settings.services:
+        service = parse_hash(text, "services")
+        listed = await view.service(service)
+        if listed.spec_hash != spec_hash:
+            raise OperatorError(
+                f"service {text} has the spec hash {listed.spec_hash.hex()}, the model here "
+                f"{spec_hash.hex()}: another model, name, engine or context length"
+            )
+        found[service] = face
+    return found
+
+
+def _credit(settings: Settings) -> CreditPolicy:
+    credit = settings.credit
+    return CreditPolicy(
+        initial_units=credit.initial_units,
+        growth=Fraction(credit.growth_ppm, 1_000_000),
+        newcomers_units=credit.new_gateways_units,
+        receipt_due_s=credit.receipt_due_s,
+        is_bound_by_fee=credit.bound_by_fee,
+    )
+
+
+def parse_address(text: str, name: str) -> Address:
+    """20 bytes from hexadecimal text; raises OperatorError."""
+    return _parse(text, name, 20)
+
+
+def parse_hash(text: str, name: str) -> Hash32:
+    """32 bytes from hexadecimal text; raises OperatorError."""
+    return _parse(text, name, 32)
+
+
+def _parse(text: str, name: str, length: int) -> bytes:
+    try:
+        value = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as error:
+        raise OperatorError(f"{name} is not hexadecimal: {text!r}") from error
+    if len(value) != length:
+        raise OperatorError(f"{name} has {len(value)} bytes instead of {length}")
+    return value
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    return stop

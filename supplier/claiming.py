@@ -1,0 +1,218 @@
+"""Making, sending and proving claims: what `plan` asks for, performed against the contracts."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contracts import (
+    AlreadyDoneError,
+    ClaimAccepted,
+    ClaimInput,
+    ClaimPaid,
+    ClaimRefused,
+    ClaimVoided,
+    Market,
+    TxReceipt,
+    TxSender,
+)
+from relay_mining import Claim, Hash32, SumTrie, compute_value, keccak
+from supplier.books import Books, SessionBook
+from supplier.chain_view import ChainView
+from supplier.errors import NotMemberError, WrongSessionError
+from supplier.metrics import Metrics
+from supplier.miner import Miner, allocate_bonds
+from supplier.receipt_log import ReceiptLog
+from supplier.records import Claimed, Opened
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A mined transaction of settlement and the claims it took, paid or voided."""
+
+    receipt: TxReceipt
+    accepted: tuple[Claim, ...] = ()
+    paid: tuple[ClaimPaid, ...] = ()
+    voided: tuple[ClaimVoided, ...] = ()
+    refused: tuple[ClaimRefused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Mined:
+    book: SessionBook
+    trie: SumTrie
+    value: int
+
+
+class Claimer:
+    """Sends this supplier's claims and proofs with the operator's key."""
+
+    def __init__(
+        self, view: ChainView, sender: TxSender, books: Books, receipt_log: ReceiptLog,
+        miner: Miner, metrics: Metrics, bond_percent: int,
+    ) -> None:  # fmt: skip
+        self._view = view
+        self._market: Market = view.market
+        self._sender = sender
+        self._books = books
+        self._log = receipt_log
+        self._miner = miner
+        self._metrics = metrics
+        self._bond_percent = bond_percent
+
+    async def submit(self, books: Sequence[SessionBook]) -> Sent | None:
+        """Claim these sessions in one transaction; None where none can be claimed."""
+        mined = [each for book in books if (each := await self._mine(book)) is not None]
+        if not mined:
+            return None
+        claims = await self._bond(mined)
+        inputs = [_input(book, claim) for book, claim in claims]
+        if not inputs:
+            return None
+        await self._log.append([Claimed(book.session_id, claim) for book, claim in claims])
+        for book, claim in claims:
+            book.claims.append(claim)
+        sent = self._read(await self._sender.send(self._market.claims.submit(inputs)))
+        for refused in sent.refused:
+            claim = claims[refused.index][1]
+            if not isinstance(refused.error, AlreadyDoneError):
+                log.warning("claim refused: %s", refused.error, extra={"session": claim.session.id})
+        for claim in sent.accepted:
+            self._metrics.funnel_units.labels("claimed").inc(claim.root.sum)
+            self._metrics.funnel_tokens.labels("claimed").inc(claim.value)
+        return sent
+
+    async def prove(self, book: SessionBook) -> Sent:
+        """Open the challenged leaves of a session's claim, which pays it."""
+        claim = book.claims[-1]
+        challenge = await self._market.claims.challenge(claim)
+        if challenge.seed is None:
+            raise WrongSessionError("the challenge is not known")
+        leaves = await asyncio.to_thread(self._miner.proof, book, challenge.seed, challenge.points)
+        call = self._market.claims.prove(claim, book.salt, leaves)
+        sent = self._read(await self._sender.send(call))
+        self._metrics.funnel_units.labels("proved").inc(claim.root.sum)
+        self._metrics.funnel_tokens.labels("proved").inc(claim.value)
+        return sent
+
+    async def settle(self, books: Sequence[SessionBook]) -> Sent:
+        """Have claims that need no proof paid."""
+        call = self._market.claims.settle([book.claims[-1] for book in books])
+        return self._read(await self._sender.send(call))
+
+    async def is_open(self, book: SessionBook, block: int) -> bool:
+        """Whether the chain holds one of this session's claims at `block`, which becomes last."""
+        if not book.claims:
+            return False
+        found = await self._market.claims.claim_hash(book.claims[-1].id, block=block)
+        if found is None:
+            return False
+        for claim in book.claims:
+            if hash_claim(claim) == found:
+                book.claims.remove(claim)
+                book.claims.append(claim)
+                return True
+        log.error("the open claim is not from this log", extra={"session": book.session_id})
+        return False
+
+    async def _mine(self, book: SessionBook) -> _Mined | None:
+        """Seal a session and mine it against what the chain says of it now."""
+        if not book.is_sealed:
+            lost = self._books.seal(book)
+            self._metrics.funnel_units.labels("lost").inc(lost)
+            await self._log.seal(book.session_id)
+        try:
+            facts = await self._view.session_facts(book.key, self._view.final)
+        except (WrongSessionError, NotMemberError) as error:
+            log.warning("not claimed: %s", error, extra={"session": book.session_id})
+            return None
+        if facts != book.facts:
+            log.warning("the session's terms changed", extra={"session": book.session_id})
+            await self._log.append([Opened(facts)])
+            book.facts = facts
+        trie, _ = await asyncio.to_thread(self._miner.trie, book)
+        if not trie.root.sum:
+            return None
+        return _Mined(book, trie, compute_value(trie.root.sum, facts.terms.price))
+
+    async def _bond(self, mined: Sequence[_Mined]) -> list[tuple[SessionBook, Claim]]:
+        account = await self._market.registry.supplier(self._miner.supplier)
+        number = mined[0].book.key.number
+        used = sum(
+            book.claims[-1].bond
+            for book in self._books.sessions.values()
+            if book.key.number == number
+            and book.claims
+            and book not in [each.book for each in mined]
+        )
+        free = min(account.stake - account.reserved, account.bond_cap - used)
+        ratio = min(each.book.facts.bond_ratio_max for each in mined)
+        values = [each.value for each in mined]
+        bonds = allocate_bonds(values, ratio, max(0, free), self._bond_percent)
+        claims: list[tuple[SessionBook, Claim]] = []
+        for each, bond in zip(mined, bonds, strict=True):
+            if bond is None:
+                log.warning(
+                    "not claimed: free stake %d, bond cap %d; stake more or raise the cap",
+                    account.stake - account.reserved, account.bond_cap,
+                    extra={"session": each.book.session_id},
+                )  # fmt: skip
+            else:
+                claims.append((each.book, _claim(self._miner, each, bond)))
+        return claims
+
+    def _read(self, receipt: TxReceipt) -> Sent:
+        outcomes = self._market.claims.outcomes(receipt)
+        sent = Sent(
+            receipt=receipt,
+            accepted=tuple(each.claim for each in outcomes if isinstance(each, ClaimAccepted)),
+            paid=tuple(each for each in outcomes if isinstance(each, ClaimPaid)),
+            voided=tuple(each for each in outcomes if isinstance(each, ClaimVoided)),
+            refused=tuple(each for each in outcomes if isinstance(each, ClaimRefused)),
+        )
+        for paid in sent.paid:
+            self._metrics.funnel_tokens.labels("paid").inc(paid.supplier_share)
+        for voided in sent.voided:
+            self._metrics.funnel_tokens.labels("voided").inc(voided.bond)
+        return sent
+
+
+def hash_claim(claim: Claim) -> Hash32:
+    """`keccak256(abi.encode(claim))`, what the chain keeps of a claim."""
+    key = claim.session
+    words = (
+        int.from_bytes(claim.supplier, "big"),
+        int.from_bytes(key.application, "big"),
+        int.from_bytes(key.gateway, "big"),
+        int.from_bytes(key.service, "big"),
+        key.number,
+        int.from_bytes(claim.root.digest, "big"),
+        claim.root.sum,
+        claim.root.count,
+        claim.value,
+        claim.bond,
+        claim.tau,
+        claim.price,
+        claim.fee_bps,
+    )
+    return keccak(b"".join(word.to_bytes(32, "big") for word in words))
+
+
+def _claim(miner: Miner, mined: _Mined, bond: int) -> Claim:
+    facts = mined.book.facts
+    return Claim(
+        supplier=miner.supplier,
+        session=facts.key,
+        root=mined.trie.root,
+        value=mined.value,
+        bond=bond,
+        tau=facts.terms.tau,
+        fee_bps=facts.fee_bps,
+        price=facts.terms.price,
+    )
+
+
+def _input(book: SessionBook, claim: Claim) -> ClaimInput:
+    return ClaimInput(claim.session, claim.supplier, claim.root, claim.bond, book.facts.seat)

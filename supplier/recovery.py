@@ -1,0 +1,48 @@
+"""Starting again: the books as the receipt log has them, after any stop."""
+
+from relay_mining import Domain, InvalidProofError, Signer, mine_receipt
+from supplier.books import Books, SessionBook
+from supplier.receipt_log import ReceiptLog
+from supplier.records import Claimed, Closed, CorruptRecordError, Opened, Receipted, Sealed
+
+
+def restore_books(books: Books, log: ReceiptLog, domain: Domain, signer: Signer) -> int:
+    """Replay the log into empty books and return how many receipts were counted.
+
+    Raises CorruptRecordError for a receipt that this supplier cannot have logged.
+    """
+    count = 0
+    for record in log.replay():
+        if isinstance(record, Opened):
+            session_id = record.facts.key.id
+            book = books.open(record.facts, signer.session_salt(session_id))
+            book.facts, book.is_logged = record.facts, True
+            continue
+        found = books.sessions.get(record.session_id)
+        if found is None:
+            continue  # closed, its beginning already deleted
+        if isinstance(record, Receipted):
+            count += _count(books, found, record, domain)
+        elif isinstance(record, Sealed):
+            found.is_sealed = True
+        elif isinstance(record, Claimed):
+            found.claims.append(record.claim)
+        elif isinstance(record, Closed):
+            books.drop([record.session_id])
+    for book in books.sessions.values():
+        gateway = book.key.gateway
+        books.history[gateway] = books.history.get(gateway, 0) + book.totals.receipted
+    return count
+
+
+def _count(books: Books, book: SessionBook, record: Receipted, domain: Domain) -> int:
+    receipt = record.mined(books.supplier, book.salt).receipt
+    digest = domain.digest(receipt)
+    if digest in book.receipts or book.is_sealed:
+        return 0
+    try:
+        leaf = mine_receipt(digest, record.units, book.salt, book.facts.terms.tau)
+    except InvalidProofError as error:
+        raise CorruptRecordError(f"a logged receipt is impossible: {error}") from error
+    books.apply_receipt(book, receipt, digest, leaf)
+    return 1

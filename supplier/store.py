@@ -1,0 +1,118 @@
+"""What this supplier sent and what came of it, for people: `status`, `funds`, and credit history.
+
+Nothing is decided from these tables but a gateway's credit history; the receipt log and the chain
+are the truth.
+"""
+
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
+
+from relay_mining import Address
+
+
+class SentAction(SQLModel, table=True):
+    """One action of settlement; amounts as decimal text, since they exceed 64 bits."""
+
+    __tablename__ = "supplier_sent_action"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: float = Field(description="Unix time in seconds")
+    block: int
+    kind: str = Field(index=True)
+    session: str = Field(default="", index=True)
+    number: int = 0
+    amount: str = "0"
+    transaction: str = ""
+    gas_used: int = 0
+    outcome: str = ""
+
+
+class SessionRecord(SQLModel, table=True):
+    """One closed session: its funnel in compute units, its claim in token base units."""
+
+    __tablename__ = "supplier_session"
+
+    session: str = Field(primary_key=True)
+    number: int = Field(index=True)
+    application: str
+    gateway: str = Field(index=True)
+    service: str
+    relays: int
+    served: int
+    receipted: int
+    payable: int
+    lost: int
+    value: str = "0"
+    bond: str = "0"
+    paid: str = "0"
+    outcome: str = ""
+
+
+class Store:
+    """The tables in one SQLite file, shared by `serve` and the commands that look at it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine: Engine = create_engine(f"sqlite:///{path}")
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        SQLModel.metadata.create_all(
+            self._engine,
+            tables=[SentAction.__table__, SessionRecord.__table__],  # type: ignore[attr-defined]
+        )
+
+    def add_action(self, action: SentAction) -> None:
+        """Keep one sent action."""
+        with Session(self._engine) as session:
+            session.add(action)
+            session.commit()
+
+    def close_session(self, record: SessionRecord) -> None:
+        """Keep a session's end; a second time replaces the first."""
+        with Session(self._engine) as session:
+            session.merge(record)
+            session.commit()
+
+    def actions(self, limit: int) -> list[SentAction]:
+        """The latest actions, newest first."""
+        with Session(self._engine) as session:
+            found = session.exec(
+                select(SentAction).order_by(col(SentAction.id).desc()).limit(limit)
+            )
+            return list(found)
+
+    def sessions(self, limit: int) -> list[SessionRecord]:
+        """The latest closed sessions, newest first."""
+        with Session(self._engine) as session:
+            query = select(SessionRecord).order_by(col(SessionRecord.number).desc()).limit(limit)
+            return list(session.exec(query))
+
+    def totals(self) -> dict[str, int]:
+        """Sums over all closed sessions: units by stage, and money claimed and paid."""
+        fields = ("relays", "served", "receipted", "payable", "lost")
+        sums = dict.fromkeys((*fields, "value", "paid"), 0)
+        with Session(self._engine) as session:
+            for record in session.exec(select(SessionRecord)):
+                for name in sums:
+                    sums[name] += int(getattr(record, name))
+        return sums
+
+    def history(self) -> dict[Address, int]:
+        """Units each gateway has receipted in closed sessions."""
+        with Session(self._engine) as session:
+            query = select(SessionRecord.gateway, func.sum(SessionRecord.receipted)).group_by(
+                col(SessionRecord.gateway)
+            )
+            return {bytes.fromhex(gateway): int(units) for gateway, units in session.exec(query)}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def now() -> float:
+    """Unix time in seconds."""
+    return time.time()
