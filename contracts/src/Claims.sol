@@ -126,10 +126,7 @@ contract Claims is IClaims, Clocked, EIP712 {
         bytes32 challengeSeed = Challenge.seed(SESSIONS.writeSeed(challenged), claimId);
         uint256 points = _pointsOf(claim, challengeSeed);
         if (leaves.length != points) revert Errors.Proof_WrongLeafCount(leaves.length, points);
-        ProofContext memory context = _contextOf(claim, salt);
-        for (uint256 i = 0; i < points; ++i) {
-            _verifyLeaf(claim, context, Challenge.point(challengeSeed, i, claim.sum), leaves[i]);
-        }
+        _verifyLeaves(claim, _contextOf(claim, salt), challengeSeed, leaves);
 
         _pay(claim, claimId);
     }
@@ -242,6 +239,20 @@ contract Claims is IClaims, Clocked, EIP712 {
             saltHash: keccak256(abi.encode(salt)),
             signer: REGISTRY.gatewayKeyAt(claim.session.gateway, claim.session.number)
         });
+    }
+
+    function _verifyLeaves(
+        Claim calldata claim,
+        ProofContext memory context,
+        bytes32 challengeSeed,
+        LeafProof[] calldata leaves
+    )
+        private
+        view
+    {
+        for (uint256 i = 0; i < leaves.length; ++i) {
+            _verifyLeaf(claim, context, Challenge.point(challengeSeed, i, claim.sum), leaves[i]);
+        }
     }
 
     /// @dev The checks and their order are those of `relay_mining/proof.py`.

@@ -21,8 +21,8 @@ contract Harness {
                                    IDS AND HASHES
     //////////////////////////////////////////////////////////////////////////*/
 
-    function serviceId(Service calldata value) external pure returns (bytes32) {
-        return RelayHash.serviceId(value);
+    function serviceId(Service calldata listed) external pure returns (bytes32) {
+        return RelayHash.serviceId(listed);
     }
 
     function supplierId(address owner, bytes32 salt) external pure returns (address) {

@@ -182,7 +182,7 @@ contract Handler is Market {
     }
 
     /// @dev Everyone leaves: what is left in the contracts afterwards is trapped.
-    function leave() external {
+    function leaveAll() external {
         for (uint256 i = 0; i < ACTORS; ++i) {
             vm.prank(applications[i]);
             escrow.delegate(gateway, services[0], 0, 0);
@@ -304,7 +304,7 @@ contract InvariantsTest is Market {
 
     /// @dev When everyone leaves, nothing stays behind.
     function afterInvariant() external {
-        handler.leave();
+        handler.leaveAll();
         (uint256 inRegistry, uint256 inEscrow) = handler.balances();
         vm.assertEq(inRegistry, 0);
         vm.assertEq(inEscrow, 0);

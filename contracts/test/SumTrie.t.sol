@@ -18,8 +18,6 @@ contract SumTrieTest is Test {
         uint64 count;
     }
 
-    function setUp() public { }
-
     /// @dev Every point of a trie is covered by exactly the leaf whose turn it is.
     function test_EveryLeafOpens(bytes32 seed, uint8 size) public {
         build(seed, 1 + size % 6);
@@ -41,8 +39,8 @@ contract SumTrieTest is Test {
         build(seed, 5);
         Node memory root = subtree(0, 0);
         bytes memory siblings = siblingsOf(paths[0]);
-        uint256 at = uint256(bit) % (siblings.length * 8);
-        siblings[at / 8] ^= bytes1(uint8(1 << (at % 8)));
+        uint256 where = uint256(bit) % (siblings.length * 8);
+        siblings[where / 8] ^= bytes1(uint8(1 << (where % 8)));
         (bool success,) = address(harness).staticcall(callOf(root, 0, 0, siblings));
         vm.assertFalse(success);
     }
@@ -64,10 +62,12 @@ contract SumTrieTest is Test {
     //////////////////////////////////////////////////////////////////////////*/
 
     function build(bytes32 seed, uint256 size) internal {
+        delete paths;
+        delete weights;
         for (uint256 i = 0; i < size; ++i) {
             bytes32 path = keccak256(abi.encode(seed, i));
             // Some neighbours share long prefixes.
-            if (i != 0 && uint256(path) % 2 == 0) path = bytes32(uint256(paths[i - 1]) ^ (1 << (uint256(path) % 250)));
+            if (i == 1) path = bytes32(uint256(paths[0]) ^ (1 << (255 - uint256(path) % 40)));
             paths.push(path);
             weights.push(uint64(1 + uint256(keccak256(abi.encode(path))) % 1000));
             for (uint256 j = i; j != 0 && paths[j] < paths[j - 1]; --j) {

@@ -60,56 +60,59 @@ library SumTrie {
         tail = uint256(weight) << 64 | 1;
         digest = sha256(abi.encodePacked(bytes1(0x00), path, uint128(tail)));
 
-        // One buffer for all hashes: 0x01, left at 1, right at 49, tail at 97, 15 spare bytes for the last write.
-        bytes memory buffer = new bytes(129);
-        buffer[0] = 0x01;
-        uint256 offset = 0;
-        while (depth != 0) {
-            --depth;
-            uint256 sibling = uint128(bytes16(siblings[offset + 32:offset + 48]));
-            uint256 above = _addTails(tail, sibling);
-            bool isRight = (uint256(path) >> (255 - depth)) & 1 == 1;
-            if (isRight) start += sibling >> 64;
-            digest = _hashInner(buffer, digest, tail, siblings[offset:], isRight, above);
-            tail = above;
-            offset += NODE_BYTES;
-        }
+        (digest, tail, start) = _climb(digest, tail, path, siblings, depth);
     }
 
-    function _addTails(uint256 a, uint256 b) private pure returns (uint256) {
-        uint256 sum = (a >> 64) + (b >> 64);
-        uint256 count = uint256(uint64(a)) + uint64(b);
-        if (sum > type(uint64).max || count > type(uint64).max) revert Errors.Proof_SumOverflow();
-        return sum << 64 | count;
-    }
-
-    /// @dev Writes from left to right: a write of 32 bytes spills over what the next one fills.
-    function _hashInner(
-        bytes memory buffer,
-        bytes32 digest,
-        uint256 tail,
-        bytes calldata sibling,
-        bool isRight,
-        uint256 above
+    /// @dev The loop of a proof's cost, hence the assembly. One buffer serves all hashes: 0x01, left at 1, right at
+    /// 49, tail at 97. It is written from left to right, as a word of 32 bytes spills over what comes next.
+    function _climb(
+        bytes32 leafDigest,
+        uint256 leafTail,
+        bytes32 path,
+        bytes calldata siblings,
+        uint256 depth
     )
         private
         view
-        returns (bytes32 parent)
+        returns (bytes32 digest, uint256 tail, uint256 start)
     {
+        bool isOverflow = false;
+        (digest, tail) = (leafDigest, leafTail);
         assembly ("memory-safe") {
-            let data := add(buffer, 32)
-            let own := add(data, 1)
-            if isRight {
-                calldatacopy(own, sibling.offset, 48)
-                own := add(data, 49)
+            let low := 0xffffffffffffffff
+            let buffer := mload(0x40) // beyond the last allocation: free to use, nothing is kept there
+            mstore8(buffer, 1)
+            let left := add(buffer, 1)
+            let right := add(buffer, 49)
+            let sibling := siblings.offset
+            for { } depth { sibling := add(sibling, 48) } {
+                depth := sub(depth, 1)
+                let siblingTail := shr(128, calldataload(add(sibling, 32)))
+                let above := add(tail, siblingTail)
+                if or(shr(128, above), gt(add(and(tail, low), and(siblingTail, low)), low)) {
+                    isOverflow := 1
+                    break
+                }
+                // Bit `depth` of the path, from the most significant: 1 is the right side.
+                switch and(shr(sub(255, depth), path), 1)
+                case 1 {
+                    start := add(start, shr(64, siblingTail))
+                    calldatacopy(left, sibling, 48)
+                    mstore(right, digest)
+                    mstore(add(right, 32), shl(128, tail))
+                }
+                default {
+                    mstore(left, digest)
+                    mstore(add(left, 32), shl(128, tail))
+                    calldatacopy(right, sibling, 48)
+                }
+                mstore(add(buffer, 97), shl(128, above))
+                // The precompile cannot fail but for want of gas.
+                if iszero(staticcall(gas(), 2, buffer, 113, 0, 32)) { revert(0, 0) }
+                digest := mload(0)
+                tail := above
             }
-            mstore(own, digest)
-            mstore(add(own, 32), shl(128, tail))
-            if iszero(isRight) { calldatacopy(add(data, 49), sibling.offset, 48) }
-            mstore(add(data, 97), shl(128, above))
-            // Scratch space takes the digest; the precompile cannot fail but for want of gas.
-            if iszero(staticcall(gas(), 2, data, 113, 0, 32)) { revert(0, 0) }
-            parent := mload(0)
         }
+        if (isOverflow) revert Errors.Proof_SumOverflow();
     }
 }
