@@ -134,7 +134,6 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "InvalidShortString": (InvalidCallError, "the string is malformed"),
     "ReentrancyGuardReentrantCall": (InvalidCallError, "a call may not be made within another"),
     "SafeERC20FailedOperation": (InsufficientError, "the token refused: check balance, allowance"),
-    "SafeCastOverflowedUintDowncast": (InvalidCallError, "the amount is too large"),
     "StringTooLong": (InvalidCallError, "the string is longer than 31 bytes"),
     "TimelockInsufficientDelay": (InvalidCallError, "schedule it with the timelock's delay"),
     "TimelockInvalidOperationLength": (

@@ -73,7 +73,7 @@ class TxSender:
         self._account = Account.from_key(private_key)
         self._policy = policy or SendPolicy()
         self._lock = asyncio.Lock()
-        self._next_nonce = 0
+        self._in_flight: set[int] = set()
         self.address: Address = Signer(private_key).address
 
     async def send(self, call: Call) -> TxReceipt:
@@ -85,9 +85,8 @@ class TxSender:
                 receipt = await self._wait(pending, deadline)
             except _NonceTakenError:
                 continue
-            except NotMinedError:
-                self._next_nonce = 0  # The pool knows whether the nonce is still in use.
-                raise
+            finally:
+                self._in_flight.discard(pending.nonce)
             if not receipt.is_success:
                 await self._raise_revert(call, receipt)
             return receipt
@@ -98,17 +97,17 @@ class TxSender:
             gas = await self._chain.estimate_gas(call, self.address)
             fees = await self._chain.fees()
             head = await self._chain.head()
-            nonce = max(self._next_nonce, await self._chain.nonce(self.address, with_pending=True))
+            free = await self._chain.nonce(self.address, with_pending=True)
             pending = _Pending(
                 call=call,
-                nonce=nonce,
+                nonce=max(free, 1 + max(self._in_flight, default=-1)),
                 gas=max(gas, min(gas + gas * GAS_MARGIN_PERCENT // 100, GAS_MAX)),
                 tip=fees.tip,
                 fee=self._initial_fee(fees),
                 sent_block=head.number,
             )
             await self._hand_in(pending)
-            self._next_nonce = pending.nonce + 1
+            self._in_flight.add(pending.nonce)
             return pending
 
     async def _hand_in(self, pending: _Pending) -> None:
@@ -123,17 +122,12 @@ class TxSender:
                 if not (_is_nonce_low(error) or _is_underpriced(error)):
                     raise _translate(error) from error
                 pending.hashes.clear()
-                pending.nonce = max(await self._first_free(error), pending.nonce + 1)
+                free = await self._chain.nonce(self.address, with_pending=True)
+                pending.nonce = max(free, pending.nonce + 1)
             except ChainUnavailableError:
                 return  # A pool may have it: waiting finds out, and sends it again if not.
             else:
                 return
-
-    async def _first_free(self, error: RpcError) -> int:
-        """The nonce that the pool expects after it refused one as used."""
-        if _is_nonce_low(error):
-            self._next_nonce = 0
-        return await self._chain.nonce(self.address, with_pending=True)
 
     async def _wait(self, pending: _Pending, deadline: float) -> TxReceipt:
         while True:
