@@ -164,12 +164,7 @@ contract Claims is IClaims, Clocked, EIP712 {
     //////////////////////////////////////////////////////////////////////////*/
 
     /// @inheritdoc IClaims
-    function challengeOf(Claim calldata claim)
-        external
-        view
-        override
-        returns (bytes32 challengeSeed, uint256 points)
-    {
+    function challengeOf(Claim calldata claim) external view override returns (bytes32 challengeSeed, uint256 points) {
         bytes32 seed = SESSIONS.seedOf(uint256(claim.session.number) + 2);
         if (seed == 0) return (0, 0);
         challengeSeed = Challenge.seed(seed, _claimIdOf(claim));

@@ -51,14 +51,7 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         _;
     }
 
-    constructor(
-        IParameters parameters,
-        IERC20 token,
-        IRegistry registry,
-        address claims_
-    )
-        Clocked(parameters.clock())
-    {
+    constructor(IParameters parameters, IERC20 token, IRegistry registry, address claims_) Clocked(parameters.clock()) {
         PARAMETERS = parameters;
         TOKEN = token;
         REGISTRY = registry;
@@ -117,8 +110,7 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
 
         // Effect: the cap and the sum of caps, from the next session on.
         uint64 next = _currentSession() + 1;
-        (uint160 before,) =
-            _caps[_delegationId(msg.sender, gateway, service)].push(next, uint160(feeBps) << 96 | cap);
+        (uint160 before,) = _caps[_delegationId(msg.sender, gateway, service)].push(next, uint160(feeBps) << 96 | cap);
         uint96 capBefore = uint96(before);
         uint96 capSum = uint96(_capSums[msg.sender].latest()) - capBefore + cap;
         _capSums[msg.sender].push(next, capSum);

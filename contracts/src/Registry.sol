@@ -234,7 +234,12 @@ contract Registry is IRegistry, Clocked, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRegistry
-    function reserveBond(address supplier, address operator, uint64 number, uint96 amount)
+    function reserveBond(
+        address supplier,
+        address operator,
+        uint64 number,
+        uint96 amount
+    )
         external
         override
         onlyClaims

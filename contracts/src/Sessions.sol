@@ -117,8 +117,7 @@ contract Sessions is ISessions, Clocked {
         entries = new RosterEntry[](head.count);
         uint32 before = 0;
         for (uint256 i = 0; i < head.count; ++i) {
-            (address supplier, uint64 unitPrice, uint32 cumulative) =
-                Draw.unpack(_rosters[service][head.builtEpoch][i]);
+            (address supplier, uint64 unitPrice, uint32 cumulative) = Draw.unpack(_rosters[service][head.builtEpoch][i]);
             entries[i] = RosterEntry(supplier, unitPrice, cumulative - before);
             before = cumulative;
         }
@@ -187,10 +186,7 @@ contract Sessions is ISessions, Clocked {
     //////////////////////////////////////////////////////////////////////////*/
 
     /// @dev A member's slice, rounded down; zero where the session is not valid.
-    function _coverageOf(
-        SessionKey calldata session,
-        uint8 members
-    )
+    function _coverageOf(SessionKey calldata session, uint8 members)
         private
         view
         returns (uint96 slice, uint16 feeBps)
@@ -223,10 +219,13 @@ contract Sessions is ISessions, Clocked {
         mapping(uint256 => uint256) storage roster = _rosters[session.service][head.builtEpoch];
 
         bytes32 drawSeed = Draw.seed(seed, RelayHash.sessionId(session));
-        bool isMember = Draw.isMember(roster, drawSeed, head.totalWeight, members, rosterIndex, draw, earlier);
+        Draw.Urn memory urn = Draw.Urn(head.count, head.totalWeight, members);
+        if (!Draw.isMember(roster, urn, drawSeed, rosterIndex, draw, earlier)) {
+            revert Errors.Sessions_NotMember(supplier, draw);
+        }
         address found;
         (found, unitPrice,) = Draw.unpack(roster[rosterIndex]);
-        if (!isMember || found != supplier) revert Errors.Sessions_NotMember(supplier, draw);
+        if (found != supplier) revert Errors.Sessions_NotMember(supplier, draw);
     }
 
     function _headOf(bytes32 service, uint256 epoch) private view returns (Head memory) {
@@ -261,6 +260,8 @@ contract Sessions is ISessions, Clocked {
         uint256 blockNumber = _seedBlockOf(number);
         if (blockNumber >= block.number || block.number - blockNumber > HISTORY_BLOCKS) return 0;
         (bool success, bytes memory answer) = HISTORY.staticcall(abi.encode(blockNumber));
-        return success && answer.length == 32 ? bytes32(answer) : bytes32(0);
+        // A failure is not a lost seed: whoever is short of gas must not make it look so.
+        if (!success || answer.length != 32) revert Errors.Sessions_HistoryMissing();
+        return bytes32(answer);
     }
 }

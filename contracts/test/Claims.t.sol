@@ -95,9 +95,7 @@ contract ClaimsTest is Market {
     }
 
     function test_Submit_OnlyByTheOperator() public {
-        refused(
-            claimInput(session, supplier, UNITS, BOND), address(0xBAD), Errors.Registry_NotAuthorized.selector
-        );
+        refused(claimInput(session, supplier, UNITS, BOND), address(0xBAD), Errors.Registry_NotAuthorized.selector);
         ClaimInput memory input = claimInput(session, supplier, UNITS, BOND);
         vm.expectPartialRevert(Errors.Claims_NotAuthorized.selector);
         claims.submitOne(input, owner);
@@ -318,8 +316,8 @@ contract ClaimsTest is Market {
         goTo(NUMBER + 2, SEED_OFFSET + 1);
         uint256 before = token.balanceOf(address(escrow));
         claims.prove(claim, SALT, goodProof(claim));
-        uint256 paid = uint256(escrow.claimableOf(owner)) + escrow.claimableOf(source)
-            + escrow.claimableOf(gateway) + escrow.claimableOf(treasury) - 1e6;
+        uint256 paid = uint256(escrow.claimableOf(owner)) + escrow.claimableOf(source) + escrow.claimableOf(gateway)
+            + escrow.claimableOf(treasury) - 1e6;
         vm.assertEq(paid, units);
         vm.assertEq(token.balanceOf(address(escrow)), before);
     }
@@ -331,14 +329,11 @@ contract ClaimsTest is Market {
     function refused(ClaimInput memory input, address operator, bytes4 reason) internal {
         bytes32 before = keccak256(abi.encode(registry.supplierOf(supplier), escrow.accountOf(application)));
         vm.prank(address(claims));
-        (bool success, bytes memory answer) =
-            address(claims).call(abi.encodeCall(claims.submitOne, (input, operator)));
+        (bool success, bytes memory answer) = address(claims).call(abi.encodeCall(claims.submitOne, (input, operator)));
         vm.assertFalse(success);
         vm.assertEq(bytes32(bytes4(answer)), bytes32(reason));
         submit(operator, input);
-        vm.assertEq(
-            keccak256(abi.encode(registry.supplierOf(supplier), escrow.accountOf(application))), before
-        );
+        vm.assertEq(keccak256(abi.encode(registry.supplierOf(supplier), escrow.accountOf(application))), before);
     }
 
     function refusedLeaf(Claim memory claim, LeafProof memory leaf, bytes4 reason) internal {

@@ -102,8 +102,7 @@ contract Harness {
         pure
         returns (bytes32)
     {
-        bytes32 message =
-            RelayHash.receipt(session, supplier, requestHash, responseHash, saltHash, units, secret);
+        bytes32 message = RelayHash.receipt(session, supplier, requestHash, responseHash, saltHash, units, secret);
         return MessageHashUtils.toTypedDataHash(domain, message);
     }
 
@@ -145,16 +144,7 @@ contract Harness {
         return Threshold.coin(receiptHash, salt);
     }
 
-    function isPayable(
-        bytes32 receiptHash,
-        bytes32 salt,
-        uint64 units,
-        uint64 threshold
-    )
-        external
-        pure
-        returns (bool)
-    {
+    function isPayable(bytes32 receiptHash, bytes32 salt, uint64 units, uint64 threshold) external pure returns (bool) {
         return Threshold.isPayable(receiptHash, salt, units, threshold);
     }
 
@@ -170,12 +160,7 @@ contract Harness {
         return Challenge.seed(sessionSeed, claim);
     }
 
-    function pointsRequired(
-        uint96 amount,
-        uint96 bond,
-        uint32 marginBps,
-        bytes32 seed
-    )
+    function pointsRequired(uint96 amount, uint96 bond, uint32 marginBps, bytes32 seed)
         external
         pure
         returns (uint256)
@@ -254,6 +239,7 @@ contract Harness {
             delete _roster[i];
         }
         bytes32 seed = Draw.seed(sessionSeed, session);
-        return index < entries.length && Draw.isMember(_roster, seed, total, members, index, draw, earlier);
+        Draw.Urn memory urn = Draw.Urn(uint32(entries.length), total, members);
+        return Draw.isMember(_roster, urn, seed, index, draw, earlier);
     }
 }

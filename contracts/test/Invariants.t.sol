@@ -143,8 +143,7 @@ contract Handler is Market {
     }
 
     function collect(uint8 who) external {
-        address[6] memory payees =
-            [owners[0], owners[1], owners[2], source, gateway, treasury];
+        address[6] memory payees = [owners[0], owners[1], owners[2], source, gateway, treasury];
         address payee = payees[who % 6];
         if (escrow.claimableOf(payee) != 0) escrow.collectFor(payee);
     }
@@ -230,8 +229,8 @@ contract Handler is Market {
         } catch (bytes memory reason) {
             // Claimed already, or no stake left for the bond; never for want of the application's funds.
             bytes4 selector = bytes4(reason);
-            bool isExpected = selector == Errors.Claims_AlreadyClaimed.selector
-                || selector == Errors.Registry_StakeTooLow.selector;
+            bool isExpected =
+                selector == Errors.Claims_AlreadyClaimed.selector || selector == Errors.Registry_StakeTooLow.selector;
             vm.assertTrue(isExpected, "a good claim was refused");
         }
     }

@@ -330,6 +330,44 @@ contract RulesTest is Market {
         vm.assertEq(found, 2);
     }
 
+    /// @dev A roster built again, and shorter, leaves entries behind it: no draw may be said to hit one of them.
+    function test_Draw_EntriesLeftBehindTheRosterDoNotCount() public {
+        address market = address(0x3A);
+        bytes32 auctioned = listService("auctioned", market);
+        address[] memory all = new address[](4);
+        all[0] = supplier;
+        all[1] = addSupplier(address(8), 100e6);
+        all[2] = addSupplier(address(9), 100e6);
+        all[3] = addSupplier(address(7), 100e6);
+        for (uint256 i = 1; i < 4; ++i) {
+            for (uint256 j = i; j != 0 && all[j] < all[j - 1]; --j) {
+                (all[j], all[j - 1]) = (all[j - 1], all[j]);
+            }
+        }
+        RosterEntry[] memory entries = new RosterEntry[](4);
+        for (uint256 i = 0; i < 4; ++i) {
+            entries[i] = RosterEntry(all[i], PRICE, i == 3 ? 97 : 1);
+        }
+        vm.startPrank(market);
+        sessions.publishRoster(auctioned, entries);
+        RosterEntry[] memory shorter = new RosterEntry[](2);
+        (shorter[0], shorter[1]) = (RosterEntry(all[0], PRICE, 1), RosterEntry(all[1], PRICE, 99));
+        sessions.publishRoster(auctioned, shorter);
+        vm.stopPrank();
+        goTo(2, 0);
+
+        // Draw 0 truly hits entry 1, but entry 3, left behind, covers its point as well.
+        SessionKey memory session = SessionKey(application, gateway, auctioned, 2);
+        uint32[] memory earlier = new uint32[](0);
+        vm.assertEq(sessions.verifyMember(session, all[1], 1, 0, earlier), PRICE);
+        vm.expectPartialRevert(Errors.Sessions_NotMember.selector);
+        sessions.verifyMember(session, all[3], 3, 0, earlier);
+        earlier = new uint32[](2);
+        (earlier[0], earlier[1]) = (3, 3);
+        vm.expectPartialRevert(Errors.Sessions_NotMember.selector);
+        sessions.verifyMember(session, all[1], 1, 2, earlier);
+    }
+
     /*//////////////////////////////////////////////////////////////////////////
                                      PARAMETERS
     //////////////////////////////////////////////////////////////////////////*/

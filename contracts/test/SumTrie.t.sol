@@ -123,8 +123,7 @@ contract SumTrieTest is Test {
         returns (bytes memory)
     {
         return abi.encodeCall(
-            harness.verifyOpening,
-            (root.digest, root.sum, root.count, point, paths[index], weights[index], siblings)
+            harness.verifyOpening, (root.digest, root.sum, root.count, point, paths[index], weights[index], siblings)
         );
     }
 

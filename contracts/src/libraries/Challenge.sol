@@ -10,12 +10,7 @@ library Challenge {
     }
 
     /// @dev `marginBps * value * 2^64 < 2^192`: nothing overflows. `bond` is at least 1.
-    function points(
-        uint96 value,
-        uint96 bond,
-        uint32 marginBps,
-        bytes32 challengeSeed
-    )
+    function points(uint96 value, uint96 bond, uint32 marginBps, bytes32 challengeSeed)
         internal
         pure
         returns (uint256)

@@ -9,6 +9,13 @@ pragma solidity ^0.8.28;
 library Draw {
     uint256 internal constant DRAWS = 64;
 
+    /// @notice What is drawn from: how many entries, what they weigh together, how many members.
+    struct Urn {
+        uint32 count;
+        uint32 totalWeight;
+        uint256 members;
+    }
+
     function pack(address supplier, uint64 unitPrice, uint32 cumulative) internal pure returns (uint256) {
         return uint256(uint160(supplier)) << 96 | uint256(unitPrice) << 32 | cumulative;
     }
@@ -29,9 +36,8 @@ library Draw {
     /// @param earlier The entries hit by all earlier draws where `draw >= members`, else empty.
     function isMember(
         mapping(uint256 => uint256) storage roster,
+        Urn memory urn,
         bytes32 drawSeed,
-        uint32 totalWeight,
-        uint256 members,
         uint32 index,
         uint256 draw,
         uint32[] calldata earlier
@@ -40,16 +46,20 @@ library Draw {
         view
         returns (bool)
     {
-        if (draw >= DRAWS || !_isHit(roster, index, point(drawSeed, draw, totalWeight))) return false;
-        if (draw < members) return earlier.length == 0;
+        uint32 totalWeight = urn.totalWeight;
+        if (draw >= DRAWS || index >= urn.count || !_isHit(roster, index, point(drawSeed, draw, totalWeight))) {
+            return false;
+        }
+        if (draw < urn.members) return earlier.length == 0;
         if (earlier.length != draw) return false;
 
-        uint32[] memory distinct = new uint32[](members);
+        uint32[] memory distinct = new uint32[](urn.members);
         uint256 count = 0;
         for (uint256 d = 0; d < draw; ++d) {
-            if (!_isHit(roster, earlier[d], point(drawSeed, d, totalWeight))) return false;
+            bool isThere = earlier[d] < urn.count && _isHit(roster, earlier[d], point(drawSeed, d, totalWeight));
+            if (!isThere) return false;
             if (_contains(distinct, count, earlier[d])) continue;
-            if (count + 1 == members) return false;
+            if (count + 1 == urn.members) return false;
             distinct[count++] = earlier[d];
         }
         return true;

@@ -27,16 +27,7 @@ library Threshold {
     }
 
     /// @dev `coin * tau < 2^192` and `units * 2^128 < 2^192`: nothing overflows.
-    function isPayable(
-        bytes32 receiptHash,
-        bytes32 salt,
-        uint64 units,
-        uint64 threshold
-    )
-        internal
-        pure
-        returns (bool)
-    {
+    function isPayable(bytes32 receiptHash, bytes32 salt, uint64 units, uint64 threshold) internal pure returns (bool) {
         return uint256(coin(receiptHash, salt)) * threshold < uint256(units) << 128;
     }
 
