@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -217,6 +218,15 @@ async def drop_expired(node: Node) -> None:
 class ControlServer(uvicorn.Server):
     """Uvicorn inside the gateway's loop; signals are the gateway's."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell whoever waits for it."""
+        await super().startup(sockets)
+        self.listening.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
@@ -240,6 +250,7 @@ async def start_control(node: Node, tasks: asyncio.TaskGroup) -> ControlServer:
     )
     server = ControlServer(config)
     task = tasks.create_task(server.serve())
-    while not server.started and not task.done():
-        await asyncio.sleep(0.01)
+    listening = asyncio.ensure_future(server.listening.wait())
+    await asyncio.wait({listening, task}, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
     return server

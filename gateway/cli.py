@@ -285,7 +285,8 @@ def create_key(
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        payer = parse_hex("application", application or _resolve(settings, key).application, 20)
+        named = application or settings.application or _resolve(settings, key).application
+        payer = parse_hex("application", named, 20)
         api_key, row = _keys(settings).create(name, payer, in_flight_max)
         return {"key": api_key, "id": row.id, "application": row.application}
 

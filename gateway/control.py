@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -85,6 +85,13 @@ def create_control(
         """Requests, tokens and units by supplier and by key, and what is still undelivered."""
         return read_status()
 
+    _add_key_routes(app, admin, keys, accounts, application)
+    return app
+
+
+def _add_key_routes(
+    app: FastAPI, admin: list[Any], keys: KeyStore, accounts: Accounts, application: Address
+) -> None:
     @app.get("/admin/keys", dependencies=admin, tags=["keys"])
     async def list_keys() -> list[ShownKey]:
         """All API keys, revoked ones too."""
@@ -112,5 +119,3 @@ def create_control(
             raise HTTPException(404, str(error)) from error
         accounts.load(await asyncio.to_thread(keys.list))
         return ShownKey(**row.model_dump())
-
-    return app

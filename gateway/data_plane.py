@@ -1,7 +1,7 @@
 """The client-facing surface: routes, keys, limits; every error in OpenAI's shape."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -36,7 +36,7 @@ RETRY_HEADERS = ((b"retry-after", b"1"),)
 class DataPlaneSettings:
     """What the surface allows; sizes in bytes, lengths in tokens."""
 
-    limits: RequestLimits = RequestLimits()
+    limits: RequestLimits = field(default_factory=RequestLimits)
     output_tokens_default: int = 512
     owed_max: int = 8192
     """Answers waiting for their recount, beyond which no more are taken."""

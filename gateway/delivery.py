@@ -1,4 +1,4 @@
-"""Delivering receipts: batched by supplier, one signature a batch, sent again until acknowledged."""
+"""Delivering receipts: batched by supplier, one signature each, sent again until acknowledged."""
 
 import asyncio
 import logging

@@ -145,7 +145,7 @@ def _add(usage: SupplierUsage, line: dict[str, object]) -> None:
 def _sum(usages: Iterable[SupplierUsage]) -> SupplierUsage:
     total = SupplierUsage()
     for usage in usages:
-        for name in SupplierUsage.__slots__:  # type: ignore[attr-defined]
+        for name in SupplierUsage.__slots__:
             setattr(total, name, getattr(total, name) + getattr(usage, name))
     return total
 

@@ -136,7 +136,7 @@ def parse_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
 def require_depth(value: object, depth_max: int) -> None:
     """Refuse a value nested deeper than `depth_max` containers (MalformedBodyError)."""
     level: list[Any] = [value]
-    for _ in range(depth_max + 1):
+    for _ in range(depth_max):
         level = [
             inner
             for outer in level

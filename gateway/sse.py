@@ -88,6 +88,8 @@ class StreamReader:
     def _pass_on(self, events: bytes) -> bytes:
         if not self._parts and events.startswith(b'data: {"error"'):
             raise UpstreamBrokenError("the supplier's engine failed")
+        if b"[DONE]" in events and _has_done(events):
+            raise UpstreamInvalidError("the stream ended without the supplier's signed response")
         self._hasher.update(events)
         self._parts.append(events)
         if self._wants_usage or b'"usage"' not in events:
@@ -101,6 +103,14 @@ def _find_frame(events: bytes) -> int:
         return 0
     place = events.find(EVENT_END + STREAM_FRAME_PREFIX)
     return place if place < 0 else place + len(EVENT_END)
+
+
+def _has_done(events: bytes) -> bool:
+    """Whether a client would take some line for the end of the stream."""
+    return any(
+        line.startswith(b"data:") and line[5:].lstrip().startswith(b"[DONE]")
+        for line in events.splitlines()
+    )
 
 
 def _is_usage(event: bytes) -> bool:

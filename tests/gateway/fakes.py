@@ -1,0 +1,277 @@
+"""A supplier that signs for real, honest or lying in one way, and a tokenizer to count with."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from node.http import ClientDisconnected, Request, Response, StreamWriter
+from relay_mining import (
+    Ack,
+    Address,
+    Hash32,
+    Receipt,
+    ReceiptBatch,
+    RelayResponse,
+    SessionKey,
+    SignedAck,
+    SignedRequest,
+    SignedResponse,
+    Signer,
+    Status,
+    build_batch,
+    decode_cancel,
+    decode_receipts,
+    decode_request_header,
+    encode_ack,
+    encode_response_header,
+    encode_stream_frame,
+    keccak,
+    recover,
+    request_body_hash,
+)
+from tests.factories import DOMAIN, WEIGHTS
+
+SPEC_HASH = hashlib.sha256(b"spec").digest()
+TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+DONE = b"data: [DONE]\n\n"
+
+
+def byte_tokenizer() -> bytes:
+    """A tokenizer.json that makes one token of every byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer.to_str().encode()
+
+
+TOKENIZER = byte_tokenizer()
+_ENCODER = Tokenizer.from_buffer(TOKENIZER)
+
+
+def encode(text: str) -> list[int]:
+    return list(_ENCODER.encode(text).ids)
+
+
+def count_prompt(body: dict[str, Any]) -> int:
+    messages = body.get("messages")
+    if messages is None:
+        return len(encode(body["prompt"]))
+    return len(encode("".join(f"<{m['role']}>{m['content']}" for m in messages)))
+
+
+@dataclass
+class FakeSupplier:
+    """`lie` names what it does wrong; `words` is what it answers."""
+
+    name: str
+    lie: str = ""
+    words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
+    pause: asyncio.Event | None = None
+    """Where set, a stream waits for it after its first word."""
+    served: int = 0
+    headers: list[dict[bytes, bytes]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    receipts: dict[Hash32, Receipt] = field(default_factory=dict)
+    deliveries: int = 0
+    refuse_receipts: int = 0
+    """How many deliveries are answered with 503 first."""
+    cancelled: dict[Hash32, asyncio.Event] = field(default_factory=dict)
+    responses: dict[Hash32, RelayResponse] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.signer = Signer(keccak(self.name.encode()))
+        self.supplier: Address = keccak(b"supplier " + self.name.encode())[:20]
+
+    async def handle(self, request: Request) -> Response | StreamWriter:
+        if request.path == b"/lode/v1/receipts":
+            return self.take_receipts(request.body)
+        if request.path == b"/lode/v1/cancel":
+            cancel = decode_cancel(request.body)
+            self.cancelled.setdefault(cancel.cancel.request_hash, asyncio.Event()).set()
+            return Response(200, b"{}")
+        return await self.relay(request)
+
+    def take_receipts(self, body: bytes) -> Response:
+        self.deliveries += 1
+        if self.refuse_receipts > 0:
+            self.refuse_receipts -= 1
+            return Response(503, b"{}")
+        delivery = decode_receipts(body)
+        digests = [DOMAIN.digest(receipt) for _, receipt in delivery.receipts]
+        root = build_batch(digests).root
+        self.batch_signer = recover(DOMAIN.digest(ReceiptBatch(root)), delivery.signature)
+        for _, receipt in delivery.receipts:
+            known = self.receipts.setdefault(receipt.response_hash, receipt)
+            assert known == receipt, "the same relay has one receipt"
+        ack = Ack(root)
+        return Response(200, encode_ack(SignedAck(ack, self.signer.sign(DOMAIN.digest(ack)))))
+
+    async def relay(self, request: Request) -> Response | StreamWriter:
+        self.served += 1
+        self.headers.append(dict(request.headers))
+        self.bodies.append(request.body)
+        header = request.headers.get(b"lode-request") or b""
+        body_hash = request_body_hash(b"POST", request.path, request.body)
+        signed = decode_request_header(header.decode(), body_hash)
+        body = orjson.loads(request.body)
+        if self.lie == "hang":
+            await request.disconnected
+            return Response(500)
+        if self.lie == "reset":
+            raise RuntimeError("reset")
+        if self.lie in ("500", "503", "402"):
+            error = {"message": "no", "type": "server_error", "code": "busy"}
+            return Response(int(self.lie), orjson.dumps({"error": error}))
+        if self.lie == "context":
+            error = {
+                "message": "maximum context length is 1024 tokens",
+                "type": "invalid_request_error",
+                "code": "context_length_exceeded",
+            }
+            return Response(400, orjson.dumps({"error": error}))
+        if body.get("stream"):
+            return await self.stream(request, signed, body)
+        return self.plain(signed, body)
+
+    def sign(
+        self, signed: SignedRequest, body_hash: bytes, inputs: int, outputs: int, status: Status
+    ) -> SignedResponse:
+        request_hash = DOMAIN.digest(signed.request)
+        if self.lie == "inflate":
+            outputs += 1000
+        if self.lie == "prompt":
+            inputs += 100
+        if self.lie == "hash":
+            body_hash = hashlib.sha256(b"something else").digest()
+        units = WEIGHTS.units(inputs, 0, outputs)
+        if self.lie == "units":
+            units += 1
+        response = RelayResponse(
+            request_hash=request_hash,
+            body_hash=body_hash,
+            salt_hash=keccak(self.signer.session_salt(signed.request.session_id)),
+            input_tokens=inputs,
+            cached_tokens=0,
+            output_tokens=outputs,
+            units=units,
+            status=status,
+            service_spec_hash=bytes(32) if self.lie == "spec" else SPEC_HASH,
+        )
+        self.responses[request_hash] = response
+        signer = Signer(keccak(b"nobody")) if self.lie == "signature" else self.signer
+        return SignedResponse(response, signer.sign(DOMAIN.digest(response)))
+
+    def plain(self, signed: SignedRequest, body: dict[str, Any]) -> Response:
+        text = "".join(self.words)
+        ids = encode(text)
+        inputs = count_prompt(body)
+        usage = {
+            "prompt_tokens": inputs,
+            "completion_tokens": len(ids),
+            "total_tokens": inputs + len(ids),
+        }
+        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
+        is_chat = "messages" in body
+        if is_chat:
+            choice["message"] = {"role": "assistant", "content": text}
+        else:
+            choice["text"] = text
+        if body.get("return_token_ids"):
+            choice["token_ids"] = ids
+        answer = orjson.dumps(
+            {
+                "id": "a",
+                "object": "chat.completion" if is_chat else "text_completion",
+                "created": 1,
+                "model": body["model"],
+                "choices": [choice],
+                "usage": usage,
+            }
+        )
+        sent = self.sign(
+            signed, hashlib.sha256(answer).digest(), inputs, len(ids), Status.OK
+        )
+        if self.lie == "unsigned":
+            return Response(200, answer)
+        if self.lie == "flood":
+            answer += b" " * (4 << 20)
+        header = (b"lode-response", encode_response_header(sent).encode())
+        return Response(200, answer, (header,))
+
+    async def stream(
+        self, request: Request, signed: SignedRequest, body: dict[str, Any]
+    ) -> StreamWriter:
+        request_hash = DOMAIN.digest(signed.request)
+        cancelled = self.cancelled.setdefault(request_hash, asyncio.Event())
+        writer = request.respond_stream(200, (), b"text/event-stream")
+        hasher, inputs, outputs = hashlib.sha256(), count_prompt(body), 0
+        status = Status.OK
+
+        async def send(event: dict[str, Any]) -> None:
+            data = b"data: " + orjson.dumps(event) + b"\n\n"
+            hasher.update(data)
+            await writer.write(data)
+
+        base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+        if self.lie == "engine":
+            await send({"error": {"message": "engine died"}})
+        for number, word in enumerate(self.words):
+            if cancelled.is_set():
+                status = Status.CLIENT_ABORT
+                break
+            if number == 1 and not await self.misbehave(request, writer, cancelled):
+                return writer
+            if cancelled.is_set():
+                status = Status.CLIENT_ABORT
+                break
+            ids = encode(word)
+            outputs += len(ids)
+            delta = {"index": 0, "delta": {"content": word}, "token_ids": ids}
+            await send({**base, "choices": [delta]})
+        if status is Status.OK and (body.get("stream_options") or {}).get("include_usage"):
+            usage = {
+                "prompt_tokens": inputs,
+                "completion_tokens": outputs,
+                "total_tokens": inputs + outputs,
+            }
+            await send({**base, "choices": [], "usage": usage})
+        sent = self.sign(signed, hasher.digest(), inputs, outputs, status)
+        if self.lie == "no frame":
+            await writer.write(DONE)
+        else:
+            await writer.write(encode_stream_frame(sent) + DONE)
+        await writer.close()
+        return writer
+
+    async def misbehave(
+        self, request: Request, writer: StreamWriter, cancelled: asyncio.Event
+    ) -> bool:
+        """Do what this supplier does in the middle of a stream; whether it goes on after that."""
+        if self.pause is not None:
+            waits = {asyncio.ensure_future(e.wait()) for e in (self.pause, cancelled)}
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for each in waits:
+                each.cancel()
+        if self.lie == "stall":
+            await request.disconnected
+            return False
+        if self.lie == "cut":
+            raise ClientDisconnected
+        if self.lie == "truncate":
+            await writer.close()
+            return False
+        if self.lie == "flood":
+            try:
+                while True:
+                    await writer.write(b"data: " + b"x" * 65536)
+            except ClientDisconnected:
+                return False
+        return True
+
+
+__all__ = ["SPEC_HASH", "TEMPLATE", "TOKENIZER", "FakeSupplier", "SessionKey", "replace"]

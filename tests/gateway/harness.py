@@ -1,0 +1,160 @@
+"""A whole gateway without a chain: real sockets, real signatures, sessions given by hand."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from openai import AsyncOpenAI
+
+from gateway.accounts import Accounts, KeyStore
+from gateway.balancer import power_of_two, prefer_good
+from gateway.data_plane import DataPlane, DataPlaneSettings
+from gateway.delivery import Deliverer, SupplierAddress
+from gateway.dispatch import Dispatcher
+from gateway.ledger import Ledger
+from gateway.observation import Event, Observation, Recount, fan_out
+from gateway.outbox import Outbox
+from gateway.recounting import CountFiles, RecountWorker
+from gateway.relay import RelaySigner
+from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
+from gateway.settling import Settler, load_dropped
+from gateway.standing import Standing
+from gateway.upstream import Upstream, UpstreamTimeouts
+from node.append_log import AppendLog
+from node.http import ClientPool, Limits, Server, serve
+from relay_mining import Address, SessionKey, UnitWeights, Verifier, compute_terms
+from tests.factories import APPLICATION, DOMAIN, GATEWAY, GATEWAY_SIGNER, SERVICE, WEIGHTS
+from tests.gateway.fakes import SPEC_HASH, TEMPLATE, TOKENIZER, FakeSupplier
+
+MODEL = "tiny"
+CONTEXT = 1024
+TIMEOUTS = UpstreamTimeouts(connect=1, first_byte=0.5, stall=0.3, total=10, cancel=1)
+
+
+@dataclass
+class Gateway:
+    """A running gateway and what a test wants to see of it."""
+
+    server: Server
+    key: str
+    key_id: str
+    keys: KeyStore
+    accounts: Accounts
+    table: SessionTable
+    suppliers: list[FakeSupplier]
+    events: list[Event]
+    settler: Settler
+    deliverer: Deliverer
+    ledger: Ledger
+    standing: Standing
+    data_dir: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def client(self, key: str | None = None) -> AsyncOpenAI:
+        return AsyncOpenAI(base_url=self.url + "/v1", api_key=key or self.key, max_retries=0)
+
+    @property
+    def results(self) -> list[str]:
+        return [each.result.value for each in self.events if isinstance(each, Observation)]
+
+    @property
+    def recounts(self) -> list[Recount]:
+        return [each for each in self.events if isinstance(each, Recount)]
+
+    async def settled(self) -> None:
+        """Wait until every answer is recounted and every receipt acknowledged."""
+        async with asyncio.timeout(20):
+            while self.settler.waiting or len(self.deliverer.outbox):
+                await asyncio.sleep(0.01)
+
+
+def a_service(weights: UnitWeights = WEIGHTS) -> ServiceView:
+    spec = ServiceSpec("tiny", CONTEXT, "", "", {})
+    return ServiceView(SERVICE, MODEL, bytes(20), SPEC_HASH, weights, spec)
+
+
+def a_gateway_session(
+    members: Sequence[tuple[FakeSupplier, str]], *, cap: int = 10**9, number: int = 7
+) -> Session:
+    key = SessionKey(APPLICATION, GATEWAY, SERVICE, number)
+    terms = compute_terms(key, cap, max(len(members), 1), 1_000, 4096)
+    return Session(
+        key,
+        a_service(),
+        cap,
+        tuple(
+            Member(fake.supplier, fake.signer.address, url, terms, Verifier(fake.signer.address))
+            for fake, url in members
+        ),
+        GATEWAY_SIGNER.address,
+    )
+
+
+@asynccontextmanager
+async def a_gateway(
+    data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = ""
+) -> AsyncIterator[Gateway]:
+    """Serve through these suppliers, in one session of theirs; `url` is where all already are."""
+    async with AsyncExitStack() as stack:
+        urls: dict[Address, str] = {fake.supplier: url for fake in suppliers}
+        for fake in () if url else suppliers:
+            server = await serve(fake.handle, "127.0.0.1", 0)
+            stack.push_async_callback(server.close, 0)
+            urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
+        members = [(fake, urls[fake.supplier]) for fake in suppliers]
+        pool = await stack.enter_async_context(ClientPool())
+        log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
+        usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
+        worker = RecountWorker(20.0)
+        stack.callback(worker.close)
+        await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
+        keys = KeyStore(data_dir / "keys.db")
+        stack.callback(keys.close)
+        key, row = keys.create("test", APPLICATION)
+        accounts, table = Accounts(), SessionTable()
+        accounts.load(keys.list())
+        table.replace(7, [a_gateway_session(members, cap=cap)], {MODEL: a_service()})
+        standing = Standing(time.monotonic)
+        load_dropped(data_dir / "evidence", standing)
+        events: list[Event] = []
+        ledger, outbox = Ledger(usage), Outbox()
+        outbox.replay(log.replay())
+        ledger.replay(usage.replay())
+        observe = fan_out((standing.observe, ledger.observe, events.append))
+        signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
+        settler = Settler(outbox, log, worker, standing, observe, data_dir / "evidence")
+        operators = {fake.supplier: frozenset({fake.signer.address}) for fake in suppliers}
+
+        async def locate(supplier: Address, number: int) -> SupplierAddress:
+            return SupplierAddress(urls[supplier], operators[supplier])
+
+        deliverer = Deliverer(outbox, log, signer, pool, locate, standing, 0.02)
+        choose = prefer_good(power_of_two(random.Random(seed)))
+        dispatcher = Dispatcher(
+            Upstream(signer, pool, TIMEOUTS), choose, standing, observe, settler.owe
+        )
+        plane = DataPlane(
+            accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting
+        )
+        server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
+        stack.push_async_callback(server.close, 1)
+        tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
+        try:
+            yield Gateway(
+                server, key, row.id, keys, accounts, table, list(suppliers), events, settler,
+                deliverer, ledger, standing, data_dir,
+            )  # fmt: skip
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await ledger.flush()

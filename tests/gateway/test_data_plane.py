@@ -1,0 +1,249 @@
+"""What clients of the official library see, through suppliers that are honest and that are not."""
+
+import asyncio
+from pathlib import Path
+
+import openai
+import orjson
+import pytest
+
+from node.http import ClientPool
+from relay_mining import Status
+from tests.gateway.fakes import FakeSupplier, encode
+from tests.gateway.harness import MODEL, a_gateway
+from tests.factories import GATEWAY_SIGNER, WEIGHTS
+
+pytestmark = pytest.mark.anyio
+HI = [{"role": "user", "content": "hi"}]
+BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "unsigned", "signature", "hash",
+                         "units", "spec", "flood"]  # fmt: skip
+IN_THE_MIDDLE = ["stall", "cut", "truncate", "no frame", "flood", "signature", "hash"]
+
+
+async def test_a_plain_answer_is_verified_receipted_and_counted(tmp_path: Path) -> None:
+    fake = FakeSupplier("honest")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        answer = await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=50)
+        assert answer.choices[0].message.content == "Hello, world"
+        await gateway.settled()
+        (receipt,) = fake.receipts.values()
+        (recount,) = gateway.recounts
+        assert receipt.units == recount.units_receipted == WEIGHTS.units(8, 0, 12)
+        assert fake.batch_signer == GATEWAY_SIGNER.address
+        total = gateway.ledger.summary()["total"]
+        assert total["units_served"] == total["units_receipted"] == receipt.units
+        assert total["requests"] == 1
+
+
+async def test_completions_and_models(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway, gateway.client() as client:
+        answer = await client.completions.create(model=MODEL, prompt="say", max_tokens=50)
+        assert answer.choices[0].text == "Hello, world"
+        (model,) = (await client.models.list()).data
+        assert model.id == MODEL
+        assert model.unit_weights["output"] == WEIGHTS.output
+        assert model.price_per_million_cu == {"min": 1000, "max": 1000}
+        assert (await client.models.retrieve(MODEL)).context_length == 1024
+
+
+async def test_the_suppliers_bytes_carry_no_key_and_what_the_market_needs(tmp_path: Path) -> None:
+    fake = FakeSupplier("honest")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        await client.chat.completions.create(model=MODEL, messages=HI)
+        (headers,) = fake.headers
+        assert b"authorization" not in headers
+        assert gateway.key.encode() not in b"".join((*headers.values(), *fake.bodies))
+        body = orjson.loads(fake.bodies[0])
+        assert body["return_token_ids"] is True
+        assert body["max_tokens"] == 512
+
+
+@pytest.mark.parametrize("include_usage", [True, False])
+async def test_a_stream(tmp_path: Path, include_usage: bool) -> None:
+    fake = FakeSupplier("honest")
+    options = {"stream_options": {"include_usage": True}} if include_usage else {}
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        stream = await client.chat.completions.create(
+            model=MODEL, messages=HI, stream=True, max_tokens=50, **options
+        )
+        chunks = [chunk async for chunk in stream]
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text == "Hello, world"
+        assert [c.usage.completion_tokens for c in chunks if c.usage] == [12] * include_usage
+        await gateway.settled()
+        assert gateway.results == ["ok"]
+        assert [each.units for each in fake.receipts.values()] == [WEIGHTS.units(8, 0, 12)]
+
+
+async def test_the_first_event_does_not_wait_for_the_rest(tmp_path: Path) -> None:
+    fake = FakeSupplier("honest", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+        first = await anext(aiter(stream))
+        assert first.choices[0].delta.content == "Hello"
+        fake.pause.set()
+        assert len([chunk async for chunk in stream]) == 2
+
+
+@pytest.mark.parametrize("lie", BEFORE_THE_FIRST_BYTE)
+async def test_another_supplier_answers_where_one_fails(tmp_path: Path, lie: str) -> None:
+    bad, good = FakeSupplier("bad", lie), FakeSupplier("good")
+    async with a_gateway(tmp_path, bad, good) as gateway, gateway.client() as client:
+        for _ in range(10):
+            gateway.standing.states.clear()
+            answer = await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=9)
+            assert answer.choices[0].message.content == "Hello, world"
+            if bad.served:
+                break
+        assert bad.served
+        assert gateway.results[-1] == "ok"
+        assert gateway.results[-2] in ("timeout", "broken", "refused", "invalid")
+        await gateway.settled()
+        assert not bad.receipts
+
+
+@pytest.mark.parametrize("lie", BEFORE_THE_FIRST_BYTE)
+async def test_nothing_unverified_is_released(tmp_path: Path, lie: str) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("bad", lie)) as gateway, gateway.client() as client:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=9)
+        assert caught.value.status_code in (502, 503, 504)
+        assert caught.value.code.startswith("upstream_")
+
+
+@pytest.mark.parametrize("lie", IN_THE_MIDDLE)
+async def test_a_broken_stream_ends_with_an_error(tmp_path: Path, lie: str) -> None:
+    fake = FakeSupplier("bad", lie)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        with pytest.raises(openai.APIError):
+            stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+            async for _ in stream:
+                pass
+        await gateway.settled()
+        assert gateway.results[0] in ("timeout", "broken", "invalid")
+        assert not fake.receipts
+
+
+@pytest.mark.parametrize("lie", ["reset", "500", "engine"])
+async def test_a_stream_fails_over_before_its_first_byte(tmp_path: Path, lie: str) -> None:
+    bad, good = FakeSupplier("bad", lie), FakeSupplier("good")
+    async with a_gateway(tmp_path, bad, good) as gateway, gateway.client() as client:
+        while not bad.served:
+            gateway.standing.states.clear()
+            stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+            text = "".join([c.choices[0].delta.content or "" async for c in stream])
+            assert text == "Hello, world"
+
+
+async def test_a_context_too_long_is_passed_on_without_a_second_try(tmp_path: Path) -> None:
+    fakes = [FakeSupplier("one", "context"), FakeSupplier("two", "context")]
+    async with a_gateway(tmp_path, *fakes) as gateway, gateway.client() as client:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI)
+        assert caught.value.code == "context_length_exceeded"
+        assert sum(each.served for each in fakes) == 1
+        assert gateway.results == ["rejected"]
+
+
+@pytest.mark.parametrize(("lie", "signed"), [("inflate", 1012), ("prompt", 12)])
+async def test_an_overclaim_is_cut_kept_and_ends_the_supplier(
+    tmp_path: Path, lie: str, signed: int
+) -> None:
+    fake = FakeSupplier("liar", lie)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=1024)
+        await gateway.settled()
+        (recount,) = gateway.recounts
+        assert recount.is_overclaim
+        assert recount.output_tokens == signed
+        assert recount.units_receipted == WEIGHTS.units(8, 0, 12) < recount.units_claimed
+        (evidence,) = (tmp_path / "evidence").iterdir()
+        assert orjson.loads(evidence.read_bytes())["recount"]["output_tokens"] == 12
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI)
+        assert caught.value.code == "no_supplier_available"
+
+
+async def test_a_client_that_leaves_is_receipted_up_to_where_it_left(tmp_path: Path) -> None:
+    fake = FakeSupplier("honest", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+        await anext(aiter(stream))
+        await stream.close()
+        async with asyncio.timeout(10):
+            while not gateway.results:
+                await asyncio.sleep(0.01)
+        await gateway.settled()
+        assert gateway.results == ["client_abort"]
+        (response,) = fake.responses.values()
+        (receipt,) = fake.receipts.values()
+        assert response.status is Status.CLIENT_ABORT
+        assert receipt.units == response.units == WEIGHTS.units(8, 0, len(encode("Hello")))
+        assert gateway.standing.of(fake.supplier).aside_until == 0.0
+
+
+async def test_keys_are_checked_and_revoked(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway:
+        for key in ("lode_sk_wrong", "x" * 300):
+            async with gateway.client(key) as client:
+                with pytest.raises(openai.AuthenticationError) as caught:
+                    await client.models.list()
+                assert caught.value.code == "invalid_api_key"
+        gateway.keys.revoke(gateway.key_id)
+        gateway.accounts.load(gateway.keys.list())
+        async with gateway.client() as client:
+            with pytest.raises(openai.AuthenticationError):
+                await client.models.list()
+        assert gateway.key not in (tmp_path / "keys.db").read_bytes().decode("latin-1")
+
+
+async def test_a_request_larger_than_the_slice_is_refused(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest"), cap=1) as gateway:
+        async with gateway.client() as client:
+            with pytest.raises(openai.APIStatusError) as caught:
+                await client.chat.completions.create(model=MODEL, messages=HI)
+        assert caught.value.status_code == 402
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "invalid_json"),
+        (b"[]", 400, "invalid_json"),
+        (b'{"model":"tiny","messages":[],"x":' + b"[" * 40 + b"]" * 40 + b"}", 400, "invalid_json"),
+        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"n":6}', 400, "invalid_value"),
+        (b'{"model":"none","messages":[{"role":"user","content":"hi"}]}', 404, "model_not_found"),
+        (b'{"model":"tiny"}', 400, "missing_required_parameter"),
+        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"zz":1}', 400,
+         "unknown_parameter"),
+        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":[]}', 400,
+         "unsupported_parameter"),
+        (b" " * ((10 << 20) + 1), 413, "body_too_large"),
+    ],
+)  # fmt: skip
+async def test_bad_bodies(tmp_path: Path, body: bytes, status: int, code: str) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway, ClientPool() as pool:
+        headers = ((b"authorization", b"Bearer " + gateway.key.encode()),)
+        url = gateway.url + "/v1/chat/completions"
+        answer = await pool.request(b"POST", url, headers, body)
+        error = orjson.loads(answer.body)["error"]
+        assert (answer.status, error["code"]) == (status, code)
+        assert set(error) == {"message", "type", "param", "code"}
+        assert (await pool.request(b"GET", url, headers)).status == 405
+        assert (await pool.request(b"GET", gateway.url + "/v2")).status == 404
+        assert (await pool.request(b"GET", gateway.url + "/readyz")).status == 200
+
+
+def test_the_synchronous_client(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway:
+            await asyncio.to_thread(ask, gateway.url + "/v1", gateway.key)
+
+    def ask(url: str, key: str) -> None:
+        with openai.OpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            answer = client.chat.completions.create(model=MODEL, messages=HI)
+            assert answer.choices[0].message.content == "Hello, world"
+            stream = client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+            assert "".join(c.choices[0].delta.content or "" for c in stream) == "Hello, world"
+
+    asyncio.run(main())
