@@ -1,6 +1,7 @@
 """Reading an EVM chain, the block explicit: what clients, sender and events stand on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
@@ -141,14 +142,12 @@ class Chain:
             return None
         return await self.block(head.number - confirmations)
 
-    async def read(self, call: Call, block: int | None = None) -> bytes:
+    async def read(
+        self, call: Call, block: int | None = None, *, sender: Address | None = None
+    ) -> bytes:
         """What a contract returns as of the end of a block (ContractError if it reverts)."""
-        try:
-            return bytes(await self._eth.call(_transaction(call), _identifier(block)))
-        except RpcError as error:
-            if is_revert(error):
-                raise decode_revert(error.data) from error
-            raise
+        with _reverts_named():
+            return bytes(await self._eth.call(_transaction(call, sender), _identifier(block)))
 
     async def balance(self, address: Address, block: int | None = None) -> int:
         """The chain's own currency of an address, in wei."""
@@ -165,21 +164,8 @@ class Chain:
 
     async def estimate_gas(self, call: Call, sender: Address) -> int:
         """Gas the call takes on the newest state (ContractError if it would revert)."""
-        try:
+        with _reverts_named():
             return int(await self._eth.estimate_gas(_transaction(call, sender)))
-        except RpcError as error:
-            if is_revert(error):
-                raise decode_revert(error.data) from error
-            raise
-
-    async def replay(self, call: Call, sender: Address, block: int) -> None:
-        """Run a call as `sender` on the state after a block (ContractError if it reverts)."""
-        try:
-            await self._eth.call(_transaction(call, sender), _identifier(block))
-        except RpcError as error:
-            if is_revert(error):
-                raise decode_revert(error.data) from error
-            raise
 
     async def fees(self) -> Fees:
         """What the next block asks, from the last blocks' tips."""
@@ -223,6 +209,16 @@ class Chain:
             query["topics"] = [["0x" + each.hex() for each in topics]]
         found = [_log(each) for each in await self._eth.get_logs(cast(FilterParams, query))]
         return tuple(sorted(found, key=lambda each: (each.block_number, each.index)))
+
+
+@contextmanager
+def _reverts_named() -> Iterator[None]:
+    try:
+        yield
+    except RpcError as error:
+        if is_revert(error):
+            raise decode_revert(error.data) from error
+        raise
 
 
 def _identifier(block: int | None) -> BlockIdentifier:

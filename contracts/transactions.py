@@ -222,8 +222,8 @@ class TxSender:
 
     async def _raise_revert(self, call: Call, receipt: TxReceipt) -> None:
         """Raise why a mined transaction failed, found by running it again before its block."""
-        await self._chain.replay(call, self.address, receipt.block_number - 1)
-        await self._chain.replay(call, self.address, receipt.block_number)
+        for block in (receipt.block_number - 1, receipt.block_number):
+            await self._chain.read(call, block, sender=self.address)
         raise UnknownRevertError(
             "Revert",
             {"transaction": receipt.transaction_hash},

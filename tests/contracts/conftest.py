@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from contracts import Chain
-from tests.contracts.anvil import Anvil, start_anvil
+from contracts import Call, Chain, SendPolicy, TxSender
+from contracts.abi import load_abi
+from tests.contracts.anvil import KEYS, Anvil, start_anvil
+from tests.contracts.cases import Harness
 from tests.contracts.world import World, build
 
 
@@ -62,3 +65,19 @@ async def world(running_world: tuple[Anvil, Path]) -> AsyncIterator[World]:
         world = await World.open(anvil, running_world[1])
         yield world
         await world.market.close()
+
+
+@pytest.fixture
+async def harness(anvil: Anvil, chain: Chain) -> Harness:
+    """Calls a function of the libraries and returns its result."""
+    abi = load_abi("test/Harness")
+    receipt = await TxSender(chain, KEYS[0], SendPolicy(poll_s=0.005)).send(
+        Call(None, abi.encode_deployment())
+    )
+
+    async def call(function: str, *arguments: object) -> Any:
+        data = abi.encode_call(function, *arguments)
+        result = abi.decode_result(function, await chain.read(Call(receipt.contract_address, data)))
+        return result[0] if len(result) == 1 else result
+
+    return call
