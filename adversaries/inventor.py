@@ -8,8 +8,11 @@ batch and finds that it is not the gateway. Without a proof the claim is void an
     python -m adversaries.inventor --config supplier.toml
 """
 
+import argparse
+import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from relay_mining import (
     Leaf,
@@ -21,8 +24,10 @@ from relay_mining import (
     keccak,
     leaf_weight,
 )
+from supplier.app import run
 from supplier.books import SessionBook
 from supplier.miner import MinedLeaf, Miner
+from supplier.settings import load_settings
 
 INVENTED_PER_REAL = 9
 
@@ -67,3 +72,14 @@ class InventingMiner(Miner):
                 signature = forger.sign(self.domain.digest(ReceiptBatch(digest)))
                 leaf = Leaf(digest, leaf_weight(units, tau))
                 yield MinedLeaf(leaf, MinedReceipt(receipt, (), signature))
+
+
+def main() -> None:
+    """Serve with the configuration of an honest supplier, and cheat."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--config", type=Path, required=True)
+    asyncio.run(run(load_settings(parser.parse_args().config), miner=InventingMiner))
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,11 @@ class TestAccount:
     key: str
     address: str
 
+    @property
+    def raw(self) -> bytes:
+        """The address as 20 bytes."""
+        return bytes.fromhex(self.address[2:])
+
 
 def test_account(index: int) -> TestAccount:
     """The account at `m/44'/60'/0'/0/index` of anvil's published mnemonic."""
