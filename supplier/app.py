@@ -80,6 +80,7 @@ async def run(
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         signer = Signer(key.reveal())
         count = restore_books(books, receipt_log, market.domain, signer)
+        await receipt_log.enter(view.current)
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
             settings, market, view, signer, supplier, services, books, receipt_log, Metrics(),

@@ -1,6 +1,7 @@
 """Command line of the supplier: `supplier --help`."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -296,6 +297,7 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
     Example: supplier serve --config supplier.toml
     """
     setup_logging(log_level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a question, URLs included
 
     async def work(command: Command) -> dict[str, object]:
         def ready(facts: dict[str, Any]) -> None:

@@ -1,0 +1,332 @@
+"""A supplier's data plane over real sockets, with a market that says what a test wants."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from node.http import ClientPool, ClientResponse, Request, Response, Server, serve
+from relay_mining import (
+    DrawnMember,
+    Receipt,
+    ReceiptBatch,
+    ReceiptDelivery,
+    RelayRequest,
+    SessionKey,
+    SignedRequest,
+    SignedResponse,
+    Signer,
+    build_batch,
+    compute_terms,
+    decode_response_header,
+    encode_receipts,
+    encode_request_header,
+    keccak,
+    request_body_hash,
+)
+from supplier.admission import AdmissionRules
+from supplier.books import Books, CreditPolicy
+from supplier.directory import SessionDirectory
+from supplier.endpoints import Desk, Endpoints, ServiceFace
+from supplier.errors import NotMemberError
+from supplier.facts import SessionFacts
+from supplier.metrics import Metrics
+from supplier.receipt_log import ReceiptLog
+from supplier.receipts import ReceiptDesk
+from supplier.relays import EngineAddress, RelayServer
+from supplier.serving import SignOff
+from tests.factories import (
+    DOMAIN,
+    GATEWAY_SIGNER,
+    OPERATOR_SIGNER,
+    SERVICE,
+    SUPPLIER,
+    WEIGHTS,
+    a_hash,
+    a_session,
+)
+
+CHAT = b"/v1/chat/completions"
+CREDIT = CreditPolicy(1_000_000, Fraction(1, 2), 10_000_000, receipt_due_s=30.0)
+PROMPT_TOKENS = 5
+
+
+def a_body(*, max_tokens: int = 8, stream: bool = False, **more: Any) -> bytes:
+    return orjson.dumps(
+        {
+            "model": "m",
+            "messages": [{"role": "user", "content": "hi"}],
+            "max_tokens": max_tokens,
+            "stream": stream,
+            **more,
+        }
+    )
+
+
+def facts_of(
+    key: SessionKey, *, cap: int = 3_000_000_000, target_leaves: int = 4096
+) -> SessionFacts:
+    return SessionFacts(
+        terms=compute_terms(key, cap, 3, 1_000_000, target_leaves),
+        gateway_signer=GATEWAY_SIGNER.address,
+        weights=WEIGHTS,
+        spec_hash=a_hash("spec"),
+        fee_bps=100,
+        seat=DrawnMember(0, 0),
+        margin_bps=11_000,
+        bond_ratio_max=10,
+        members=3,
+        delegation_fee=10**12,
+    )
+
+
+@dataclass
+class FakeMarket:
+    """Session 7 runs; its members include us, unless a test says otherwise."""
+
+    current: int = 7
+    asked: int = 0
+    cap: int = 3_000_000_000
+    target_leaves: int = 4096
+    strangers: set[bytes] = field(default_factory=set)
+
+    async def session_facts(self, key: SessionKey) -> SessionFacts:
+        self.asked += 1
+        if key.application in self.strangers:
+            raise NotMemberError("not drawn")
+        return facts_of(key, cap=self.cap, target_leaves=self.target_leaves)
+
+    async def is_current(self, number: int) -> bool:
+        return number == self.current
+
+
+@dataclass
+class FakeEngine:
+    """An OpenAI upstream whose latency and faults a test controls."""
+
+    tokens: int = 4
+    gate: asyncio.Event | None = None
+    """Where set, a stream waits here after its second event."""
+    fault: str = ""
+    bodies: list[bytes] = field(default_factory=list)
+    left: int = 0
+
+    async def handle(self, request: Request) -> Any:
+        if request.path == b"/health":
+            return Response(200, b"{}")
+        self.bodies.append(request.body)
+        body = orjson.loads(request.body)
+        if self.fault == "500":
+            return Response(500, b'{"error":"boom"}')
+        if self.fault == "400":
+            return Response(400, b'{"error":{"message":"too long"}}')
+        if self.fault == "garbage":
+            return Response(200, b"<html>")
+        if self.gate is not None and not body.get("stream"):
+            await asyncio.wait(
+                {asyncio.ensure_future(self.gate.wait()), request.disconnected},
+                return_when="FIRST_COMPLETED",
+            )
+        if body.get("stream"):
+            return await self._stream(request)
+        usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": self.tokens}
+        choice = {"index": 0, "message": {"content": "x" * self.tokens}, "finish_reason": "stop"}
+        return Response(200, orjson.dumps({"choices": [choice], "usage": usage}))
+
+    async def _stream(self, request: Request) -> Any:
+        writer = request.respond_stream(200, (), content_type=b"text/event-stream")
+        for index in range(self.tokens):
+            chunk: dict[str, Any] = {"choices": [{"delta": {"content": "x"}, "token_ids": [index]}]}
+            if index == 0:
+                chunk["prompt_token_ids"] = list(range(PROMPT_TOKENS))
+            await writer.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+            if index == 1 and self.gate is not None:
+                gate = asyncio.ensure_future(self.gate.wait())
+                await asyncio.wait({gate, request.disconnected}, return_when="FIRST_COMPLETED")
+                gate.cancel()
+                if request.disconnected.done():
+                    self.left += 1
+                    return writer
+            if index == 1 and self.fault == "dies":
+                raise RuntimeError("the engine dies")
+        usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": self.tokens}
+        last = orjson.dumps({"choices": [], "usage": usage})
+        await writer.write(b"data: " + last + b"\n\ndata: [DONE]\n\n")
+        await writer.close()
+        return writer
+
+
+@dataclass
+class RelayWorld:
+    """A running relay server, and a gateway's hands to use it with."""
+
+    url: str
+    pool: ClientPool
+    books: Books
+    log: ReceiptLog
+    desk: ReceiptDesk
+    relays: RelayServer
+    market: FakeMarket
+    engine: FakeEngine
+
+    def sign(
+        self,
+        body: bytes,
+        *,
+        path: bytes = CHAT,
+        session: SessionKey | None = None,
+        signer: Signer = GATEWAY_SIGNER,
+        **fields: Any,
+    ) -> SignedRequest:
+        key = session or a_session()
+        values: dict[str, Any] = {
+            "session_id": key.id,
+            "supplier": SUPPLIER,
+            "body_hash": request_body_hash(b"POST", path, body),
+            "max_units": 10_000,
+            "expiry": int(time.time()) + 60,
+            "nonce": secrets.token_bytes(32),
+            **fields,
+        }
+        request = RelayRequest(**values)
+        return SignedRequest(key, request, signer.sign(DOMAIN.digest(request)))
+
+    async def post(
+        self, body: bytes, signed: SignedRequest | None, path: bytes = CHAT
+    ) -> ClientResponse:
+        headers = [(b"content-type", b"application/json")]
+        if signed is not None:
+            headers.append((b"lode-request", encode_request_header(signed).encode()))
+        return await self.pool.request(b"POST", self.url + path.decode(), headers, body)
+
+    async def relay(
+        self, body: bytes | None = None, **fields: Any
+    ) -> tuple[SignedRequest, SignedResponse]:
+        """One good plain relay and its checked response."""
+        body = a_body() if body is None else body
+        signed = self.sign(body, **fields)
+        answer = await self.post(body, signed)
+        assert answer.status == 200, answer.body
+        return signed, read_response(signed, answer.headers.get(b"lode-response"), answer.body)
+
+    def receipt(
+        self, signed: SignedRequest, response: SignedResponse, **changes: Any
+    ) -> tuple[SessionKey, Receipt]:
+        request_hash, response_hash = (
+            DOMAIN.digest(signed.request),
+            DOMAIN.digest(response.response),
+        )
+        receipt = Receipt(
+            session_id=signed.session.id,
+            supplier=SUPPLIER,
+            request_hash=request_hash,
+            response_hash=response_hash,
+            salt_hash=response.response.salt_hash,
+            units=response.response.units,
+            secret=GATEWAY_SIGNER.receipt_secret(request_hash, response_hash),
+        )
+        return signed.session, replace(receipt, **changes)
+
+    async def deliver(
+        self, *receipts: tuple[SessionKey, Receipt], signer: Signer = GATEWAY_SIGNER
+    ) -> ClientResponse:
+        return await self.pool.request(
+            b"POST", self.url + "/lode/v1/receipts", (), batch(receipts, signer)
+        )
+
+
+def batch(receipts: tuple[tuple[SessionKey, Receipt], ...], signer: Signer) -> bytes:
+    tree = build_batch([DOMAIN.digest(receipt) for _, receipt in receipts])
+    return encode_receipts(
+        ReceiptDelivery(receipts, signer.sign(DOMAIN.digest(ReceiptBatch(tree.root))))
+    )
+
+
+def read_response(signed: SignedRequest, header: bytes | None, body: bytes) -> SignedResponse:
+    from hashlib import sha256
+
+    assert header is not None
+    request_hash = DOMAIN.digest(signed.request)
+    response = decode_response_header(header.decode(), request_hash, sha256(body).digest())
+    from relay_mining import recover
+
+    assert recover(DOMAIN.digest(response.response), response.signature) == OPERATOR_SIGNER.address
+    return response
+
+
+@asynccontextmanager
+async def relay_world(
+    folder: Path,
+    *,
+    market: FakeMarket | None = None,
+    engine: FakeEngine | None = None,
+    credit: CreditPolicy = CREDIT,
+    engine_timeout_s: float = 5.0,
+    prompt_tokens: int | None = None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[RelayWorld]:
+    market, engine = market or FakeMarket(), engine or FakeEngine()
+    upstream: Server = await serve(engine.handle)
+    books, log, metrics = Books(SUPPLIER, credit), ReceiptLog(folder / "receipts"), Metrics()
+    await log.enter(market.current)
+    receipts = ReceiptDesk(books, log, DOMAIN, OPERATOR_SIGNER, 64, metrics)
+    async with ClientPool() as pool:
+        address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
+        sign_off = SignOff(books, DOMAIN, OPERATOR_SIGNER)
+        relays = RelayServer(pool, address, sign_off, books, metrics, clock)
+        directory = SessionDirectory(market, books, OPERATOR_SIGNER, frozenset({SERVICE}), 2)
+
+        class Counter:
+            def count(self, path: str, body: dict[str, Any]) -> int:
+                return prompt_tokens or 0
+
+        async def health() -> dict[str, Any]:
+            return {"status": "ok"}
+
+        face = ServiceFace(b'{"name":"m"}', {"tokenizer.json": b"{}"}, 64, Counter())
+        desk = Desk(
+            books,
+            directory,
+            relays,
+            receipts,
+            DOMAIN,
+            AdmissionRules(300),
+            {SERVICE: face},
+            metrics,
+            8,
+            health,
+            clock,
+        )
+        server = await serve(Endpoints(desk).handle)
+        try:
+            yield RelayWorld(
+                f"http://127.0.0.1:{server.port}",
+                pool,
+                books,
+                log,
+                receipts,
+                relays,
+                market,
+                engine,
+            )
+        finally:
+            await server.close(1)
+            await upstream.close(1)
+            await log.close()
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not predicate():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def salt_hash_of(key: SessionKey) -> bytes:
+    return keccak(OPERATOR_SIGNER.session_salt(key.id))
