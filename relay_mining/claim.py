@@ -86,6 +86,8 @@ def verify_claim(claim: Claim, slice_amount: int, bond_ratio_max: int) -> None:
         raise InvalidClaimError(f"a sum of {root.sum} over {root.count} leaves")
     if claim.value != compute_value(root.sum, claim.price):
         raise InvalidClaimError(f"a value of {claim.value} for {root.sum} units")
+    if not claim.value:
+        raise InvalidClaimError(f"{root.sum} units are worth nothing")
     if claim.value > slice_amount:
         raise InvalidClaimError(f"a value of {claim.value} over a slice of {slice_amount}")
     if not minimum_bond(claim.value, bond_ratio_max) <= claim.bond <= AMOUNT_MAX:

@@ -1,7 +1,8 @@
 """Why a proof is refused: one name per verdict, the same in Python and in Solidity.
 
-`ProofFault` mirrors the custom errors of the claims contract by name, so that a generated
-case can be held against both verifiers and the two verdicts compared as strings.
+`ProofFault` mirrors the contracts' errors `Proof_...` by name and in the order of the checks, so
+that a generated case can be held against both verifiers and the verdicts compared as strings. Only
+`SaltMismatch` has no twin: on the chain a wrong salt makes other receipts, and so another root.
 """
 
 from enum import StrEnum
@@ -18,9 +19,9 @@ class ProofFault(StrEnum):
     NOT_PAYABLE = "NotPayable"
     MALFORMED_SIBLINGS = "MalformedSiblings"
     SUM_OVERFLOW = "SumOverflow"
-    PATH_MISMATCH = "PathMismatch"
     ROOT_MISMATCH = "RootMismatch"
     POINT_NOT_COVERED = "PointNotCovered"
+    PATH_MISMATCH = "PathMismatch"
     BAD_BATCH_SIGNATURE = "BadBatchSignature"
 
 

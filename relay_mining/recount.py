@@ -151,6 +151,8 @@ class Recounter:
     def _decodes_to(self, ids: Sequence[int], text: str, stop: Sequence[str]) -> bool:
         if len(ids) > self._limits.text_chars_max or any(not 0 <= id_ < 2**32 for id_ in ids):
             return False
+        if any(self._tokenizer.id_to_token(id_) is None for id_ in ids):
+            return False  # what no token stands for decodes to nothing
         spoken = ids[:-1] if ids and ids[-1] in self._special_ids else ids
         if any(id_ in self._special_ids for id_ in spoken):
             return False

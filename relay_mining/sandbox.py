@@ -1,12 +1,15 @@
 """A Jinja environment in which every step of a hostile template is paid for before it is taken.
 
 Jinja's own sandbox guards Python's insides; this adds an allowlist of syntax, filters, tests and
-methods, and a budget. What Jinja runs inline (loops, comparisons, joining, slices) is rewritten in
+methods, and a budget. Nesting is bounded before and while a template runs: Python's own recursion
+limit is no guard, since libraries raise it (py_ecc, that web3 loads, to 100,000) beyond what the C
+stack holds. What Jinja runs inline (loops, comparisons, joining, slices) is rewritten in
 the parsed template to pass through a metered filter.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from jinja2 import Undefined, nodes, pass_context
@@ -25,6 +28,12 @@ _TURN = 32
 _PART = 8
 """Steps of one element of a list or mapping."""
 _INDENT_MAX = 16
+_CALLS_DEEP_MAX = 32
+_BLOCKS_DEEP_MAX = 32
+_BRACKETS_DEEP_MAX = 32
+_TAG_TOKENS_MAX = 1_024
+_ELIFS_MAX = 256
+_OPENERS = frozenset(["if", "for", "macro", "filter", "with", "generation", "call", "block"])
 _DEPTH_MAX = 64
 _ARGUMENT_MAX = 256
 _INTEGER_MAX = 2**63
@@ -63,9 +72,10 @@ class BudgetError(Exception):
 class Budget:
     """What is left of one rendering's steps and output."""
 
-    __slots__ = ("_output", "_steps")
+    __slots__ = ("_calls_deep", "_output", "_steps")
 
     def __init__(self, steps: int, output: int) -> None:
+        self._calls_deep = 0
         self._steps = steps
         self._output = output
 
@@ -83,6 +93,17 @@ class Budget:
         """Pay for reading values through and through, shared parts each time they are met."""
         for value in values:
             self.spend(_size(value, self._steps))
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Count one macro inside of another (BudgetError where they are too deep)."""
+        if self._calls_deep == _CALLS_DEEP_MAX:
+            raise BudgetError("macros that call each other too deep")
+        self._calls_deep += 1
+        try:
+            yield
+        finally:
+            self._calls_deep -= 1
 
     def meter_output(self, chunks: Iterable[str]) -> Iterator[str]:
         """Yield chunks of the output up to its limit (BudgetError beyond it)."""
@@ -108,8 +129,8 @@ def _size(value: Any, limit: int) -> int:
             stack += [(item, depth + 1) for item in part]
         elif isinstance(part, int) and abs(part) >= _INTEGER_MAX:
             raise BudgetError("a number that does not fit 64 bits")
-        elif depth and isinstance(part, (Namespace, Macro, LoopContext)):
-            raise BudgetError("a namespace or macro inside of a value")
+        elif depth and isinstance(part, (Namespace, Macro, LoopContext, Iterator)):
+            raise BudgetError("a namespace, macro or iterator inside of a value")
         if depth > _DEPTH_MAX:
             raise BudgetError(f"values nested deeper than {_DEPTH_MAX}")
     return size
@@ -144,6 +165,7 @@ class SandboxEnvironment(ImmutableSandboxedEnvironment):
         self.globals = {"namespace": Namespace, "range": self.globals["range"], "dict": dict}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        _refuse_nesting(self.lex(source, name, filename))
         tree = super()._parse(source, name, filename)
         for node in tree.find_all(nodes.Node):
             _refuse_syntax(node)
@@ -167,7 +189,8 @@ class SandboxEnvironment(ImmutableSandboxedEnvironment):
         budget.charge(args, kwargs)
         if not isinstance(__obj, Macro):
             _charge_method(budget, __obj, args)
-        result = super().call(__context, __obj, *args, **kwargs)
+        with budget.deeper():
+            result = super().call(__context, __obj, *args, **kwargs)
         budget.charge(result)
         return result
 
@@ -235,6 +258,27 @@ def _written(node: nodes.Node) -> int:
     return sum(len(data.data) for data in node.find_all(nodes.TemplateData))
 
 
+def _refuse_nesting(tokens: Iterable[tuple[int, str, str]]) -> None:
+    """Refuse what would nest too deep once parsed, from the tokens alone."""
+    tag: list[str] = []
+    brackets = blocks = elifs = 0
+    for _, kind, text in tokens:
+        if kind in ("block_begin", "variable_begin"):
+            tag, brackets = [], 0
+        elif kind == "block_end":
+            word = tag[0] if tag else ""
+            opens = word in _OPENERS or (word == "set" and "=" not in tag)
+            blocks += opens - word.startswith("end")
+            elifs += word == "elif"
+        elif kind in ("name", "operator", "string", "integer", "float"):
+            tag.append(text)
+            brackets += (text in "([{") - (text in ")]}") if kind == "operator" else 0
+        if len(tag) > _TAG_TOKENS_MAX or brackets > _BRACKETS_DEEP_MAX:
+            raise BudgetError("an expression too long or too deep")
+        if blocks > _BLOCKS_DEEP_MAX or elifs > _ELIFS_MAX:
+            raise BudgetError("blocks too deep or too many")
+
+
 def _refuse_syntax(node: nodes.Node) -> None:
     if isinstance(node, _REFUSED) or (isinstance(node, nodes.For) and node.recursive):
         raise BudgetError(f"{type(node).__name__} is no part of a chat template")
@@ -265,6 +309,8 @@ def _metered(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         else:
             first = {"context": context, "eval_context": context.eval_ctx}
             result = function(first.get(passes.name, context.environment), *args, **kwargs)
+        if isinstance(result, Iterator):
+            result = list(result)  # lazy ones, one inside of another, would nest without bound
         budget.charge(result)
         return result
 
