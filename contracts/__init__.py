@@ -3,6 +3,7 @@
 from contracts.addressbook import AddressBook
 from contracts.chain import Block, Call, Chain, Fees, Log, TxReceipt
 from contracts.claims import (
+    BATCH_MAX,
     Challenge,
     ClaimAccepted,
     ClaimInput,
@@ -48,6 +49,7 @@ from contracts.token import Token
 from contracts.transactions import SendPolicy, TxSender
 
 __all__ = [
+    "BATCH_MAX",
     "NOBODY",
     "AddressBook",
     "AddressBookError",

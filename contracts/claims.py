@@ -5,7 +5,7 @@ own store, or from the `ClaimSubmitted` event.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
 from contracts.chain import Call, TxReceipt
@@ -23,6 +23,14 @@ from relay_mining import (
     SessionKey,
     TrieRoot,
 )
+
+BATCH_MAX = 24
+"""Claims of one transaction: that many are sure to fit the gas it may ask for."""
+
+_SUBMIT_GAS = 300_000
+_EARLIER_GAS = 5_500
+_SETTLE_GAS = 350_000
+"""What a claim may take at most, and what each earlier draw adds; measured, then rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +135,14 @@ class Claims(ContractClient):
         return cast(Hash32, await self._read_one("domainSeparator", block=block))
 
     def submit(self, inputs: Sequence[ClaimInput]) -> Call:
-        """Claim sessions, each accepted or refused by itself; the suppliers' operator sends it."""
-        return self._call("submitClaims", [_encode_input(each) for each in inputs])
+        """Claim sessions, each accepted or refused by itself; the suppliers' operator sends it.
+
+        At most BATCH_MAX at once (ValueError).
+        """
+        _require_batch(inputs)
+        gas = sum(_SUBMIT_GAS + _EARLIER_GAS * len(each.member.earlier) for each in inputs)
+        call = self._call("submitClaims", [_encode_input(each) for each in inputs])
+        return replace(call, gas_min=gas)
 
     def prove(self, claim: Claim, salt: Hash32, leaves: Sequence[LeafProof]) -> Call:
         """Prove a claim and have it paid, the leaves in the order of the points; anyone may."""
@@ -136,8 +150,13 @@ class Claims(ContractClient):
         return self._call("prove", encode_claim(claim), salt, structs)
 
     def settle(self, claims: Sequence[Claim]) -> Call:
-        """Pay claims that need no proof, void those whose proof is missing; anyone may."""
-        return self._call("settle", [encode_claim(each) for each in claims])
+        """Pay claims that need no proof, void those whose proof is missing; anyone may.
+
+        At most BATCH_MAX at once (ValueError).
+        """
+        _require_batch(claims)
+        call = self._call("settle", [encode_claim(each) for each in claims])
+        return replace(call, gas_min=_SETTLE_GAS * len(claims))
 
     def outcomes(self, receipt: TxReceipt) -> tuple[Outcome, ...]:
         """What a transaction did to claims, in its order."""
@@ -213,6 +232,11 @@ def encode_leaf(leaf: LeafProof) -> Struct:
         leaf.batch_signature,
         leaf.siblings,
     )
+
+
+def _require_batch(claims: Sequence[object]) -> None:
+    if not 1 <= len(claims) <= BATCH_MAX:
+        raise ValueError(f"{len(claims)} claims at once, not 1 to {BATCH_MAX}")
 
 
 def _encode_input(claim: ClaimInput) -> Struct:

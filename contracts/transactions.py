@@ -94,14 +94,14 @@ class TxSender:
     async def _submit(self, call: Call) -> _Pending:
         """Sign and hand in a new transaction; the nonce is used up only once a pool has it."""
         async with self._lock:
-            gas = await self._chain.estimate_gas(call, self.address)
+            gas = await self._estimate(call)
             fees = await self._chain.fees()
             head = await self._chain.head()
             free = await self._chain.nonce(self.address, with_pending=True)
             pending = _Pending(
                 call=call,
                 nonce=max(free, 1 + max(self._in_flight, default=-1)),
-                gas=max(gas, min(gas + gas * GAS_MARGIN_PERCENT // 100, GAS_MAX)),
+                gas=_offer_gas(gas, call.gas_min),
                 tip=fees.tip,
                 fee=self._initial_fee(fees),
                 sent_block=head.number,
@@ -109,6 +109,12 @@ class TxSender:
             await self._hand_in(pending)
             self._in_flight.add(pending.nonce)
             return pending
+
+    async def _estimate(self, call: Call) -> int:
+        try:
+            return await self._chain.estimate_gas(call, self.address)
+        except RpcError as error:
+            raise _translate(error) from error
 
     async def _hand_in(self, pending: _Pending) -> None:
         """The first version into the pool, at the first nonce that is free."""
@@ -229,6 +235,12 @@ class TxSender:
             {"transaction": receipt.transaction_hash},
             "the state changed within its block; look at it again and resend if still needed",
         )
+
+
+def _offer_gas(estimate: int, gas_min: int) -> int:
+    """The estimate and a margin, within what a transaction may ask for."""
+    offer = max(estimate + estimate * GAS_MARGIN_PERCENT // 100, gas_min)
+    return max(estimate, min(offer, GAS_MAX))
 
 
 def _bump(fee: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from contracts import (
+    BATCH_MAX,
     NOBODY,
     AlreadyDoneError,
     ClaimAccepted,
@@ -234,6 +235,33 @@ async def test_each_claim_of_a_batch_stands_by_itself(world: World) -> None:
     indices = [each.index for each in outcomes if isinstance(each, ClaimRefused)]
     assert indices == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]
     assert isinstance(outcomes[9], ClaimAccepted)
+
+
+async def test_a_batch_has_gas_for_every_claim_in_it(world: World) -> None:
+    """The least gas that a batch succeeds with is too little for its claims: it catches that."""
+    world.go_to(SERVED, 1)
+    served = serve(world.domain, world.key())
+    member = (await world.state()).member(SUPPLIER)
+    assert member is not None
+    world.go_to(SERVED + 1)
+    claims = world.market.claims
+    bad = ClaimInput(world.key(), SUPPLIER, served.trie.root, 0, member)
+    for batch in ([], [bad] * (BATCH_MAX + 1)):
+        with pytest.raises(ValueError, match="claims at once"):
+            claims.submit(batch)
+    call = claims.submit([*[bad] * (BATCH_MAX - 1), replace(bad, bond=STAKE)])
+    receipt = await world.send(OPERATOR, call)
+    *refused, accepted = claims.outcomes(receipt)
+    names = {each.error.name for each in refused if isinstance(each, ClaimRefused)}
+    assert names == {"Claims_BondTooLow"}
+    assert isinstance(accepted, ClaimAccepted)
+    assert receipt.gas_used < call.gas_min <= 2**24
+    world.go_to(SERVED + 3)
+    call = claims.settle([accepted.claim] * BATCH_MAX)
+    outcomes = claims.outcomes(await world.send(OTHER, call))
+    assert isinstance(outcomes[0], ClaimPaid | ClaimVoided)
+    names = {each.error.name for each in outcomes[1:] if isinstance(each, SettleRefused)}
+    assert names == {"Claims_ClaimUnknown"}
 
 
 async def test_a_strangers_garbage_proof_changes_nothing(world: World) -> None:

@@ -190,8 +190,9 @@ async def test_an_occupied_nonce_is_passed_over(
 
 async def test_a_refusal_by_fee_or_funds_comes_before_sending(anvil: Anvil, chain: Chain) -> None:
     poor = TxSender(chain, b"\x05" * 32, POLICY)
-    with pytest.raises(GasFundsError):
-        await poor.send(pay(0))
+    for value in (0, 1):
+        with pytest.raises(GasFundsError):
+            await poor.send(pay(value))
     mean = TxSender(chain, KEYS[0], SendPolicy(fee_max=1))
     with pytest.raises(FeeLimitError):
         await mean.send(pay())
