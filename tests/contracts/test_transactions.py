@@ -13,6 +13,7 @@ from contracts import (
     FeeLimitError,
     GasFundsError,
     NotMinedError,
+    RpcError,
     SendPolicy,
     TxReceipt,
     TxSender,
@@ -214,3 +215,29 @@ async def test_fees_never_pass_the_limit(anvil: Anvil, chain: Chain) -> None:
         await asyncio.sleep(0.02)
     with pytest.raises(NotMinedError):
         task.result()
+
+
+async def test_two_processes_may_share_a_key(anvil: Anvil, chain: Chain, sender: TxSender) -> None:
+    """They take the same nonce at first; all their different calls come through all the same."""
+    before = await chain.nonce(sender.address)
+    other = TxSender(chain, KEYS[0], POLICY)
+    tasks = [start(each, pay(2**n)) for n, each in enumerate((sender, other) * 3)]
+    receipts = await drive(anvil, *tasks)
+    assert len({each.transaction_hash for each in receipts}) == 6
+    assert await chain.nonce(sender.address) == before + 6
+    assert await chain.balance(RECEIVER) == 2**6 - 1
+
+
+async def test_a_transaction_that_the_pool_knows_already_is_waited_for(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    """The same call signed again at the same nonce, as after a crash, is the same transaction."""
+    nonce = await chain.nonce(sender.address)
+    first = start(sender, pay())
+    await until(lambda: nonce in pool(anvil, sender.address))
+    raw = anvil.rpc("eth_getRawTransactionByHash", pool(anvil, sender.address)[nonce]["hash"])
+    with pytest.raises(RpcError, match="already"):
+        await chain.send_raw(bytes.fromhex(raw[2:]))
+    (receipt,) = await drive(anvil, first)
+    assert receipt.is_success
+    assert await chain.nonce(sender.address) == nonce + 1
