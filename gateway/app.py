@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from contracts import Market
+from contracts import Market, TxSender
 from gateway.accounts import Accounts, KeyStore
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
@@ -27,6 +27,7 @@ from gateway.market import KEPT_SESSIONS, Refresher
 from gateway.metrics import Metrics
 from gateway.observation import fan_out
 from gateway.outbox import Outbox
+from gateway.reclaiming import Reclaimer
 from gateway.recounting import RecountWorker
 from gateway.relay import RelaySigner
 from gateway.sessions import SessionTable
@@ -38,6 +39,7 @@ from gateway.upstream import Upstream
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from node.keystore import PrivateKey
 from relay_mining import Address, Signer
 
 logger = logging.getLogger("gateway")
@@ -147,9 +149,13 @@ async def run_node(
     market: Market,
     keyring: Mapping[Address, Signer],
     gateway: Address,
+    gas_key: PrivateKey,
     on_ready: Callable[[int, int], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `on_ready` is told the two ports once they listen."""
+    """Serve until SIGTERM or SIGINT; `on_ready` is told the two ports once they listen.
+
+    `gas_key` pays for settling claims that were never proved; the signing key will do.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,13 +169,20 @@ async def run_node(
         server = await serve(
             node.data_plane.handle, settings.server.host, settings.server.port, limits
         )
+        reclaimer = Reclaimer(
+            market,
+            TxSender(market.chain, gas_key.reveal()),
+            lambda: node.accounts.applications | {node.application},
+            settings.chain.confirmations,
+            settings.chain.poll_s,
+        )
         async with asyncio.TaskGroup() as tasks:
             control = await start_control(node, tasks)
             background = [
                 tasks.create_task(work)
                 for work in (
                     node.refresher.run(), node.settler.run(), node.deliverer.run(),
-                    node.ledger.run(), reload_keys(node), drop_expired(node),
+                    node.ledger.run(), reload_keys(node), drop_expired(node), reclaimer.run(),
                 )
             ]  # fmt: skip
             on_ready(server.port, control.port)

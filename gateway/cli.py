@@ -245,6 +245,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
         async with open_market(settings) as market:
             await run_node(
                 resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
+                load_signing(settings.keys, market.book.chain_id),
                 lambda port, control: output.line(
                     f"serving http://{settings.server.host}:{port}/v1 "
                     f"(control http://{settings.control.host}:{control}/docs)"

@@ -141,14 +141,15 @@ class Demo:
         }
 
     def _row(self, supplier: SupplierNode) -> Row:
-        status = self.market.supplier_status(supplier)["totals"]
+        status = self.market.supplier_status(supplier)
+        sums = status["totals"]
         totals = self.ledger.suppliers[supplier.supplier]
         return Row(
             name=supplier.name,
-            served=status["served"],
-            receipted=status["receipted"],
+            served=sums["served"],
+            receipted=sums["receipted"],
             claimed=totals.units_claimed,
-            proofs=status["proofs"],
+            proofs=sum(each["kind"] == "Prove" for each in status["actions"]),
             paid=totals.paid,
             slashed=totals.slashed,
         )

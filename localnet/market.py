@@ -125,7 +125,7 @@ class LocalMarket:
 
     def supplier_status(self, supplier: SupplierNode) -> dict[str, Any]:
         """What `supplier status --json` says."""
-        return run_supplier(supplier.config, "status")
+        return run_supplier(supplier.config, "status", "--limit", "1000")
 
     def stop(self) -> None:
         """Stop every process and remove what the market wrote."""
