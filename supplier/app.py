@@ -11,13 +11,14 @@ from typing import Any
 from contracts import Market, SendPolicy, TxSender
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.telemetry import metrics_handler
-from relay_mining import Address, Hash32, Signer
+from relay_mining import BATCH_SIZE_MAX, Address, Hash32, Signer
 from supplier.admission import AdmissionRules
 from supplier.books import Books, CreditPolicy
 from supplier.chain_view import ChainView
 from supplier.claiming import Claimer
 from supplier.directory import SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
+from supplier.ends import Ends
 from supplier.engine_process import EngineProcess, is_healthy
 from supplier.errors import OperatorError
 from supplier.keys import load_operator
@@ -151,7 +152,8 @@ async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
 
 
 def _receipts_bytes(count: int) -> int:
-    return RECEIPTS_BYTES_MAX * count // 65_536 + 1024
+    share: int = RECEIPTS_BYTES_MAX * count // BATCH_SIZE_MAX
+    return share + 1024
 
 
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
@@ -199,14 +201,13 @@ def _desk(node: _Node, relays: RelayServer, pool: ClientPool) -> Desk:
 
 
 def _settler(node: _Node, sender: TxSender, miner: Miner) -> Settler:
+    settlement = node.settings.settlement
     claimer = Claimer(
         node.view, sender, node.books, node.receipt_log, miner, node.metrics,
-        node.settings.settlement.bond_percent,
+        settlement.bond_percent,
     )  # fmt: skip
-    return Settler(
-        node.view, sender, node.books, node.receipt_log, miner, claimer, node.store,
-        node.settings.settlement, node.services, node.metrics,
-    )  # fmt: skip
+    ends = Ends(node.books, node.receipt_log, node.store, node.metrics)
+    return Settler(node.view, sender, miner, claimer, ends, settlement, node.services)
 
 
 async def _check_services(settings: Settings, view: ChainView) -> dict[Hash32, ServiceFace]:

@@ -108,7 +108,7 @@ class Command:
 
 
 @cli.command()
-def init(
+def init(  # noqa: PLR0913, PLR0917  options of a command line
     config: Config = None,
     json: Json = False,
     rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint")] = "http://127.0.0.1:8545",
@@ -130,18 +130,19 @@ def init(
     Example: supplier init --model models/demo --password-file password.txt
     """
     command = Command(config, json)
+    base = command.path.resolve().parent
+    book = str(address_book.resolve())
+    model_path = str(Path(model).resolve()) if model and Path(model).is_dir() else model
 
     async def work(command: Command) -> dict[str, object]:
-        base = command.path.resolve().parent
         keys, addresses = _make_keys(base, password_file, owner_key, operator_key)
-        model_path = str(Path(model).resolve()) if model and Path(model).is_dir() else model
         values: dict[str, object] = {
             "supplier_id": "",
             "services": [],
             "public_url": public_url or f"http://{host}:{port}",
             "data_dir": f"{command.path.stem}-data",
             "rpc_urls": [rpc],
-            "address_book": str(address_book.resolve()),
+            "address_book": book,
             "confirmations": confirmations,
             "host": host,
             "port": port,
@@ -254,7 +255,7 @@ def list_(
 
 
 @source_cli.command("list")
-def source_list(
+def source_list(  # noqa: PLR0913, PLR0917  options of a command line
     name: Annotated[str, typer.Argument(help="a human's name for the service")],
     config: Config = None,
     json: Json = False,

@@ -1,4 +1,4 @@
-"""Relays over real sockets: served and signed; and every bad one refused, leaving nothing behind."""
+"""Relays over real sockets: served and signed; every bad one refused, leaving nothing."""
 
 import asyncio
 from dataclasses import replace
@@ -22,9 +22,9 @@ from relay_mining import (
 from tests.factories import DOMAIN, GATEWAY_SIGNER, WEIGHTS, a_session, an_address
 from tests.supplier.market import (
     CREDIT,
+    PROMPT_TOKENS,
     FakeEngine,
     FakeMarket,
-    PROMPT_TOKENS,
     RelayWorld,
     a_body,
     relay_world,
