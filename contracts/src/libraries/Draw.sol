@@ -65,7 +65,7 @@ library Draw {
         return true;
     }
 
-    /// @dev A slot beyond the roster is zero, so an index there never covers a point.
+    /// @dev `index` is within the roster; slots beyond it are cleared, and refused by the callers all the same.
     function _isHit(
         mapping(uint256 => uint256) storage roster,
         uint256 index,
