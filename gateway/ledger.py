@@ -15,6 +15,8 @@ from node.append_log import AppendLog
 
 FLUSH_S = 0.2
 PENDING_MAX = 100_000
+LINES_MAX = 500
+"""Lines of one record."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Ledger:
     keys: dict[str, SupplierUsage] = field(default_factory=dict)
     dropped: int = 0
     """Lines lost to a disk that cannot keep up."""
-    _pending: list[bytes] = field(default_factory=list)
+    _pending: list[dict[str, object]] = field(default_factory=list)
 
     def observe(self, event: Event) -> None:
         """Count an event and have it written soon."""
@@ -54,12 +56,13 @@ class Ledger:
         if len(self._pending) >= PENDING_MAX:
             self.dropped += 1
             return
-        self._pending.append(orjson.dumps(line))
+        self._pending.append(line)
 
     def replay(self, records: Iterable[bytes]) -> None:
         """Rebuild the totals from a log's records."""
         for record in records:
-            _count(self.totals, self.keys, orjson.loads(record))
+            for line in orjson.loads(record):
+                _count(self.totals, self.keys, line)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -71,7 +74,9 @@ class Ledger:
         """Make everything observed so far durable."""
         if self._pending:
             lines, self._pending = self._pending, []
-            await self.log.append_many(lines)
+            await self.log.append_many(
+                [orjson.dumps(lines[i : i + LINES_MAX]) for i in range(0, len(lines), LINES_MAX)]
+            )
 
     def summary(self) -> dict[str, object]:
         """Totals by supplier and by key, and over all."""
