@@ -122,7 +122,7 @@ def main() -> None:
         cost for name, cost in costs.items() if name.startswith("supplier:")
     )
     for name, cost in costs.items():
-        print(f"{name:45} {cost:9.1f} us")  # noqa: T201
+        print(f"{name:45} {cost:9.1f} us")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ is killed and started afresh.
 
 import asyncio
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +20,8 @@ from gateway.answers import read_choices
 from relay_mining import Hash32, Recounter, RecountError, TemplateError
 
 DEADLINE_S = 60.0
+NICE = 10
+"""The worker yields to whoever serves clients on the same cores."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -150,7 +153,8 @@ class RecountWorker:
             await self._run(load_files, files)
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        spawn = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(1, spawn, initializer=os.nice, initargs=(NICE,))
 
     def close(self) -> None:
         """Kill the worker, whatever it is doing."""
