@@ -40,7 +40,7 @@ test-python: setup ## the fast Python suite; ARGS=... goes to pytest
 test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@echo "==> Foundry tests"
 	@$(BIN)/python -m contracts.compile --check
-	@cd contracts && forge test
+	@forge test
 
 check: setup ## lint, import directions, types
 	@echo "==> lint, import directions, types"
@@ -56,7 +56,7 @@ contracts: setup ## compile the contracts into contracts/artifacts
 	@$(BIN)/python -m contracts.compile
 
 gas: setup ## the gas figures in docs/contracts.md
-	@cd contracts && forge snapshot
+	@forge snapshot --snap contracts/.gas-snapshot --no-match-contract InvariantsTest
 
 lock: ## write requirements.lock from what pyproject.toml asks for
 	@$(PYTHON) -m venv .make/lock && .make/lock/bin/pip install --quiet -e '.[test]' && .make/lock/bin/pip freeze --exclude-editable > requirements.lock && rm -rf .make/lock

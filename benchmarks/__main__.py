@@ -1,7 +1,7 @@
 """Run every benchmark, one after another, and say on which machine.
 
-    python -m benchmarks            all of them
-    python -m benchmarks trie http  only those
+python -m benchmarks            all of them
+python -m benchmarks trie http  only those
 """
 
 import os

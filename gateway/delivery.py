@@ -151,9 +151,7 @@ class Deliverer:
     async def _post(self, url: str, body: bytes) -> bytes:
         headers = ((b"content-type", b"application/octet-stream"),)
         try:
-            answer = await self.pool.request(
-                b"POST", url, headers, body, TIMEOUT, replay_safe=True
-            )
+            answer = await self.pool.request(b"POST", url, headers, body, TIMEOUT, replay_safe=True)
         except HttpClientError as error:
             raise translate(error) from error
         if answer.status in (400, 413, 422):

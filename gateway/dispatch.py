@@ -247,7 +247,6 @@ class Dispatcher:
             raise UpstreamInvalidError("the supplier's stream has no end")
 
 
-
 def _require_served(attempt: Try, served: Served) -> None:
     """Refuse a signed response that is not paid for: an engine that failed serves nothing."""
     status = served.response.status

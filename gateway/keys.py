@@ -26,9 +26,7 @@ def parse_hex(name: str, text: str, length: int) -> bytes:
 def load_owner(settings: KeySettings, chain_id: int, raw: str | None = None) -> PrivateKey:
     """The owner's key; `raw` is one given on the command line."""
     key = SecretStr(raw) if raw else settings.owner_key
-    return _load(
-        "owner", key, settings.owner_keystore, settings.owner_password_file, chain_id
-    )
+    return _load("owner", key, settings.owner_keystore, settings.owner_password_file, chain_id)
 
 
 def load_signing(settings: KeySettings, chain_id: int) -> PrivateKey:

@@ -148,9 +148,7 @@ class Refresher:
             return None
         key = state.key
         entries = [state.roster[each.index] for each in state.members]
-        places = await asyncio.gather(
-            *(self.locate(each.supplier, key.number) for each in entries)
-        )
+        places = await asyncio.gather(*(self.locate(each.supplier, key.number) for each in entries))
         try:
             service = await self.library.view(
                 key.service, self._services[key.service], [place.url for place in places]

@@ -169,8 +169,9 @@ def check_parameters(members: Mapping[str, Any], checks: Mapping[str, Check]) ->
 def _refuse_name(name: str) -> None:
     shown = name[:64]
     if name in UNSUPPORTED:
-        raise UnsupportedParameterError(f"{shown} is not supported: {UNSUPPORTED[name]}",
-                                        param=shown)
+        raise UnsupportedParameterError(
+            f"{shown} is not supported: {UNSUPPORTED[name]}", param=shown
+        )
     raise UnknownParameterError(f"unrecognized request argument supplied: {shown}", param=shown)
 
 
@@ -181,9 +182,7 @@ def count_prompts(endpoint: Endpoint, members: Mapping[str, Any], limits: Reques
         return 1 if isinstance(prompt, str) or isinstance(prompt[0], int) else len(prompt)
     messages = members["messages"]
     if len(messages) > limits.messages_max:
-        raise InvalidParameterError(
-            f"more than {limits.messages_max} messages", param="messages"
-        )
+        raise InvalidParameterError(f"more than {limits.messages_max} messages", param="messages")
     return 1
 
 

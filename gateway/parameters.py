@@ -40,8 +40,10 @@ def _text(length_max: int, length_min: int = 0) -> Check:
 
 
 def _one_of(*values: str) -> Check:
-    return Check(lambda value: value in values if type(value) is str else False,
-                 "one of " + ", ".join(values))
+    return Check(
+        lambda value: value in values if type(value) is str else False,
+        "one of " + ", ".join(values),
+    )
 
 
 def _is_stop(value: Any) -> bool:
@@ -153,9 +155,7 @@ _SHARED: dict[str, Check] = {
 
 CHAT: dict[str, Check] = {
     **_SHARED,
-    "messages": Check(
-        _is_messages, "a non-empty list of {role, content} whose contents are text"
-    ),
+    "messages": Check(_is_messages, "a non-empty list of {role, content} whose contents are text"),
     "max_completion_tokens": _integer(1, TOKENS_MAX),
     "logprobs": _FLAG,
     "top_logprobs": _integer(0, 20),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 
-from contracts import ChainError, ClaimAccepted, ClaimPaid, ClaimVoided, Market, TxSender
+from contracts import BATCH_MAX, ChainError, ClaimAccepted, ClaimPaid, ClaimVoided, Market, TxSender
 from contracts import decode_outcome as decode
 from relay_mining import Address, Claim, Clock, Hash32
 
@@ -67,7 +67,7 @@ class Reclaimer:
         due = overdue(self.open.values(), clock.session_at(head.number))
         if due:
             logger.info("settling overdue claims", extra={"claims": len(due)})
-            await self._sender.send(self._market.claims.settle(due))
+            await self._sender.send(self._market.claims.settle(due[:BATCH_MAX]))
 
     def _take(self, outcome: object) -> None:
         match outcome:

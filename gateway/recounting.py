@@ -90,9 +90,7 @@ def count_job(recounter: Recounter, job: CountJob) -> Count:
     )
 
 
-def _count_input(
-    recounter: Recounter, members: Mapping[str, Any], is_chat: bool
-) -> int | None:
+def _count_input(recounter: Recounter, members: Mapping[str, Any], is_chat: bool) -> int | None:
     try:
         if is_chat:
             return recounter.count_prompt(members["messages"])

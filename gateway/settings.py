@@ -142,9 +142,7 @@ def load_settings(config: Path | None, **overrides: Any) -> Settings:
 
 def _anchored(settings: Settings, base: Path) -> Settings:
     keys = settings.keys.model_copy(
-        update={
-            name: base / value for name, value in settings.keys if isinstance(value, Path)
-        }
+        update={name: base / value for name, value in settings.keys if isinstance(value, Path)}
         | {
             "former_signing_keystores": [
                 base / each for each in settings.keys.former_signing_keystores

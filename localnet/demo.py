@@ -1,8 +1,8 @@
 """`make demo`: the whole market on this machine, from the first request to the last payment.
 
-    python -m localnet.demo            watch it
-    python -m localnet.demo --json     the same, and one JSON object on the last line
-    python -m localnet.demo --keep     leave it up; Ctrl-C ends it
+python -m localnet.demo            watch it
+python -m localnet.demo --json     the same, and one JSON object on the last line
+python -m localnet.demo --keep     leave it up; Ctrl-C ends it
 """
 
 import argparse

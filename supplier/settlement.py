@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from contracts import BATCH_MAX
 from relay_mining import Clock, SessionKey
 
 
@@ -182,7 +183,7 @@ def _settlements(claimed: Sequence[OpenSession], block: int, clock: Clock) -> li
         for each in claimed
         if each.points == 0 and block >= clock.proof_window(each.key.number).opens
     )
-    return [Settle(ready)] if ready else []
+    return [Settle(batch) for batch in _batches(ready)]
 
 
 def _claims(
@@ -202,10 +203,15 @@ def _claims(
             actions.append(Abandon(each.key, BELOW_GAS))
         else:
             ready.append(each.key)
-    return [*actions, SubmitClaims(tuple(ready))] if ready else actions
+    return [*actions, *(SubmitClaims(batch) for batch in _batches(ready))]
 
 
 def _collections(params: PlanParams) -> list[Action]:
     if params.collect_min and params.claimable >= params.collect_min:
         return [Collect(params.claimable)]
     return []
+
+
+def _batches(keys: Sequence[SessionKey]) -> list[tuple[SessionKey, ...]]:
+    """`keys` in runs of what one transaction takes."""
+    return [tuple(keys[at : at + BATCH_MAX]) for at in range(0, len(keys), BATCH_MAX)]

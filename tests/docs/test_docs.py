@@ -4,6 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
+from pydantic import BaseModel
+
+from gateway.cli import app as gateway_cli
+from gateway.settings import Settings as GatewaySettings
+from supplier.cli import cli as supplier_cli
+from supplier.settings import Settings as SupplierSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -41,3 +48,39 @@ def test_every_make_target_named_in_the_readme_exists() -> None:
     named = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
 
     assert named <= targets
+
+
+def setting_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += setting_names(kind, f"{prefix}{name}.")
+        else:
+            names.append(f"{prefix}{name}")
+    return names
+
+
+@pytest.mark.parametrize(
+    ("settings", "page"),
+    [(SupplierSettings, "docs/supplier.md"), (GatewaySettings, "docs/gateway.md")],
+)
+def test_every_setting_is_documented(settings: type[BaseModel], page: str) -> None:
+    text = (ROOT / page).read_text()
+
+    assert [name for name in setting_names(settings) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("cli", "page"), [(supplier_cli, "docs/supplier.md"), (gateway_cli, "docs/gateway.md")]
+)
+def test_every_command_is_documented_and_has_an_example(cli: typer.Typer, page: str) -> None:
+    text = (ROOT / page).read_text()
+    commands = {
+        each.name or each.callback.__name__: each.callback.__doc__ or ""
+        for each in cli.registered_commands
+        if each.callback is not None
+    }
+
+    assert [name for name in commands if f"{Path(page).stem} {name}" not in text] == []
+    assert [name for name, doc in commands.items() if "Example:" not in doc] == []

@@ -193,9 +193,7 @@ class FakeSupplier:
                 "usage": usage,
             }
         )
-        sent = self.sign(
-            signed, hashlib.sha256(answer).digest(), inputs, len(ids), Status.OK
-        )
+        sent = self.sign(signed, hashlib.sha256(answer).digest(), inputs, len(ids), Status.OK)
         if self.lie == "unsigned":
             return Response(200, answer)
         if self.lie == "flood":

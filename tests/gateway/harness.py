@@ -140,9 +140,7 @@ async def a_gateway(
         dispatcher = Dispatcher(
             Upstream(signer, pool, TIMEOUTS), choose, standing, observe, settler.owe
         )
-        plane = DataPlane(
-            accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting
-        )
+        plane = DataPlane(accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting)
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]

@@ -9,9 +9,9 @@ import pytest
 
 from node.http import ClientPool
 from relay_mining import Status
+from tests.factories import GATEWAY_SIGNER, WEIGHTS
 from tests.gateway.fakes import FakeSupplier, encode
 from tests.gateway.harness import MODEL, a_gateway
-from tests.factories import GATEWAY_SIGNER, WEIGHTS
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]

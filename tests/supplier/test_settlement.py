@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import BATCH_MAX
 from relay_mining import minimum_bond
 from supplier.miner import allocate_bonds
 from supplier.settlement import (
@@ -70,6 +71,16 @@ def test_sessions_are_claimed_together_the_oldest_first() -> None:
     states = [OpenSession(key, Stage.SERVED, 100) for key in (KEY, other)]
     expected = tuple(sorted((KEY, other), key=lambda key: key.id))
     assert plan(states, 199, CLOCK, PARAMS) == [SubmitClaims(expected)]
+
+
+@pytest.mark.parametrize(
+    ("count", "batches"), [(BATCH_MAX, [BATCH_MAX]), (BATCH_MAX + 1, [BATCH_MAX, 1])]
+)
+def test_a_transaction_takes_a_bounded_batch(count: int, batches: list[int]) -> None:
+    keys = [a_session(number=7, application=bytes(19) + bytes([each])) for each in range(count)]
+    actions = plan([OpenSession(key, Stage.SERVED, 100) for key in keys], 199, CLOCK, PARAMS)
+
+    assert [len(each.sessions) for each in actions if isinstance(each, SubmitClaims)] == batches
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""The market end to end, on real parts: from stock clients to money on the chain."""
+
+import asyncio
+import subprocess
+
+import httpx
+import orjson
+import pytest
+from rich.console import Console
+
+from localnet import LocalMarket
+from localnet.demo import Demo
+from localnet.market import MODEL
+from localnet.processes import ROOT
+from tests.nodes import market
+
+__all__ = ["market"]
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("market")]
+
+
+def test_the_stock_node_client_works(market: LocalMarket) -> None:
+    script = ROOT / "tests" / "e2e" / "openai_client.mjs"
+    argv = ["node", str(script), market.base_url, market.api_key, MODEL]
+
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    answer = orjson.loads(done.stdout)
+
+    assert "Tokyo" in answer["plain"]
+    assert answer["streamed"] == answer["plain"]
+    assert answer["tokens"] > 0
+    assert answer["read"] == 2
+    assert answer["refused"]["status"] == 404
+    assert MODEL in answer["models"]
+
+
+def test_an_unknown_key_is_refused(market: LocalMarket) -> None:
+    answer = httpx.post(
+        f"{market.base_url}/chat/completions",
+        headers={"authorization": "Bearer lode_sk_nobody"},
+        json={"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}]},
+    )
+
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_what_is_served_is_receipted_claimed_and_paid(market: LocalMarket) -> None:
+    result = asyncio.run(Demo(market, Console(quiet=True)).run())
+
+    honest = [each for each in result["suppliers"] if each["name"].startswith("supplier")]
+    assert all(each["paid"] > 0 and each["slashed"] == 0 for each in honest)
+    assert result["conserved"]
+    assert result["slashed"] > 0
+    assert len(result["sessions"]) >= 3
+    assert all(each["receipted"] == each["served"] for each in honest)
+    assert result["outcomes"].keys() == {"plain", "streamed", "abandoned"}

@@ -1,0 +1,14 @@
+"""A whole market in one call, for the tests that need one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from localnet import LocalMarket, MarketPlan
+
+
+@pytest.fixture(scope="module")
+def market() -> Iterator[LocalMarket]:
+    """Two honest suppliers and one that invents leaves, a gateway, a funded application."""
+    with LocalMarket.start(MarketPlan(suppliers=2, inventors=1)) as running:
+        yield running
