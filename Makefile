@@ -20,10 +20,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-node_modules/.installed: package-lock.json
+# not `npm ci`: the lock names the tools of one platform only, and `ci` refuses it on that ground
+node_modules/.installed: package.json package-lock.json
 	@echo "==> anvil, forge, cast, solc (pinned in package-lock.json)"
 	@command -v node >/dev/null || { echo "Lode needs Node.js 20 or newer"; exit 1; }
-	@npm ci --silent --no-fund --no-audit
+	@npm install --no-save --no-fund --no-audit --loglevel=error
 	@touch $@
 
 setup: $(VENV)/.installed node_modules/.installed ## install everything the project needs into the checkout

@@ -41,7 +41,7 @@ def pay(value: int = 1) -> Call:
 async def until(condition: Callable[[], bool]) -> None:
     """Let other tasks run until a condition holds."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - another process decides
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -211,7 +211,11 @@ async def test_a_request_larger_than_the_slice_is_refused(tmp_path: Path) -> Non
         (b"{", 400, "invalid_json"),
         (b"[]", 400, "invalid_json"),
         (b'{"model":"tiny","messages":[],"x":' + b"[" * 40 + b"]" * 40 + b"}", 400, "invalid_json"),
-        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"n":6}', 400, "invalid_value"),
+        (
+            b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"n":6}',
+            400,
+            "invalid_value",
+        ),
         (b'{"model":"none","messages":[{"role":"user","content":"hi"}]}', 404, "model_not_found"),
         (b'{"model":"tiny"}', 400, "missing_required_parameter"),
         (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"zz":1}', 400,

@@ -36,5 +36,5 @@ def on_loops(test: Callable[..., Any]) -> Callable[..., Any]:
 
 async def until(predicate: Callable[[], object]) -> None:
     """Wait until `predicate` holds."""
-    while not predicate():  # noqa: ASYNC110 - any condition, not only our own events
+    while not predicate():
         await asyncio.sleep(0.002)

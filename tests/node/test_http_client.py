@@ -291,7 +291,7 @@ async def test_a_server_dying_mid_body_gives_what_came_then_the_error() -> None:
     async with scripted(talk) as url, ClientPool() as pool:
         got = b""
         async with pool.stream("GET", url) as answer:
-            with pytest.raises(ClosedEarly):  # noqa: PT012
+            with pytest.raises(ClosedEarly):
                 async for chunk in answer.chunks():
                     got += chunk
         assert got == b"hellowo"

@@ -324,7 +324,7 @@ async def relay_world(
 
 async def until(predicate: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not predicate():  # noqa: ASYNC110
+        while not predicate():
             await asyncio.sleep(0)
 
 
