@@ -60,13 +60,11 @@ class Demo:
 
     async def _load(self, chain: Market, first: int) -> Tally:
         clock = await chain.sessions.clock()
-        self.console.rule(f"requests through the openai client, sessions {first} to {first + 2}")
+        self.console.rule(f"requests through the openai client, sessions {first} to {first + SESSIONS - 1}")
         height = (await chain.chain.head()).number
 
         def is_enough(tally: Tally) -> bool:
-            return (
-                tally.requests >= REQUESTS_MIN and clock.session_at(height) >= first + SESSIONS - 1
-            )
+            return tally.requests >= REQUESTS_MIN and clock.session_at(height) >= first + SESSIONS
 
         load = Load(self.market.base_url, self.market.api_key, MODEL)
         running = asyncio.create_task(load.run(is_enough))

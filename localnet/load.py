@@ -42,7 +42,7 @@ class Load:
     base_url: str
     api_key: str
     model: str
-    workers: int = 4
+    workers: int = 2
     max_tokens: int = 48
 
     async def run(self, until: Callable[[Tally], bool]) -> Tally:
