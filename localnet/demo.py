@@ -60,7 +60,9 @@ class Demo:
 
     async def _load(self, chain: Market, first: int) -> Tally:
         clock = await chain.sessions.clock()
-        self.console.rule(f"requests through the openai client, sessions {first} to {first + SESSIONS - 1}")
+        self.console.rule(
+            f"requests through the openai client, sessions {first} to {first + SESSIONS - 1}"
+        )
         height = (await chain.chain.head()).number
 
         def is_enough(tally: Tally) -> bool:
