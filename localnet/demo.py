@@ -121,7 +121,7 @@ class Demo:
         self.console.print(_table(rows))
         outcomes = ", ".join(f"{count} {kind}" for kind, count in tally.outcomes.items())
         self.console.print(
-            f"{tally.requests} requests ({outcomes}); the contracts "
+            f"{tally.requests} requests ({outcomes}); the contracts hold "
             f"{_money(conservation.held)} and owe {_money(conservation.owed)}"
         )
         return {
@@ -173,12 +173,13 @@ def _money(amount: int) -> str:
 
 def _table(rows: list[Row]) -> Table:
     table = Table(title="what was served, receipted, claimed and paid")
-    table.add_column("supplier")
-    for name in ("served CU", "receipted CU", "claimed CU", "proofs", "paid", "slashed"):
+    table.add_column("supplier", no_wrap=True)
+    for name in ("served CU", "receipted CU", "claimed CU", "proofs", "paid LTT", "slashed LTT"):
         table.add_column(name, justify="right")
     for row in rows:
         units = (f"{each:,}" for each in (row.served, row.receipted, row.claimed, row.proofs))
-        table.add_row(row.name, *units, _money(row.paid), _money(row.slashed))
+        money = (f"{each / TOKEN:.4f}" for each in (row.paid, row.slashed))
+        table.add_row(row.name, *units, *money)
     return table
 
 
@@ -205,7 +206,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     parser.add_argument("--keep", action="store_true", help="leave the market up afterwards")
     options = parser.parse_args(argv)
-    console = Console(stderr=options.json, highlight=False)
+    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     started = time.monotonic()
     with LocalMarket.start(MarketPlan(suppliers=3, inventors=1), console.print) as market:
         result = asyncio.run(Demo(market, console).run())
