@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import orjson
 
@@ -119,22 +120,22 @@ def _line(event: Event) -> dict[str, object]:
 
 
 def _count(
-    totals: dict[str, SupplierUsage], keys: dict[str, SupplierUsage], line: dict[str, object]
+    totals: dict[str, SupplierUsage], keys: dict[str, SupplierUsage], line: dict[str, Any]
 ) -> None:
     for book, name in ((totals, line["supplier"]), (keys, line["key"])):
-        usage = book.get(name)  # type: ignore[call-overload]
+        usage = book.get(name)
         if usage is None:
-            usage = book[name] = SupplierUsage()  # type: ignore[index]
+            usage = book[name] = SupplierUsage()
         _add(usage, line)
 
 
 FAULTS = frozenset(each.value for each in Result if each.is_fault)
 
 
-def _add(usage: SupplierUsage, line: dict[str, object]) -> None:
-    units: int = line["units"]  # type: ignore[assignment]
+def _add(usage: SupplierUsage, line: dict[str, Any]) -> None:
+    units: int = line["units"]
     if line["kind"] == "recount":
-        usage.units_receipted += line["units_receipted"]  # type: ignore[operator]
+        usage.units_receipted += line["units_receipted"]
         usage.receipts += 1
         usage.overclaims += line["disposition"] == "overclaim"
         return
@@ -142,8 +143,8 @@ def _add(usage: SupplierUsage, line: dict[str, object]) -> None:
     usage.requests += bool(line["is_answer"])
     usage.faults += line["disposition"] in FAULTS
     usage.client_aborts += line["disposition"] == Result.CLIENT_ABORT.value
-    usage.input_tokens += line["input_tokens"]  # type: ignore[operator]
-    usage.output_tokens += line["output_tokens"]  # type: ignore[operator]
+    usage.input_tokens += line["input_tokens"]
+    usage.output_tokens += line["output_tokens"]
     usage.units_served += units
 
 
