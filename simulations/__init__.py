@@ -1,0 +1,1 @@
+"""Experiments on the protocol and the auctions: seeded, tabulated, plotted."""
