@@ -9,6 +9,9 @@ from pydantic import BaseModel
 
 from gateway.cli import app as gateway_cli
 from gateway.settings import Settings as GatewaySettings
+from simulations.mining.cheating import RATIOS, SPLITS, best_of
+from simulations.mining.traffic import load_cases
+from simulations.report import show
 from supplier.cli import cli as supplier_cli
 from supplier.settings import Settings as SupplierSettings
 
@@ -84,3 +87,15 @@ def test_every_command_is_documented_and_has_an_example(cli: typer.Typer, page: 
 
     assert [name for name in commands if f"{Path(page).stem} {name}" not in text] == []
     assert [name for name, doc in commands.items() if "Example:" not in doc] == []
+
+
+def test_the_simulated_figures_are_those_of_the_experiment() -> None:
+    """Published figures and exact columns; the drawn ones need the page's own command."""
+    page = (ROOT / "docs" / "simulations.md").read_text()
+
+    for row in (best_of(ratio, claims) for ratio in RATIOS for claims in SPLITS):
+        assert f"| {' | '.join(show(cell) for cell in row)} |" in page
+    for case in load_cases():
+        assert (
+            f"| {case.name} | excess claims | {show(float(case.published.excess_claims))}" in page
+        )

@@ -1,0 +1,53 @@
+"""Run an experiment: tables on the screen, the same as CSV and plots as PNG in a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.output import Output
+from simulations.mining.experiment import STEPS, run_relay_mining
+from simulations.report import print_report, write_page, write_report
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+Seed = Annotated[int, typer.Option(help="Where every random draw starts.")]
+Trials = Annotated[int, typer.Option(min=2, help="Runs a row; more makes intervals narrower.")]
+Out = Annotated[Path, typer.Option(help="Folder for CSV files and plots.")]
+AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object.")]
+Page = Annotated[Path | None, typer.Option(help="Write the tables as a page of the docs, too.")]
+OUT = Path(".lode/simulations")
+
+
+@app.callback()
+def main() -> None:
+    """Run an experiment: tables on the screen, CSV files and plots in a folder."""
+
+
+@app.command("relay-mining")
+def relay_mining(
+    seed: Seed = 1,
+    trials: Trials = 1_000,
+    out: Out = OUT / "relay-mining",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Hold relay mining against its paper, and its defences against those they replace.
+
+    Example: python -m simulations relay-mining --seed 7 --trials 2000
+    """
+    output = Output(json)
+    with output.progress("relay mining", STEPS) as advance:
+        report = run_relay_mining(seed, trials, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = (
+            f"python -m simulations relay-mining --seed {seed} --trials {trials} --page {page}"
+        )
+        write_page(report, "Relay mining, simulated", command, page)
+    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+if __name__ == "__main__":
+    app()
