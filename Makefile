@@ -43,6 +43,9 @@ test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@$(BIN)/python -m contracts.compile --check
 	@forge test
 
+test-contracts-deep: setup ## a million random calls against the invariants; RUNS=... of 1,000 calls each
+	@FOUNDRY_INVARIANT_RUNS=$(or $(RUNS),1000) FOUNDRY_INVARIANT_DEPTH=1000 forge test --match-contract InvariantsTest
+
 check: setup ## lint, import directions, types
 	@echo "==> lint, import directions, types"
 	@$(BIN)/ruff check .
@@ -65,4 +68,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo test test-python test-contracts check bench contracts gas lock clean
+.PHONY: help setup demo test test-python test-contracts test-contracts-deep check bench contracts gas lock clean

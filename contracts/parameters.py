@@ -44,7 +44,7 @@ class Parameters(ContractClient):
         return cast(Address, await self._read_one("treasury", block=block))
 
     def schedule_values(self, from_epoch: int, values: Params) -> Call:
-        """Values from an epoch on, at least two ahead; the timelock sends it."""
+        """Values from an epoch on, 2 to 66 ahead; the timelock sends it."""
         return self._call("scheduleValues", from_epoch, encode_params(values))
 
     def pause(self) -> Call:

@@ -20,15 +20,19 @@ _NO_RECEIVER = "the token refuses the zero address"
 REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Parameters_ClockInvalid": (
         InvalidCallError,
-        "choose a genesis block that is past, 1 <= seed offset < session blocks, at least 2"
-        " sessions an epoch, and 4 sessions within 8191 blocks",
+        "choose a genesis block that is past, a seed offset of 1 to half a session, at least 4"
+        " blocks a session, 2 sessions an epoch, and 4 sessions within 8191 blocks",
     ),
     "Parameters_ValuesInvalid": (
         InvalidCallError,
-        "a value is out of range: at least 1 member, target leaf, bond ratio, lot and roster"
-        " entry, a margin of at least 10000, a protocol share of at most 1000",
+        "a value is out of range: 1 to 64 members, 1 to 128 roster entries, at least 1 target"
+        " leaf, bond ratio and lot, a margin of at least 10000 and at most 60 points with the bond"
+        " ratio, a protocol share of at most 1000",
     ),
-    "Parameters_EpochTooEarly": (InvalidCallError, "schedule for the earliest epoch or later"),
+    "Parameters_EpochOutOfRange": (
+        InvalidCallError,
+        "schedule for the earliest epoch or later, and at most 66 epochs ahead",
+    ),
     "Parameters_TreasuryZero": (InvalidCallError, "name the receiver of the protocol's shares"),
     "Registry_NotAuthorized": (
         UnauthorizedError,
@@ -121,6 +125,7 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Proof_PointNotCovered": (InvalidCallError, _CHECK_PROOF),
     "Proof_PathMismatch": (InvalidCallError, _CHECK_PROOF),
     "Proof_BadBatchSignature": (InvalidCallError, _CHECK_PROOF),
+    "TestToken_SupplyTooHigh": (InvalidCallError, "mint less of the test token"),
     "AccessControlBadConfirmation": (InvalidCallError, "a role is renounced by its holder"),
     "AccessControlUnauthorizedAccount": (UnauthorizedError, "send it with a key of that role"),
     "CheckpointUnorderedInsertion": (TooEarlyError, "wait for the next session"),

@@ -155,6 +155,7 @@ class LocalMarket:
             "seed-offset": plan.seed_offset,
             "epoch-sessions": plan.epoch_sessions,
             "members": plan.suppliers + plan.inventors,
+            "idle-epochs": 0,  # epochs of seconds: a market left alone for a minute is not idle
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
         run_json(

@@ -2,24 +2,28 @@
 
 from dataclasses import dataclass
 
+from relay_mining.membership import DRAWS_MAX
 from relay_mining.types import AMOUNT_MAX, UINT32_MAX, require_range
 
 BPS = 10_000
 """Basis points in a whole."""
 
+POINTS_MAX = 60
+"""Most points of a claim at its least bond: their proof fits the 128 KiB that nodes take."""
+
 _UINT16_MAX = 2**16 - 1
 _LIMITS = {
-    "members": (1, 2**8 - 1),
+    "members": (1, DRAWS_MAX),
     "target_leaves": (1, UINT32_MAX),
     "margin_bps": (BPS, UINT32_MAX),
     "bond_ratio_max": (1, _UINT16_MAX),
-    "protocol_bps": (0, BPS),
+    "protocol_bps": (0, 1_000),
     "lot_stake": (1, AMOUNT_MAX),
     "lots_max": (1, _UINT16_MAX),
     "idle_epochs": (0, _UINT16_MAX),
     "delegation_fee": (0, AMOUNT_MAX),
     "min_stake": (0, AMOUNT_MAX),
-    "roster_max": (1, _UINT16_MAX),
+    "roster_max": (1, 128),
 }
 
 
@@ -53,3 +57,5 @@ class Params:
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
             require_range(name, getattr(self, name), low, high)
+        points = self.margin_bps * self.bond_ratio_max
+        require_range("margin_bps * bond_ratio_max", points, BPS, POINTS_MAX * BPS)

@@ -20,6 +20,9 @@ from relay_mining.types import (
 HISTORY_BLOCKS = 8191
 """How far back EIP-2935's contract knows block hashes."""
 
+WINDOW_SESSIONS = 4
+"""Sessions whose blocks it must know: those of a claim's windows, and one to spare."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -37,7 +40,7 @@ class Clock:
     """The session clock of a deployment, in blocks; the immutables of the contract `Sessions`.
 
     Session n is served in n, claimed in n+1, challenged by the seed of n+2 and proved in the rest
-    of n+2; its members are drawn by the seed of n-1.
+    of n+2; its members are drawn by the seed of n-1. At least half a session is left to prove in.
     """
 
     genesis_block: int
@@ -47,8 +50,8 @@ class Clock:
 
     def __post_init__(self) -> None:
         require_range("genesis_block", self.genesis_block, 0, UINT64_MAX)
-        require_range("session_blocks", self.session_blocks, 2, HISTORY_BLOCKS)
-        require_range("seed_offset", self.seed_offset, 1, self.session_blocks - 1)
+        require_range("session_blocks", self.session_blocks, 4, HISTORY_BLOCKS // WINDOW_SESSIONS)
+        require_range("seed_offset", self.seed_offset, 1, self.session_blocks // 2)
         require_range("epoch_sessions", self.epoch_sessions, 2, UINT64_MAX)
 
     def session_at(self, block: int) -> int:

@@ -2,34 +2,45 @@
 pragma solidity ^0.8.28;
 
 import { AccessControl } from "@openzeppelin/contracts/access/AccessControl.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 import { IParameters } from "./interfaces/IParameters.sol";
 import { Clocked } from "./libraries/Clocked.sol";
 import { Errors } from "./libraries/Errors.sol";
+import { History } from "./libraries/History.sol";
 import { ClockValues, ParameterValues } from "./types/Types.sol";
 
 /// @title Parameters
 /// @notice See the documentation in {IParameters}.
 contract Parameters is IParameters, AccessControl, Clocked {
-    using Checkpoints for Checkpoints.Trace160;
+    using History for History.Trace;
 
     bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
 
     /// @dev EIP-2935 serves this many blocks; a claim's windows must fit, with a session to spare.
     uint256 private constant HISTORY_BLOCKS = 8191;
     uint256 private constant WINDOW_SESSIONS = 4;
+    uint256 private constant BPS = 10_000;
 
     /// @dev With the most of the source (4000) and of the gateway (3000), the shares stay below the value.
     uint256 private constant PROTOCOL_BPS_MAX = 1000;
 
-    struct Version {
-        ParameterValues values;
-        uint64 fromEpoch;
-    }
+    /// @dev As many draws as verify a member ({Draw}).
+    uint256 private constant MEMBERS_MAX = 64;
 
-    Version[] private _versions;
-    Checkpoints.Trace160 private _pauses;
+    /// @dev Most listings whose roster is built within one transaction's gas.
+    uint256 private constant ROSTER_MAX = 128;
+
+    /// @dev Most points of a claim at its least bond, `marginBps * bondRatioMax / 10000`, so that their proof fits
+    /// the 128 KiB that nodes take as one transaction.
+    uint256 private constant POINTS_MAX = 60;
+
+    /// @dev How far ahead values are scheduled: none may stand in the way of all later ones for good.
+    uint256 private constant SCHEDULE_EPOCHS_MAX = 64;
+
+    History.Trace private _pauses;
+    /// @dev The place of the values in force, by epoch.
+    History.Trace private _versions;
+    mapping(uint256 version => ParameterValues values) private _values;
     address public override treasury;
 
     constructor(
@@ -44,7 +55,7 @@ contract Parameters is IParameters, AccessControl, Clocked {
         _requireClock(clockValues);
         _requireValues(initial);
         if (treasury_ == address(0)) revert Errors.Parameters_TreasuryZero();
-        _versions.push(Version(initial, 0));
+        _values[0] = initial;
         treasury = treasury_;
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
         _grantRole(PAUSER_ROLE, pauser);
@@ -62,15 +73,18 @@ contract Parameters is IParameters, AccessControl, Clocked {
         onlyRole(DEFAULT_ADMIN_ROLE)
     {
         // Check: no epoch changes that is running or whose rosters may be built.
-        Version storage last = _versions[_versions.length - 1];
         uint256 earliest = _currentEpoch() + 2;
-        if (last.fromEpoch > earliest) earliest = last.fromEpoch;
-        if (fromEpoch < earliest) revert Errors.Parameters_EpochTooEarly(fromEpoch, earliest);
+        uint256 latest = earliest + SCHEDULE_EPOCHS_MAX;
+        if (_versions.from > earliest) earliest = _versions.from;
+        if (fromEpoch < earliest || fromEpoch > latest) {
+            revert Errors.Parameters_EpochOutOfRange(fromEpoch, earliest, latest);
+        }
         _requireValues(values);
 
         // Effect: replace what was scheduled for the same epoch, or add to it.
-        if (last.fromEpoch == fromEpoch) last.values = values;
-        else _versions.push(Version(values, fromEpoch));
+        uint160 version = _versions.latest;
+        if (_versions.from != fromEpoch) _versions.push(fromEpoch, ++version);
+        _values[version] = values;
         emit ScheduleValues(fromEpoch, values);
     }
 
@@ -98,15 +112,12 @@ contract Parameters is IParameters, AccessControl, Clocked {
 
     /// @inheritdoc IParameters
     function valuesAt(uint256 epoch) external view override returns (ParameterValues memory) {
-        // From the newest back: what is asked for is one of the last few.
-        uint256 index = _versions.length - 1;
-        while (_versions[index].fromEpoch > epoch) --index;
-        return _versions[index].values;
+        return _values[_versions.at(epoch)];
     }
 
     /// @inheritdoc IParameters
     function isPausedAt(uint256 number) external view override returns (bool) {
-        return _pauses.upperLookupRecent(uint96(number)) != 0;
+        return _pauses.at(number) != 0;
     }
 
     function _setPaused(bool paused) private {
@@ -116,16 +127,19 @@ contract Parameters is IParameters, AccessControl, Clocked {
     }
 
     function _requireClock(ClockValues memory values) private view {
-        bool valid = values.genesisBlock <= block.number && values.sessionBlocks >= 2 && values.seedOffset >= 1
-            && values.seedOffset < values.sessionBlocks && values.epochSessions >= 2
-            && WINDOW_SESSIONS * values.sessionBlocks <= HISTORY_BLOCKS;
+        // At least half a session is left to prove in.
+        bool valid = values.genesisBlock <= block.number && values.sessionBlocks >= 4 && values.seedOffset >= 1
+            && values.seedOffset <= values.sessionBlocks / 2 && values.epochSessions >= 2
+            && values.sessionBlocks <= HISTORY_BLOCKS / WINDOW_SESSIONS;
         if (!valid) revert Errors.Parameters_ClockInvalid();
     }
 
     function _requireValues(ParameterValues memory values) private pure {
-        bool valid = values.members >= 1 && values.targetLeaves >= 1 && values.marginBps >= 10_000
-            && values.bondRatioMax >= 1 && values.protocolBps <= PROTOCOL_BPS_MAX && values.lotStake >= 1
-            && values.lotsMax >= 1 && values.rosterMax >= 1;
+        bool valid = values.members >= 1 && values.members <= MEMBERS_MAX && values.targetLeaves >= 1
+            && values.marginBps >= BPS && values.bondRatioMax >= 1
+            && uint256(values.marginBps) * values.bondRatioMax <= POINTS_MAX * BPS
+            && values.protocolBps <= PROTOCOL_BPS_MAX && values.lotStake >= 1 && values.lotsMax >= 1
+            && values.rosterMax >= 1 && values.rosterMax <= ROSTER_MAX;
         if (!valid) revert Errors.Parameters_ValuesInvalid();
     }
 }

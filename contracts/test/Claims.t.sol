@@ -79,7 +79,7 @@ contract ClaimsTest is Market {
     }
 
     function test_Submit_WithABondThatCovers() public {
-        uint96 least = UNITS / 100;
+        uint96 least = (UNITS + 29) / 30;
         refused(claimInput(session, supplier, UNITS, least - 1), owner, Errors.Claims_BondTooLow.selector);
         refused(claimInput(session, supplier, UNITS, 1000e6 + 1), owner, Errors.Registry_StakeTooLow.selector);
         submit(owner, claimInput(session, supplier, UNITS, least));

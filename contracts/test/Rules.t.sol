@@ -411,7 +411,7 @@ contract RulesTest is Market {
         vm.expectRevert();
         parameters.scheduleValues(2, values);
         vm.startPrank(admin);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochTooEarly.selector, 1, 2));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 1, 2, 66));
         parameters.scheduleValues(1, values);
         parameters.scheduleValues(2, values);
         vm.assertEq(parameters.valuesAt(1).members, 2);
@@ -420,19 +420,56 @@ contract RulesTest is Market {
         parameters.scheduleValues(2, values);
         vm.assertEq(parameters.valuesAt(1000).members, 8);
         parameters.scheduleValues(5, values);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochTooEarly.selector, 4, 5));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 4, 5, 66));
         parameters.scheduleValues(4, values);
-        values.marginBps = 9999;
-        vm.expectPartialRevert(Errors.Parameters_ValuesInvalid.selector);
-        parameters.scheduleValues(5, values);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 67, 5, 66));
+        parameters.scheduleValues(67, values);
+        parameters.scheduleValues(66, values);
         vm.stopPrank();
+        vm.assertEq(parameters.valuesAt(4).members, 8);
+        vm.assertEq(parameters.valuesAt(1).members, 2);
+    }
+
+    function test_Values_StayWithinTheirLimits() public {
+        ParameterValues memory values = parameterValues();
+        (values.members, values.rosterMax, values.protocolBps) = (64, 128, 1000);
+        (values.marginBps, values.bondRatioMax) = (600_000, 1);
+        tryValues(values, true);
+        (values.marginBps, values.bondRatioMax) = (10_000, 60);
+        tryValues(values, true);
+        values.bondRatioMax = 61;
+        tryValues(values, false);
+        (values.marginBps, values.bondRatioMax) = (type(uint32).max, type(uint16).max);
+        tryValues(values, false);
+        values = parameterValues();
+        values.marginBps = 9999;
+        tryValues(values, false);
+        values = parameterValues();
+        values.members = 65;
+        tryValues(values, false);
+        values = parameterValues();
+        values.rosterMax = 129;
+        tryValues(values, false);
+        values = parameterValues();
+        values.protocolBps = 1001;
+        tryValues(values, false);
+    }
+
+    function tryValues(ParameterValues memory values, bool good) internal {
+        if (!good) vm.expectPartialRevert(Errors.Parameters_ValuesInvalid.selector);
+        vm.prank(admin);
+        parameters.scheduleValues(10, values);
     }
 
     function test_Clock_FitsTheHistory() public {
         tryClock(ClockValues(GENESIS, 2047, 1, 2), true);
         tryClock(ClockValues(GENESIS, 2048, 1, 2), false);
         tryClock(ClockValues(GENESIS, 12, 0, 2), false);
-        tryClock(ClockValues(GENESIS, 12, 11, 2), true);
+        tryClock(ClockValues(GENESIS, 12, 6, 2), true);
+        tryClock(ClockValues(GENESIS, 12, 7, 2), false);
+        tryClock(ClockValues(GENESIS, 12, 11, 2), false);
+        tryClock(ClockValues(GENESIS, 4, 2, 2), true);
+        tryClock(ClockValues(GENESIS, 3, 1, 2), false);
         tryClock(ClockValues(GENESIS, 12, 12, 2), false);
         tryClock(ClockValues(GENESIS, 12, 2, 1), false);
         tryClock(ClockValues(GENESIS + 1, 12, 2, 2), false);
@@ -444,5 +481,12 @@ contract RulesTest is Market {
         } catch {
             vm.assertFalse(good);
         }
+    }
+
+    function test_TestToken_SupplyFitsTheEscrow() public {
+        uint256 most = type(uint88).max;
+        token.mint(owner, most - token.totalSupply());
+        vm.expectRevert(abi.encodeWithSelector(Errors.TestToken_SupplyTooHigh.selector, most + 1, most));
+        token.mint(owner, 1);
     }
 }

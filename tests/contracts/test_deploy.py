@@ -102,7 +102,7 @@ def test_a_chain_without_its_history_is_refused(
     anvil.rpc("anvil_setCode", history, code)
 
 
-@pytest.mark.parametrize("flags", [("--seed-offset", "12"), ("--session-blocks", "2048")])
+@pytest.mark.parametrize("flags", [("--seed-offset", "7"), ("--session-blocks", "2048")])
 def test_an_impossible_clock_is_refused(
     anvil: Anvil, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, str]
 ) -> None:

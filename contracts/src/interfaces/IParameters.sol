@@ -30,7 +30,7 @@ interface IParameters {
     ///
     /// Requirements:
     /// - The caller must be the admin (the timelock).
-    /// - `fromEpoch` must be the current epoch plus two or later, and not before what is already scheduled.
+    /// - `fromEpoch` must be 2 to 66 epochs ahead, and not before what is already scheduled.
     function scheduleValues(uint64 fromEpoch, ParameterValues calldata values) external;
 
     /// @notice Makes every session from the next one on invalid, until {unpause}.

@@ -15,8 +15,8 @@ library Errors {
     /// @notice Thrown when a value is out of its range.
     error Parameters_ValuesInvalid();
 
-    /// @notice Thrown when values are scheduled too early, or before others already scheduled.
-    error Parameters_EpochTooEarly(uint256 fromEpoch, uint256 earliest);
+    /// @notice Thrown when values are scheduled too early, before others already scheduled, or too far ahead.
+    error Parameters_EpochOutOfRange(uint256 fromEpoch, uint256 earliest, uint256 latest);
 
     /// @notice Thrown when the receiver of the protocol's shares is zero.
     error Parameters_TreasuryZero();
@@ -196,4 +196,11 @@ library Errors {
 
     /// @notice Thrown when a batch is not signed by the gateway's key of the session.
     error Proof_BadBatchSignature(address signer);
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                    TEST TOKEN
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Thrown when more test tokens are asked for than may be.
+    error TestToken_SupplyTooHigh(uint256 supply, uint256 most);
 }

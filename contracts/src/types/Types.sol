@@ -101,15 +101,16 @@ struct RosterEntry {
 }
 
 /// @notice Numbers that hold for a whole epoch.
-/// @param members Suppliers drawn for a session, K.
-/// @param targetLeaves About the most leaves a claim has.
+/// @param members Suppliers drawn for a session, K, 1 to 64.
+/// @param targetLeaves About the most leaves a claim has, at least 1.
 /// @param marginBps The margin m of the number of challenge points, in 1/10000, at least 10000.
-/// @param bondRatioMax The most a claim may be worth, in bonds.
-/// @param protocolBps The protocol's share, in 1/10000 of a claim's value.
-/// @param lotsMax The most lots of stake that count as roster weight.
-/// @param idleEpochs Epochs without a paid claim after which a listing is left out of the roster; 0 is never.
-/// @param rosterMax The most listings of a service.
-/// @param lotStake The stake of one lot, in token base units.
+/// @param bondRatioMax The most a claim may be worth, in bonds; m times it is at most 60 points.
+/// @param protocolBps The protocol's share, in 1/10000 of a claim's value, at most 1000.
+/// @param lotsMax The most lots of stake that count as roster weight, at least 1.
+/// @param idleEpochs Epochs without a paid claim after which a listing is left out of the roster; 0 is never. Below
+/// 3 an honest supplier could be: a claim is paid two sessions after its own, and a roster built an epoch ahead.
+/// @param rosterMax The most entries of a roster, 1 to 128.
+/// @param lotStake The stake of one lot, in token base units, at least 1.
 /// @param delegationFee What creating a delegation costs, not refunded, in token base units.
 /// @param minStake The least stake of a listed supplier, in token base units.
 struct ParameterValues {

@@ -77,7 +77,7 @@ abstract contract Market is Test {
             members: 2,
             targetLeaves: 4096,
             marginBps: 20_000,
-            bondRatioMax: 100,
+            bondRatioMax: 30,
             protocolBps: 100,
             lotsMax: 10,
             idleEpochs: 0,
