@@ -23,6 +23,7 @@ from gateway.errors import (
     UnsupportedParameterError,
 )
 from gateway.parameters import CHAT, COMPLETION, UNSUPPORTED, Check
+from node.nesting import is_deeper
 
 WHITESPACE = b" \t\r\n"
 PROMPT_TOKENS_EXTRA = 64
@@ -135,19 +136,8 @@ def parse_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
 
 def require_depth(value: object, depth_max: int) -> None:
     """Refuse a value nested deeper than `depth_max` containers (MalformedBodyError)."""
-    level: list[Any] = [value]
-    for _ in range(depth_max):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-        if len(level) > 1_000_000:
-            break
-    raise MalformedBodyError(f"the body is nested deeper than {depth_max} levels")
+    if is_deeper(value, depth_max):
+        raise MalformedBodyError(f"the body is nested deeper than {depth_max} levels")
 
 
 def check_parameters(members: Mapping[str, Any], checks: Mapping[str, Check]) -> None:

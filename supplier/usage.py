@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from node.nesting import is_deeper
 from relay_mining import UnitWeights
 from supplier.admission import Demand
 from supplier.errors import MalformedRelayError
@@ -12,6 +13,7 @@ from supplier.errors import MalformedRelayError
 CHOICES_MAX = 128
 UINT32_MAX = 2**32 - 1
 EVENT_BYTES_MAX = 4 << 20
+DEPTH_MAX = 32
 _DONE = b"[DONE]"
 
 
@@ -57,6 +59,8 @@ def parse_body(body: bytes) -> RelayBody:
         raise MalformedRelayError(f"the body is not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise MalformedRelayError("the body is not a JSON object")
+    if body.count(b"[") + body.count(b"{") > DEPTH_MAX and is_deeper(parsed, DEPTH_MAX):
+        raise MalformedRelayError(f"the body is nested deeper than {DEPTH_MAX} levels")
     choices = _integer(parsed, "n", 1, CHOICES_MAX)
     best_of = _integer(parsed, "best_of", 1, CHOICES_MAX)
     bounds = [
