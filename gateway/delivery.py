@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from gateway.errors import SetupError, UpstreamError
 from gateway.outbox import Outbox, OwedReceipt, encode_settled
 from gateway.relay import RelaySigner
@@ -13,7 +15,9 @@ from gateway.upstream import translate
 from node.append_log import AppendLog
 from node.http import ClientPool, HttpClientError, Timeout
 from relay_mining import (
+    DELIVERY_RECEIPTS_MAX,
     Address,
+    Hash32,
     InvalidRelayError,
     ReceiptBatch,
     ReceiptDelivery,
@@ -25,7 +29,6 @@ from relay_mining import (
 
 logger = logging.getLogger("gateway.delivery")
 
-BATCH_MAX = 512
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 30.0
 TIMEOUT = Timeout(5.0, 15.0, 15.0, 20.0)
@@ -47,11 +50,37 @@ class ReceiptsRefusedError(UpstreamError):
     """The supplier refuses a batch, and would refuse it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class SupplierWord:
+    """What a supplier says of a delivery: a signed acknowledgement, but for what it refuses."""
+
+    acknowledgement: bytes
+    refused: frozenset[Hash32] = frozenset()
+    why: str = ""
+
+
+def read_refusal(body: bytes) -> SupplierWord:
+    """The receipts that a supplier refuses, and its acknowledgement of the others.
+
+    Raises ReceiptsRefusedError where the refusal names none: then it is of the batch as a whole.
+    """
+    why = body[:300].decode("utf-8", "replace")
+    try:
+        parsed = orjson.loads(body)
+        refused = frozenset(bytes.fromhex(each["receipt"]) for each in parsed["refused"])
+        acknowledgement = bytes.fromhex(parsed["acknowledged"])
+    except (ValueError, KeyError, TypeError):
+        refused, acknowledgement = frozenset(), b""
+    if not refused:
+        raise ReceiptsRefusedError(why)
+    return SupplierWord(acknowledgement, refused, why)
+
+
 @dataclass(slots=True)
 class _Retry:
     due: float = 0.0
     pause_s: float = RETRY_S_MIN
-    size_max: int = BATCH_MAX
+    size_max: int = DELIVERY_RECEIPTS_MAX
 
 
 @dataclass(slots=True)
@@ -105,7 +134,7 @@ class Deliverer:
         try:
             while batch := self.outbox.next_batch(supplier, retry.size_max):
                 await self._deliver(supplier, batch)
-                retry.pause_s, retry.size_max = RETRY_S_MIN, BATCH_MAX
+                retry.pause_s, retry.size_max = RETRY_S_MIN, DELIVERY_RECEIPTS_MAX
         except ReceiptsRefusedError as error:
             await self._narrow(supplier, retry, str(error))
         except (UpstreamError, SetupError) as error:
@@ -132,33 +161,45 @@ class Deliverer:
         key = self.signer.key_of(batch[0].signer)
         domain = self.signer.domain
         receipts = tuple((owed.session, owed.receipt(key)) for owed in batch)
-        tree = build_batch([domain.digest(receipt) for _, receipt in receipts])
-        signature = key.sign(domain.digest(ReceiptBatch(tree.root)))
+        digests = [domain.digest(receipt) for _, receipt in receipts]
+        signature = key.sign(domain.digest(ReceiptBatch(build_batch(digests).root)))
         body = encode_receipts(ReceiptDelivery(receipts, signature))
         place = await self.locate(supplier, batch[-1].session.number)
-        answer = await self._post(place.url + "/lode/v1/receipts", body)
+        word = await self._post(place.url + "/lode/v1/receipts", body)
+        good = [digest for digest in digests if digest not in word.refused]
+        if good:
+            self._verify_ack(word.acknowledgement, good, place)
+        await self._settle(batch)
+        self.delivered += len(good)
+        self.refused += len(batch) - len(good)
+        if word.refused:
+            logger.warning("receipts are refused", extra={"supplier": supplier, "why": word.why})
+        self.standing.of(supplier).receipted += sum(
+            owed.units for owed, digest in zip(batch, digests, strict=True)
+            if digest not in word.refused
+        )  # fmt: skip
+
+    def _verify_ack(self, body: bytes, digests: Sequence[Hash32], place: SupplierAddress) -> None:
+        domain = self.signer.domain
         try:
-            signed = decode_ack(answer)
+            signed = decode_ack(body)
             signatory = recover(domain.digest(signed.ack), signed.signature)
         except InvalidRelayError as error:
             raise UpstreamError(f"the acknowledgement is malformed: {error}") from error
-        if signed.ack.root != tree.root or signatory not in place.operators:
+        if signed.ack.root != build_batch(digests).root or signatory not in place.operators:
             raise UpstreamError("the acknowledgement is of another batch or by another key")
-        await self._settle(batch)
-        self.delivered += len(batch)
-        self.standing.of(supplier).receipted += sum(each.units for each in batch)
 
-    async def _post(self, url: str, body: bytes) -> bytes:
+    async def _post(self, url: str, body: bytes) -> SupplierWord:
         headers = ((b"content-type", b"application/octet-stream"),)
         try:
             answer = await self.pool.request(b"POST", url, headers, body, TIMEOUT, replay_safe=True)
         except HttpClientError as error:
             raise translate(error) from error
+        if answer.status == 200:
+            return SupplierWord(answer.body)
         if answer.status in (400, 413, 422):
-            raise ReceiptsRefusedError(answer.body[:300].decode("utf-8", "replace"))
-        if answer.status != 200:
-            raise UpstreamError(f"status {answer.status}")
-        return answer.body
+            return read_refusal(answer.body)
+        raise UpstreamError(f"status {answer.status}")
 
     async def _settle(self, batch: Sequence[OwedReceipt]) -> None:
         await self.log.append_many([encode_settled(each.response_hash) for each in batch])

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -109,11 +109,11 @@ class Settler:
 
     async def _finish(self, served: Served, owed: OwedReceipt, count: Count) -> None:
         verdict = judge(served, count)
-        self.outbox.add(owed)
         if verdict.units < owed.units:
             self.standing.of(owed.supplier).owed -= owed.units - verdict.units
             await self.log.append(encode_lowered(owed.response_hash, verdict.units))
-            self.outbox.lower(owed.response_hash, verdict.units)
+        if verdict.units > 0:  # only now: a receipt that was sent is never lowered
+            self.outbox.add(replace(owed, units=verdict.units))
         if verdict.is_overclaim:
             await asyncio.to_thread(self._keep_evidence, served, count)
         if count == UNKNOWN:

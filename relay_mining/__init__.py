@@ -146,6 +146,7 @@ from relay_mining.wire import (
     encode_stream_frame,
 )
 from relay_mining.wire_bodies import (
+    DELIVERY_RECEIPTS_MAX,
     RECEIPTS_BYTES_MAX,
     ReceiptDelivery,
     SignedAck,
@@ -163,6 +164,7 @@ __all__ = [
     "BATCH_PATH_MAX",
     "BATCH_SIZE_MAX",
     "BPS",
+    "DELIVERY_RECEIPTS_MAX",
     "DEPTH_MAX",
     "DRAWS_MAX",
     "EMPTY",

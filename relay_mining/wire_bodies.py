@@ -11,7 +11,6 @@ Integers are big-endian, every field has a fixed width, and nothing may be left 
 import struct
 from dataclasses import dataclass
 
-from relay_mining.batch import BATCH_SIZE_MAX
 from relay_mining.errors import MalformedError
 from relay_mining.messages import Ack, Cancel, Receipt
 from relay_mining.session import SessionKey
@@ -22,7 +21,10 @@ _DELIVERY = struct.Struct(">B65sI")
 _RECEIPT = struct.Struct(">20s20s32sQ20s32s32s32sQ32s")
 _SIGNED_HASH = struct.Struct(">32s65s")
 
-RECEIPTS_BYTES_MAX = _DELIVERY.size + BATCH_SIZE_MAX * _RECEIPT.size
+DELIVERY_RECEIPTS_MAX = 1024
+"""Receipts of one delivery, well below the BATCH_SIZE_MAX that the chain would take: a supplier
+reads and checks a delivery as a whole."""
+RECEIPTS_BYTES_MAX = _DELIVERY.size + DELIVERY_RECEIPTS_MAX * _RECEIPT.size
 """Size of the largest delivery."""
 
 
@@ -60,8 +62,8 @@ class SignedCancel:
 
 
 def encode_receipts(delivery: ReceiptDelivery) -> bytes:
-    """Return the body of a delivery of 1 to BATCH_SIZE_MAX receipts."""
-    require_valid(1 <= len(delivery.receipts) <= BATCH_SIZE_MAX)
+    """Return the body of a delivery of 1 to DELIVERY_RECEIPTS_MAX receipts."""
+    require_valid(1 <= len(delivery.receipts) <= DELIVERY_RECEIPTS_MAX)
     parts = [_DELIVERY.pack(WIRE_VERSION, delivery.signature, len(delivery.receipts))]
     for session, receipt in delivery.receipts:
         if receipt.session_id != session.id:
@@ -77,7 +79,7 @@ def decode_receipts(body: bytes) -> ReceiptDelivery:
         raise MalformedError(f"a delivery of {len(body)} bytes")
     version, signature, count = _DELIVERY.unpack_from(body)
     require_version(version)
-    if not 1 <= count <= BATCH_SIZE_MAX:
+    if not 1 <= count <= DELIVERY_RECEIPTS_MAX:
         raise MalformedError(f"a delivery of {count} receipts")
     if len(body) != _DELIVERY.size + count * _RECEIPT.size:
         raise MalformedError(f"a delivery of {count} receipts in {len(body)} bytes")

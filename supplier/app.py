@@ -11,12 +11,12 @@ from typing import Any
 from contracts import Market, SendPolicy, TxSender
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.telemetry import metrics_handler
-from relay_mining import BATCH_SIZE_MAX, Address, Hash32, Signer
+from relay_mining import Address, Hash32, Signer
 from supplier.admission import AdmissionRules
 from supplier.books import Books, CreditPolicy
 from supplier.chain_view import ChainView
 from supplier.claiming import Claimer
-from supplier.directory import SessionDirectory
+from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
 from supplier.engine_process import EngineProcess, is_healthy
@@ -25,7 +25,7 @@ from supplier.keys import load_operator
 from supplier.metrics import Metrics
 from supplier.miner import Miner
 from supplier.receipt_log import ReceiptLog
-from supplier.receipts import RECEIPTS_BYTES_MAX, ReceiptDesk
+from supplier.receipts import ReceiptDesk
 from supplier.recovery import restore_books
 from supplier.relays import EngineAddress, RelayServer
 from supplier.services import build_face
@@ -80,7 +80,7 @@ async def run(
         books = Books(supplier, _credit(settings), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         signer = Signer(key.reveal())
-        count = restore_books(books, receipt_log, market.domain, signer)
+        count = restore_books(books, receipt_log, market.domain)
         await receipt_log.enter(view.current)
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
@@ -142,18 +142,12 @@ async def _until(
 
 async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
     settings = node.settings.server
-    body_bytes_max = max(settings.body_bytes_max, _receipts_bytes(settings.receipts_per_batch_max))
-    limits = Limits(body_bytes_max=body_bytes_max, write_stall_s=settings.write_timeout_s)
+    limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
     servers = [await serve(endpoints.handle, settings.host, settings.port, limits)]
     if settings.metrics_port:
         handler = metrics_handler(node.metrics.registry)
         servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))
     return servers
-
-
-def _receipts_bytes(count: int) -> int:
-    share: int = RECEIPTS_BYTES_MAX * count // BATCH_SIZE_MAX
-    return share + 1024
 
 
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
@@ -165,9 +159,8 @@ def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
 def _desk(node: _Node, relays: RelayServer, pool: ClientPool) -> Desk:
     settings = node.settings
     receipts = ReceiptDesk(
-        node.books, node.receipt_log, node.market.domain, node.signer,
-        settings.server.receipts_per_batch_max, node.metrics,
-    )  # fmt: skip
+        node.books, node.receipt_log, node.market.domain, node.signer, node.metrics
+    )
 
     async def health() -> dict[str, Any]:
         engine = await is_healthy(pool, relays.engine.url)
@@ -183,8 +176,10 @@ def _desk(node: _Node, relays: RelayServer, pool: ClientPool) -> Desk:
         }
 
     directory = SessionDirectory(
-        node.view, node.books, node.signer, frozenset(node.services),
-        settings.server.session_lookups_max,
+        node.view, node.books, node.receipt_log, node.signer, frozenset(node.services),
+        DirectoryRules(
+            settings.server.session_lookups_max, node.settings.settlement.gateway_fee_bps_max
+        ),
     )  # fmt: skip
     return Desk(
         books=node.books,

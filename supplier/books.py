@@ -15,6 +15,7 @@ from relay_mining import (
     CreditPool,
     Hash32,
     InvalidProofError,
+    InvalidRelayError,
     Leaf,
     Receipt,
     SessionKey,
@@ -118,8 +119,6 @@ class SessionBook:
     claims: list[Claim] = field(default_factory=list)
     """Claims made up for this session, the last one the one to send; at most one is accepted."""
     is_sealed: bool = False
-    is_logged: bool = False
-    """Whether the receipt log holds the facts of this session."""
 
     @property
     def key(self) -> SessionKey:
@@ -179,9 +178,16 @@ class Books:
         return account
 
     def reserve(self, book: SessionBook, relay: Relay, nonce: Hash32) -> None:
-        """Hold the worst case of a relay that fits slice and credit in both."""
-        self.account(book.facts).line.reserve(relay.request_hash, relay.max_units)
+        """Hold the worst case of a relay in slice and credit; raises, and holds it in neither.
+
+        Raises OverBudgetError where it does not fit one of them, ReplayedError where it is open.
+        """
         book.meter.reserve(relay.max_units)
+        try:
+            self.account(book.facts).line.reserve(relay.request_hash, relay.max_units)
+        except InvalidRelayError:
+            book.meter.release(relay.max_units)
+            raise
         book.nonces.add(nonce)
         book.relays[relay.request_hash] = relay
 

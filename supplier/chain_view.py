@@ -97,6 +97,8 @@ class ChainView:
             weights=service.weights,
             spec_hash=service.spec_hash,
             fee_bps=state.fee_bps,
+            source_bps=service.source_bps,
+            protocol_bps=state.params.protocol_bps,
             seat=member,
             margin_bps=state.params.margin_bps,
             bond_ratio_max=state.params.bond_ratio_max,

@@ -130,7 +130,7 @@ class Claimer:
             return None
         if facts != book.facts:
             log.warning("the session's terms changed", extra={"session": book.session_id})
-            await self._log.append([Opened(facts)])
+            await self._log.append([Opened(facts, book.salt)])
             book.facts = facts
         trie, _ = await asyncio.to_thread(self._miner.trie, book)
         if not trie.root.sum:

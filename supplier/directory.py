@@ -3,33 +3,48 @@
 import asyncio
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from relay_mining import Hash32, SessionKey, Signer
 from supplier.books import Books, SessionBook
-from supplier.errors import BusyError, RelayRefusedError, WrongSessionError
-from supplier.facts import MarketView
+from supplier.errors import BusyError, FeeTooHighError, RelayRefusedError, WrongSessionError
+from supplier.facts import MarketView, SessionFacts
+from supplier.receipt_log import ReceiptLog
+from supplier.records import Opened
 
 REFUSALS_KEPT_MAX = 4096
 REFUSAL_KEPT_S = 2.0
 SESSIONS_OPEN_MAX = 65_536
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryRules:
+    """The supplier's own bounds on the sessions it serves."""
+
+    lookups_max: int
+    """Sessions looked up at once."""
+    gateway_fee_bps_max: int
+    """The highest gateway fee of a delegation that is served; it comes out of the ask."""
+
+
 class SessionDirectory:
     """Finds the book of a session, asking the chain at most once for each.
 
     A stranger who invents sessions costs at most `lookups_max` questions at a time, and each
-    invented session one in a while: a refusal is remembered for REFUSAL_KEPT_S seconds.
+    invented session one in a while: a refusal is remembered for REFUSAL_KEPT_S seconds. A session
+    is in the receipt log before its first relay, so that receipts find it after any stop.
     """
 
     def __init__(
-        self, market: MarketView, books: Books, signer: Signer, services: frozenset[Hash32],
-        lookups_max: int,
+        self, market: MarketView, books: Books, log: ReceiptLog, signer: Signer,
+        services: frozenset[Hash32], rules: DirectoryRules,
     ) -> None:  # fmt: skip
         self._market = market
         self._books = books
+        self._log = log
         self._signer = signer
         self._services = services
-        self._lookups_max = lookups_max
+        self._rules = rules
         self._asking: dict[Hash32, asyncio.Task[SessionBook]] = {}
         self._refused: OrderedDict[Hash32, tuple[RelayRefusedError, float]] = OrderedDict()
 
@@ -54,7 +69,7 @@ class SessionDirectory:
         return await asyncio.shield(task)
 
     def _ask(self, key: SessionKey, session_id: Hash32) -> asyncio.Task[SessionBook]:
-        if len(self._asking) >= self._lookups_max:
+        if len(self._asking) >= self._rules.lookups_max:
             raise BusyError("too many sessions are being looked up; try again")
         if len(self._books.sessions) >= SESSIONS_OPEN_MAX:
             raise BusyError("too many sessions are open")
@@ -66,10 +81,21 @@ class SessionDirectory:
     async def _look_up(self, key: SessionKey, session_id: Hash32) -> SessionBook:
         try:
             facts = await self._market.session_facts(key)
+            self._check_fee(facts)
         except RelayRefusedError as error:
             if error.status != 503:
                 self._refused[session_id] = (error, time.monotonic() + REFUSAL_KEPT_S)
                 if len(self._refused) > REFUSALS_KEPT_MAX:
                     self._refused.popitem(last=False)
             raise
-        return self._books.open(facts, self._signer.session_salt(session_id))
+        salt = self._signer.session_salt(session_id)
+        await self._log.append([Opened(facts, salt)])
+        return self._books.open(facts, salt)
+
+    def _check_fee(self, facts: SessionFacts) -> None:
+        fee, most = facts.fee_bps, self._rules.gateway_fee_bps_max
+        if fee > most:
+            raise FeeTooHighError(
+                f"the delegation gives its gateway {fee} basis points of this supplier's ask, "
+                f"more than the {most} accepted here"
+            )

@@ -57,11 +57,10 @@ class Ends:
         """Stop working on a session; its end is logged where its beginning was."""
         lost = self.books.seal(book)
         self.metrics.funnel_units.labels("lost").inc(lost)
-        if book.is_logged:
-            await self.log.append([Closed(book.session_id, reason)])
-            await asyncio.to_thread(self._store.close_session, self._record(book, reason))
-            level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
-            log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
+        await self.log.append([Closed(book.session_id, reason)])
+        await asyncio.to_thread(self._store.close_session, self._record(book, reason))
+        level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
+        log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])
         self.paid.pop(book.session_id, None)
         oldest = min((each.key.number for each in self.books.sessions.values()), default=current)

@@ -7,6 +7,7 @@
     + WrongSignerError          401  wrong_signer
     + CreditExhaustedError      402  credit_exhausted
     + NotMemberError            403  not_a_member
+    + FeeTooHighError           403  fee_too_high
     + PathNotServedError        404  path_not_served
     + UnknownRelayError         404  unknown_relay
     + WrongSessionError         409  wrong_session
@@ -81,6 +82,14 @@ class NotMemberError(RelayRefusedError):
 
     status = 403
     code = "not_a_member"
+    kind = "permission_error"
+
+
+class FeeTooHighError(RelayRefusedError):
+    """The delegation grants its gateway more of the ask than this supplier accepts."""
+
+    status = 403
+    code = "fee_too_high"
     kind = "permission_error"
 
 

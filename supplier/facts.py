@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from relay_mining import Address, DrawnMember, Hash32, SessionKey, SessionTerms, UnitWeights
+from relay_mining import BPS, Address, DrawnMember, Hash32, SessionKey, SessionTerms, UnitWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,8 @@ class SessionFacts:
     weights: UnitWeights
     spec_hash: Hash32
     fee_bps: int
+    source_bps: int
+    protocol_bps: int
     seat: DrawnMember
     """How this supplier was drawn."""
     margin_bps: int
@@ -29,6 +31,14 @@ class SessionFacts:
     def key(self) -> SessionKey:
         """The session."""
         return self.terms.key
+
+    def net(self, value: int) -> int:
+        """What of a claim's value is the supplier's, in token base units.
+
+        The shares of source, gateway and protocol each round down, as on chain.
+        """
+        shares = (self.source_bps, self.fee_bps, self.protocol_bps)
+        return value - sum(value * bps // BPS for bps in shares)
 
     def encode(self) -> bytes:
         """The facts as one JSON object, for the receipt log."""
@@ -50,6 +60,8 @@ class SessionFacts:
                 ],
                 "spec_hash": self.spec_hash.hex(),
                 "fee_bps": self.fee_bps,
+                "source_bps": self.source_bps,
+                "protocol_bps": self.protocol_bps,
                 "seat": [self.seat.index, self.seat.draw, list(self.seat.earlier)],
                 "margin_bps": self.margin_bps,
                 "bond_ratio_max": self.bond_ratio_max,
@@ -82,6 +94,8 @@ def decode_facts(data: bytes) -> SessionFacts:
         weights=UnitWeights(*(int(each) for each in raw["weights"])),
         spec_hash=bytes.fromhex(raw["spec_hash"]),
         fee_bps=raw["fee_bps"],
+        source_bps=raw["source_bps"],
+        protocol_bps=raw["protocol_bps"],
         seat=DrawnMember(index, draw, tuple(earlier)),
         margin_bps=raw["margin_bps"],
         bond_ratio_max=raw["bond_ratio_max"],

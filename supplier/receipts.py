@@ -1,8 +1,8 @@
 """Taking in receipts: verify, log durably, count, acknowledge. Retries change nothing.
 
 A batch is one signature. Every receipt in it is checked by the contract's own leaf predicate and
-against the response it is for; what is good is logged even where others are not, and the
-acknowledgement is given only when all of them are durable here.
+against the response it is for; what is good is logged and acknowledged even where others are
+refused, and nothing is acknowledged before it is durable here.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import orjson
 
 from node.append_log import LogFailed
 from relay_mining import (
-    RECEIPTS_BYTES_MAX,
     Ack,
     Address,
     Domain,
@@ -34,28 +33,25 @@ from supplier.books import Books, SessionBook
 from supplier.errors import MalformedRelayError, ReceiptRefusedError, WrongSignerError
 from supplier.metrics import Metrics
 from supplier.receipt_log import ReceiptLog
-from supplier.records import Opened, Receipted, Record
-
-__all__ = ["RECEIPTS_BYTES_MAX", "PartlyRefusedError", "ReceiptDesk"]
-
-REFUSALS_SHOWN_MAX = 64
+from supplier.records import Receipted, Record
 
 
 class PartlyRefusedError(ReceiptRefusedError):
     """Some receipts of a batch were refused; the others are durable."""
 
-    def __init__(self, refused: list[tuple[Hash32, str]]) -> None:
+    def __init__(self, refused: list[tuple[Hash32, str]], acknowledged: bytes) -> None:
         super().__init__(f"{len(refused)} receipts of the batch were refused: {refused[0][1]}")
         self.refused = refused
+        self.acknowledged = acknowledged
+        """An encoded acknowledgement of the others, in their order; empty where there are none."""
 
     def body(self) -> bytes:
-        """OpenAI's error JSON, with `refused`: the hashes of the receipts and the reasons."""
+        """OpenAI's error JSON, with `refused` (hashes and reasons) and `acknowledged` in hex."""
         error = {"message": str(self), "type": self.kind, "code": self.code, "param": None}
-        shown = [
-            {"receipt": digest.hex(), "reason": reason}
-            for digest, reason in self.refused[:REFUSALS_SHOWN_MAX]
-        ]
-        return orjson.dumps({"error": error, "refused": shown})
+        refused = [{"receipt": each.hex(), "reason": reason} for each, reason in self.refused]
+        return orjson.dumps(
+            {"error": error, "refused": refused, "acknowledged": self.acknowledged.hex()}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +67,12 @@ class ReceiptDesk:
     """Where gateways deliver receipts."""
 
     def __init__(
-        self, books: Books, log: ReceiptLog, domain: Domain, signer: Signer, batch_max: int,
-        metrics: Metrics,
-    ) -> None:  # fmt: skip
+        self, books: Books, log: ReceiptLog, domain: Domain, signer: Signer, metrics: Metrics
+    ) -> None:
         self._books = books
         self._log = log
         self._domain = domain
         self._signer = signer
-        self._batch_max = batch_max
         self._metrics = metrics
         self._pending: dict[Hash32, asyncio.Task[None]] = {}
         self.has_failed = False
@@ -116,8 +110,17 @@ class ReceiptDesk:
         for task in waiting:
             await asyncio.shield(task)
         if refused:
-            raise PartlyRefusedError(refused)
-        ack = Ack(tree.root)
+            bad = {digest for digest, _ in refused}
+            raise PartlyRefusedError(
+                refused, self._acknowledge([d for d in digests if d not in bad])
+            )
+        return self._acknowledge(digests)
+
+    def _acknowledge(self, digests: list[Hash32]) -> bytes:
+        """The signed word that these receipts are durable; empty for none."""
+        if not digests:
+            return b""
+        ack = Ack(build_batch(digests).root)
         return encode_ack(SignedAck(ack, self._signer.sign(self._domain.digest(ack))))
 
     def _observe(self, receipt: Receipt, leaf: Leaf | None) -> None:
@@ -129,12 +132,9 @@ class ReceiptDesk:
 
     def _decode(self, body: bytes) -> ReceiptDelivery:
         try:
-            delivery = decode_receipts(body)
+            return decode_receipts(body)
         except MalformedError as error:
             raise MalformedRelayError(f"the delivery does not parse: {error}") from error
-        if len(delivery.receipts) > self._batch_max:
-            raise MalformedRelayError(f"more than {self._batch_max} receipts in one batch")
-        return delivery
 
     def _recover(self, root: Hash32, signature: bytes) -> Address:
         try:
@@ -178,9 +178,6 @@ class ReceiptDesk:
 def _records(checked: list[_Checked], signature: bytes) -> list[Record]:
     records: list[Record] = []
     for one in checked:
-        if not one.book.is_logged:
-            one.book.is_logged = True
-            records.append(Opened(one.book.facts))
         receipt = one.receipt
         records.append(
             Receipted(

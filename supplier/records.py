@@ -1,16 +1,17 @@
 """What the receipt log holds, and its bytes: the only truth about what was receipted.
 
-    OPENED   facts of a session (JSON), before its first receipt
+    OPENED   salt32 and facts of a session (JSON), before its first relay
     RECEIPT  sessionId32 requestHash32 responseHash32 secret32 units8 signature65 path_len1 path
     SEALED   sessionId32: no receipt counts from here on
     CLAIMED  sessionId32 and a claim as it was sent (JSON)
     CLOSED   sessionId32 and why there is nothing left to do (text)
 
-Salt and supplier are not written: the operator's key gives the first, the node's identity is the
-second.
+The salt is written because its responses commit to it, whatever key the operator has by the time
+of the proof; it is a secret until then, and is kept nowhere else. The supplier is not written: it
+is the node's identity.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -29,9 +30,10 @@ class CorruptRecordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The session's facts."""
+    """The session's facts, and the salt its responses commit to."""
 
     facts: SessionFacts
+    salt: Hash32 = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def encode_record(record: Record) -> bytes:
             )
         )
     if isinstance(record, Opened):
-        return _OPENED + record.facts.encode()
+        return _OPENED + record.salt + record.facts.encode()
     if isinstance(record, Sealed):
         return _SEALED + record.session_id
     if isinstance(record, Claimed):
@@ -118,7 +120,7 @@ def decode_record(data: bytes) -> Record:
         if kind == _RECEIPT:
             return _decode_receipt(rest)
         if kind == _OPENED:
-            return Opened(decode_facts(rest))
+            return Opened(decode_facts(rest[_HASH:]), rest[:_HASH])
         if kind == _SEALED:
             return Sealed(rest)
         if kind == _CLAIMED:

@@ -1,12 +1,12 @@
 """Starting again: the books as the receipt log has them, after any stop."""
 
-from relay_mining import Domain, InvalidProofError, Signer, mine_receipt
+from relay_mining import Domain, InvalidProofError, mine_receipt
 from supplier.books import Books, SessionBook
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Claimed, Closed, CorruptRecordError, Opened, Receipted, Sealed
 
 
-def restore_books(books: Books, log: ReceiptLog, domain: Domain, signer: Signer) -> int:
+def restore_books(books: Books, log: ReceiptLog, domain: Domain) -> int:
     """Replay the log into empty books and return how many receipts were counted.
 
     Raises CorruptRecordError for a receipt that this supplier cannot have logged.
@@ -14,9 +14,7 @@ def restore_books(books: Books, log: ReceiptLog, domain: Domain, signer: Signer)
     count = 0
     for record in log.replay():
         if isinstance(record, Opened):
-            session_id = record.facts.key.id
-            book = books.open(record.facts, signer.session_salt(session_id))
-            book.facts, book.is_logged = record.facts, True
+            books.open(record.facts, record.salt).facts = record.facts
             continue
         found = books.sessions.get(record.session_id)
         if found is None:

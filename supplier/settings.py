@@ -14,6 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from relay_mining import RECEIPTS_BYTES_MAX
+
 LOCALNET_CHAIN_ID = 31337
 
 
@@ -45,9 +47,8 @@ class ServerSettings(BaseModel):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: /metrics on `port` only")
     relays_open_max: int = Field(default=256, ge=1)
-    receipts_per_batch_max: int = Field(default=1024, ge=1, le=65536)
     session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
-    body_bytes_max: int = Field(default=10 << 20, ge=1024)
+    body_bytes_max: int = Field(default=10 << 20, ge=RECEIPTS_BYTES_MAX)
     expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
     write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
@@ -101,6 +102,12 @@ class SettlementSettings(BaseModel):
         ge=1,
         le=100_000,
         description="bond as a share of the claim's value; 100 opens one or two leaves",
+    )
+    gateway_fee_bps_max: int = Field(
+        default=1_000,
+        ge=0,
+        le=10_000,
+        description="highest gateway fee of a delegation served; it comes out of the ask",
     )
     gas_price_cover: bool = Field(default=True, description="skip claims smaller than their gas")
     gas_units_per_claim: int = Field(default=350_000, ge=0)

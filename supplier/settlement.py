@@ -27,7 +27,7 @@ class OpenSession:
     key: SessionKey
     stage: Stage
     value: int
-    """Worth of its payable leaves, in token base units, rounded down."""
+    """Worth of its payable leaves less the shares of others, in token base units, rounded down."""
     points: int | None = None
     """Points to be proved; None until the challenge can be known, and once its seed is lost."""
 

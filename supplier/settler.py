@@ -94,14 +94,15 @@ class Settler:
 
     async def _open_session(self, book: SessionBook, head: int) -> OpenSession | None:
         if not book.claims:
-            return OpenSession(book.key, Stage.SERVED, self._miner.estimate(book))
+            net = book.facts.net(self._miner.estimate(book))
+            return OpenSession(book.key, Stage.SERVED, net)
         claim = book.claims[-1]
         if await self._claimer.is_open(book, head):
             challenge = await self._view.market.claims.challenge(book.claims[-1], block=head)
             points = challenge.points if challenge.seed is not None else None
-            return OpenSession(book.key, Stage.CLAIMED, book.claims[-1].value, points)
+            return OpenSession(book.key, Stage.CLAIMED, book.facts.net(claim.value), points)
         if head in self._view.clock.claim_window(book.key.number):
-            return OpenSession(book.key, Stage.SERVED, claim.value)
+            return OpenSession(book.key, Stage.SERVED, book.facts.net(claim.value))
         if not await self._claimer.is_open(book, self._view.final):
             reason = SETTLED if book.session_id in self._ends.paid else SETTLED_ELSEWHERE
             await self._ends.close(book, reason, self._view.current)

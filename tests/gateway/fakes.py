@@ -15,6 +15,7 @@ from relay_mining import (
     Hash32,
     Receipt,
     ReceiptBatch,
+    ReceiptDelivery,
     RelayResponse,
     SessionKey,
     SignedAck,
@@ -80,6 +81,8 @@ class FakeSupplier:
     deliveries: int = 0
     refuse_receipts: int = 0
     """How many deliveries are answered with 503 first."""
+    refuse_units: frozenset[int] = frozenset()
+    """Receipts of so many units are refused for good."""
     cancelled: dict[Hash32, asyncio.Event] = field(default_factory=dict)
     responses: dict[Hash32, RelayResponse] = field(default_factory=dict)
 
@@ -104,12 +107,34 @@ class FakeSupplier:
         delivery = decode_receipts(body)
         digests = [DOMAIN.digest(receipt) for _, receipt in delivery.receipts]
         root = build_batch(digests).root
+        refused = [
+            digest
+            for digest, (_, receipt) in zip(digests, delivery.receipts, strict=True)
+            if receipt.units in self.refuse_units
+        ]
+        if refused:
+            return self.refuse(delivery, digests, refused)
         self.batch_signer = recover(DOMAIN.digest(ReceiptBatch(root)), delivery.signature)
         for _, receipt in delivery.receipts:
             known = self.receipts.setdefault(receipt.response_hash, receipt)
             assert known == receipt, "the same relay has one receipt"
         ack = Ack(root)
         return Response(200, encode_ack(SignedAck(ack, self.signer.sign(DOMAIN.digest(ack)))))
+
+    def refuse(
+        self, delivery: ReceiptDelivery, digests: list[Hash32], refused: list[Hash32]
+    ) -> Response:
+        good = [each for each in digests if each not in refused]
+        self.receipts |= {
+            receipt.response_hash: receipt
+            for digest, (_, receipt) in zip(digests, delivery.receipts, strict=True)
+            if digest in good
+        }
+        ack = Ack(build_batch(good or digests).root)
+        word = encode_ack(SignedAck(ack, self.signer.sign(DOMAIN.digest(ack))))
+        names = [{"receipt": each.hex(), "reason": "no"} for each in refused]
+        said = {"error": {}, "refused": names, "acknowledged": word.hex() if good else ""}
+        return Response(422, orjson.dumps(said))
 
     async def relay(self, request: Request) -> Response | StreamWriter:
         self.served += 1

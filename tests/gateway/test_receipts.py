@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed, encode_settled
-from tests.factories import GATEWAY_SIGNER, a_hash, a_session, an_address
+from tests.factories import GATEWAY_SIGNER, WEIGHTS, a_hash, a_session, an_address
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
 
@@ -89,6 +89,40 @@ async def test_a_killed_gateway_sends_them_after_its_restart(tmp_path: Path) -> 
         assert len(fake.receipts) == 3
         summary = gateway.ledger.summary()["total"]
         assert summary["requests"] == summary["receipts"] == 3
+
+
+@pytest.mark.anyio
+async def test_what_is_good_in_a_refused_delivery_is_acknowledged_at_once(tmp_path: Path) -> None:
+    units = WEIGHTS.units(8, 0, 12)
+    fake = FakeSupplier("picky", refuse_units=frozenset({units + WEIGHTS.units(1, 0, 0) - 100}))
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        ask = client.chat.completions.create
+        longer = [{"role": "user", "content": "hi!"}]
+        await asyncio.gather(
+            *(ask(model=MODEL, messages=each, seed=i) for i in range(5) for each in (HI, longer))
+        )
+        await gateway.settled()
+        assert {each.units for each in fake.receipts.values()} == {units}
+        assert (gateway.deliverer.delivered, gateway.deliverer.refused) == (5, 5)
+        assert fake.deliveries < 5
+        state = gateway.standing.of(fake.supplier)
+        assert (state.owed, state.receipted) == (0, 5 * units)
+
+
+@pytest.mark.anyio
+async def test_a_receipt_is_never_sent_before_it_is_lowered(tmp_path: Path) -> None:
+    fake = FakeSupplier("liar", "inflate")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        slow = gateway.settler.log.append
+
+        async def append(record: bytes) -> None:
+            await slow(record)
+            await asyncio.sleep(0.1)  # the deliverer looks every 20 ms
+
+        gateway.settler.log.append = append  # type: ignore[method-assign]
+        await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=1024)
+        await gateway.settled()
+        assert [each.units for each in fake.receipts.values()] == [WEIGHTS.units(8, 0, 12)]
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_mining import (
-    BATCH_SIZE_MAX,
+    DELIVERY_RECEIPTS_MAX,
     RECEIPTS_BYTES_MAX,
     STREAM_FRAME_PREFIX,
     UNITS_MAX,
@@ -306,7 +306,9 @@ def test_a_flipped_bit_is_refused_or_another_message(
     assert message != decode(body)
 
 
-@pytest.mark.parametrize("count", [0, 2, 4, BATCH_SIZE_MAX, BATCH_SIZE_MAX + 1, UINT32_MAX])
+@pytest.mark.parametrize(
+    "count", [0, 2, 4, DELIVERY_RECEIPTS_MAX, DELIVERY_RECEIPTS_MAX + 1, UINT32_MAX]
+)
 def test_a_count_that_is_not_the_bodys_is_refused(count: int) -> None:
     body = encode_receipts(DELIVERY)
     with pytest.raises(MalformedError, match="a delivery of"):
@@ -321,10 +323,21 @@ def test_an_empty_delivery_is_refused() -> None:
 
 
 def test_the_largest_delivery_is_taken() -> None:
-    delivery = ReceiptDelivery((DELIVERY.receipts[0],) * BATCH_SIZE_MAX, SIGNATURE)
+    delivery = ReceiptDelivery((DELIVERY.receipts[0],) * DELIVERY_RECEIPTS_MAX, SIGNATURE)
     body = encode_receipts(delivery)
     assert len(body) == RECEIPTS_BYTES_MAX
-    assert len(decode_receipts(body).receipts) == BATCH_SIZE_MAX
+    assert len(decode_receipts(body).receipts) == DELIVERY_RECEIPTS_MAX
+
+
+def test_one_receipt_more_is_neither_written_nor_read() -> None:
+    receipts = (DELIVERY.receipts[0],) * (DELIVERY_RECEIPTS_MAX + 1)
+    with pytest.raises(ValueError, match="no decoder"):
+        encode_receipts(replace(DELIVERY, receipts=receipts))
+    body = encode_receipts(replace(DELIVERY, receipts=receipts[1:]))
+    one = (len(body) - 70) // DELIVERY_RECEIPTS_MAX
+    longer = body[:66] + len(receipts).to_bytes(4, "big") + body[70:] + body[-one:]
+    with pytest.raises(MalformedError, match="1025 receipts"):
+        decode_receipts(longer)
 
 
 @pytest.mark.parametrize("units", [0, UNITS_MAX + 1, UINT64_MAX])

@@ -33,13 +33,14 @@ from relay_mining import (
 )
 from supplier.admission import AdmissionRules
 from supplier.books import Books, CreditPolicy
-from supplier.directory import SessionDirectory
+from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.errors import NotMemberError
 from supplier.facts import SessionFacts
 from supplier.metrics import Metrics
 from supplier.receipt_log import ReceiptLog
 from supplier.receipts import ReceiptDesk
+from supplier.recovery import restore_books
 from supplier.relays import EngineAddress, RelayServer
 from supplier.serving import SignOff
 from tests.factories import (
@@ -71,14 +72,16 @@ def a_body(*, max_tokens: int = 8, stream: bool = False, **more: Any) -> bytes:
 
 
 def facts_of(
-    key: SessionKey, *, cap: int = 3_000_000_000, target_leaves: int = 4096
+    key: SessionKey, *, cap: int = 3_000_000_000, target_leaves: int = 4096, fee_bps: int = 100
 ) -> SessionFacts:
     return SessionFacts(
         terms=compute_terms(key, cap, 3, 1_000_000, target_leaves),
         gateway_signer=GATEWAY_SIGNER.address,
         weights=WEIGHTS,
         spec_hash=a_hash("spec"),
-        fee_bps=100,
+        fee_bps=fee_bps,
+        source_bps=500,
+        protocol_bps=100,
         seat=DrawnMember(0, 0),
         margin_bps=11_000,
         bond_ratio_max=10,
@@ -95,13 +98,14 @@ class FakeMarket:
     asked: int = 0
     cap: int = 3_000_000_000
     target_leaves: int = 4096
+    fee_bps: int = 100
     strangers: set[bytes] = field(default_factory=set)
 
     async def session_facts(self, key: SessionKey) -> SessionFacts:
         self.asked += 1
         if key.application in self.strangers:
             raise NotMemberError("not drawn")
-        return facts_of(key, cap=self.cap, target_leaves=self.target_leaves)
+        return facts_of(key, cap=self.cap, target_leaves=self.target_leaves, fee_bps=self.fee_bps)
 
     async def is_current(self, number: int) -> bool:
         return number == self.current
@@ -271,17 +275,21 @@ async def relay_world(
     engine_timeout_s: float = 5.0,
     prompt_tokens: int | None = None,
     clock: Callable[[], float] = time.time,
+    signer: Signer = OPERATOR_SIGNER,
 ) -> AsyncIterator[RelayWorld]:
     market, engine = market or FakeMarket(), engine or FakeEngine()
     upstream: Server = await serve(engine.handle)
     books, log, metrics = Books(SUPPLIER, credit), ReceiptLog(folder / "receipts"), Metrics()
+    restore_books(books, log, DOMAIN)
     await log.enter(market.current)
-    receipts = ReceiptDesk(books, log, DOMAIN, OPERATOR_SIGNER, 64, metrics)
+    receipts = ReceiptDesk(books, log, DOMAIN, signer, metrics)
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
-        sign_off = SignOff(books, DOMAIN, OPERATOR_SIGNER)
+        sign_off = SignOff(books, DOMAIN, signer)
         relays = RelayServer(pool, address, sign_off, books, metrics, clock)
-        directory = SessionDirectory(market, books, OPERATOR_SIGNER, frozenset({SERVICE}), 2)
+        directory = SessionDirectory(
+            market, books, log, signer, frozenset({SERVICE}), DirectoryRules(2, 1_000)
+        )
 
         class Counter:
             def count(self, path: str, body: dict[str, Any]) -> int:

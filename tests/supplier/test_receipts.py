@@ -10,8 +10,16 @@ from pathlib import Path
 import orjson
 import pytest
 
-from relay_mining import Signer, decode_ack, keccak, recover
+from relay_mining import (
+    DELIVERY_RECEIPTS_MAX,
+    Signer,
+    build_batch,
+    decode_ack,
+    keccak,
+    recover,
+)
 from supplier.books import Books
+from supplier.miner import Miner
 from supplier.receipt_log import ReceiptLog
 from supplier.recovery import restore_books
 from tests.factories import (
@@ -64,7 +72,7 @@ async def test_a_false_receipt_is_refused(
 
         assert answer.status == 422
         assert reason in orjson.loads(answer.body)["refused"][0]["reason"]
-        assert list(world.log.replay()) == []
+        assert list(world.log.receipts(7, a_session().id)) == []
 
 
 async def test_one_unit_more_than_the_response_is_refused_and_one_less_is_taken(
@@ -86,18 +94,40 @@ async def test_a_strangers_batch_and_a_truncated_one_are_refused(tmp_path: Path)
         for cut in (b"", whole[:-1], whole + b"\0", b"\2" + whole[1:]):
             answer = await world.pool.request(b"POST", world.url + "/lode/v1/receipts", (), cut)
             assert answer.status == 400
-        assert list(world.log.replay()) == []
+        assert list(world.log.receipts(7, a_session().id)) == []
 
 
-async def test_good_receipts_of_a_bad_batch_are_kept_but_not_acknowledged(tmp_path: Path) -> None:
+async def test_good_receipts_of_a_bad_batch_are_kept_and_acknowledged(tmp_path: Path) -> None:
     async with relay_world(tmp_path) as world:
-        good, bad = (
+        first, bad, last = (
             world.receipt(*await world.relay()),
             world.receipt(*await world.relay(), units=2**40),
+            world.receipt(*await world.relay()),
         )
-        assert (await world.deliver(good, bad)).status == 422
-        assert world.books.sessions[a_session().id].totals.receipts == 1
-        assert (await world.deliver(good)).status == 200
+        answer = await world.deliver(first, bad, last)
+        said = orjson.loads(answer.body)
+        ack = decode_ack(bytes.fromhex(said["acknowledged"]))
+
+        assert answer.status == 422
+        assert [each["receipt"] for each in said["refused"]] == [DOMAIN.digest(bad[1]).hex()]
+        assert ack.ack.root == build_batch([DOMAIN.digest(each) for _, each in (first, last)]).root
+        assert recover(DOMAIN.digest(ack.ack), ack.signature) == OPERATOR_SIGNER.address
+        assert len(list(world.log.receipts(7, a_session().id))) == 2
+        assert orjson.loads((await world.deliver(bad)).body)["acknowledged"] == ""
+
+
+@pytest.mark.parametrize(("count", "status"), [(DELIVERY_RECEIPTS_MAX, 422), (None, 400)])
+async def test_a_delivery_is_bounded(tmp_path: Path, count: int | None, status: int) -> None:
+    async with relay_world(tmp_path) as world:
+        receipt = world.receipt(*await world.relay(), units=2**40)
+        whole = batch((receipt,) * DELIVERY_RECEIPTS_MAX, GATEWAY_SIGNER)
+        one = (len(whole) - 70) // DELIVERY_RECEIPTS_MAX
+        longer = whole[:66] + (DELIVERY_RECEIPTS_MAX + 1).to_bytes(4, "big") + whole[70:]
+        body = whole if count else longer + whole[-one:]
+        answer = await world.pool.request(b"POST", world.url + "/lode/v1/receipts", (), body)
+
+        assert answer.status == status
+        assert list(world.log.receipts(7, a_session().id)) == []
 
 
 async def test_a_flood_of_receipts_of_unknown_relays_stops_at_the_slice(tmp_path: Path) -> None:
@@ -137,11 +167,39 @@ async def test_the_books_are_rebuilt_from_the_log(tmp_path: Path) -> None:
         before = world.books.sessions[a_session().id]
 
     log, books = ReceiptLog(tmp_path / "receipts"), Books(SUPPLIER, CREDIT)
-    assert restore_books(books, log, DOMAIN, OPERATOR_SIGNER) == 5
+    assert restore_books(books, log, DOMAIN) == 5
     after = books.sessions[a_session().id]
     await log.close()
     assert (after.meter.weight, after.receipts) == (before.meter.weight, before.receipts)
     assert books.history == {a_session().gateway: before.totals.receipted}
+
+
+async def test_a_new_operator_key_keeps_the_salt_of_what_the_old_one_served(
+    tmp_path: Path,
+) -> None:
+    async with relay_world(tmp_path) as world:
+        served = [await world.relay() for _ in range(3)]
+        receipts = [world.receipt(*each) for each in served]
+        await world.deliver(receipts[0])
+    async with relay_world(tmp_path, signer=Signer(keccak(b"a rotated key"))) as world:
+        assert (await world.deliver(*receipts)).status == 200
+        book = world.books.sessions[a_session().id]
+
+        assert book.salt == OPERATOR_SIGNER.session_salt(a_session().id)
+        assert book.totals.receipts == 3
+        miner = Miner(SUPPLIER, DOMAIN, world.log)
+        assert sum(each.leaf.weight for each in miner.leaves(book)) == book.meter.weight
+        assert "salt" not in repr(next(iter(world.log.replay())))
+
+
+async def test_receipts_of_a_session_without_any_are_taken_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    async with relay_world(tmp_path) as world:
+        receipt = world.receipt(*await world.relay())
+    async with relay_world(tmp_path) as world:
+        assert (await world.deliver(receipt)).status == 200
+        assert world.market.asked == 0
 
 
 CHILD = """
@@ -174,7 +232,7 @@ async def test_kill_9_loses_no_acknowledged_receipt(tmp_path: Path) -> None:
     child.stdout.close()
 
     log, books = ReceiptLog(tmp_path / "receipts"), Books(SUPPLIER, CREDIT)
-    restore_books(books, log, DOMAIN, OPERATOR_SIGNER)
+    restore_books(books, log, DOMAIN)
     logged = {each.response_hash.hex() for each in log.receipts(7, a_session().id)}
     await log.close()
     assert {line.decode().strip() for line in acknowledged if line.endswith(b"\n")} <= logged

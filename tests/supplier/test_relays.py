@@ -144,6 +144,45 @@ async def test_a_malformed_body_is_refused(tmp_path: Path, body: bytes) -> None:
         assert_untouched(world)
 
 
+@pytest.mark.parametrize(("size", "status"), [(10 << 20, 200), ((10 << 20) + 1, 413)])
+async def test_a_body_is_bounded(tmp_path: Path, size: int, status: int) -> None:
+    async with relay_world(tmp_path) as world:
+        body = a_body()
+        body += b" " * (size - len(body))
+        answer = await world.post(body, world.sign(body))
+
+        assert answer.status == status
+        if status == 413:
+            assert_untouched(world)
+
+
+@pytest.mark.parametrize(("depth", "status"), [(32, 200), (33, 400), (100_000, 400)])
+async def test_a_bodys_nesting_is_bounded(tmp_path: Path, depth: int, status: int) -> None:
+    async with relay_world(tmp_path) as world:
+        body = a_body()[:-1] + b',"x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+        answer = await world.post(body, world.sign(body))
+
+        assert answer.status == status
+        if status == 400:
+            assert orjson.loads(answer.body)["error"]["code"] == "malformed_relay"
+            assert_untouched(world)
+
+
+@pytest.mark.parametrize(("fee_bps", "status"), [(0, 200), (1_000, 200), (1_001, 403)])
+async def test_a_gateway_fee_above_what_is_accepted_is_refused(
+    tmp_path: Path, fee_bps: int, status: int
+) -> None:
+    async with relay_world(tmp_path, market=FakeMarket(fee_bps=fee_bps)) as world:
+        body = a_body()
+        answer = await world.post(body, world.sign(body))
+
+        assert answer.status == status
+        if status == 403:
+            assert b"1001 basis points" in answer.body
+            assert b"fee_too_high" in answer.body
+            assert_untouched(world)
+
+
 async def test_an_unsigned_request_and_an_unknown_path_are_refused(tmp_path: Path) -> None:
     async with relay_world(tmp_path) as world:
         assert (await world.post(a_body(), None)).status == 400
