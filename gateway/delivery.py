@@ -132,8 +132,10 @@ class Deliverer:
     async def _deliver_all(self, supplier: Address) -> None:
         retry = self._retry(supplier)
         try:
-            while batch := self.outbox.next_batch(supplier, retry.size_max):
+            left = self.outbox.owed_to(supplier)  # what comes meanwhile gathers for the next time
+            while left > 0 and (batch := self.outbox.next_batch(supplier, retry.size_max)):
                 await self._deliver(supplier, batch)
+                left -= len(batch)
                 retry.pause_s, retry.size_max = RETRY_S_MIN, DELIVERY_RECEIPTS_MAX
         except ReceiptsRefusedError as error:
             await self._narrow(supplier, retry, str(error))

@@ -85,6 +85,10 @@ class Outbox:
         """Suppliers that something is owed to."""
         return tuple(self._owed)
 
+    def owed_to(self, supplier: Address) -> int:
+        """How many receipts are owed to a supplier."""
+        return len(self._owed.get(supplier, ()))
+
     def replay(self, records: Iterable[bytes]) -> None:
         """Rebuild the state a log's records lead to (ValueError for a record of no kind)."""
         for record in records:

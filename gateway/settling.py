@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -65,9 +67,8 @@ class Settler:
     observe: Observe
     evidence: Path
     """A directory of signed over-claims."""
-    _queue: list[Served] = field(default_factory=list)
+    _queue: deque[Served] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _working: int = 0
 
     def owe(self, served: Served) -> None:
         """Take an accepted answer whose receipt is owed."""
@@ -78,25 +79,23 @@ class Settler:
     @property
     def waiting(self) -> int:
         """Answers not yet handed to delivery."""
-        return len(self._queue) + self._working
+        return len(self._queue)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; what comes while one lot is worked off gathers for the next."""
         while True:
             await self._wake.wait()
             await asyncio.sleep(GATHER_S)
+            self._wake.clear()
             await self.drain()
 
     async def drain(self) -> None:
-        """Settle everything taken so far."""
-        while self._queue:
-            batch, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
-            self._working = len(batch)
-            try:
-                await self._settle(batch)
-            finally:
-                self._working = 0
-        self._wake.clear()
+        """Settle what has been taken so far; an answer stays in the queue until it is settled."""
+        left = len(self._queue)
+        while left > 0:
+            batch = tuple(islice(self._queue, min(left, BATCH_MAX)))
+            await self._settle(batch)
+            left -= len(batch)
 
     async def _settle(self, batch: Sequence[Served]) -> None:
         owed = [_owed(each) for each in batch]
@@ -104,24 +103,33 @@ class Settler:
             self.log.append_many([encode_owed(each) for each in owed]),
             self.worker.count([_job(each) for each in batch]),
         )
-        for served, receipt, count in zip(batch, owed, counts, strict=True):
-            await self._finish(served, receipt, count)
+        verdicts = [judge(served, count) for served, count in zip(batch, counts, strict=True)]
+        await self.log.append_many(
+            encode_lowered(each.response_hash, verdict.units)
+            for each, verdict in zip(owed, verdicts, strict=True)
+            if verdict.units < each.units
+        )
+        for served, receipt, count, verdict in zip(batch, owed, counts, verdicts, strict=True):
+            self._hand_over(receipt, verdict)
+            await self._report(served, count, verdict)
+            self._queue.popleft()
 
-    async def _finish(self, served: Served, owed: OwedReceipt, count: Count) -> None:
-        verdict = judge(served, count)
+    def _hand_over(self, owed: OwedReceipt, verdict: Verdict) -> None:
+        """Give a receipt to delivery, which never sees more units than the recount found."""
         if verdict.units < owed.units:
             self.standing.of(owed.supplier).owed -= owed.units - verdict.units
-            await self.log.append(encode_lowered(owed.response_hash, verdict.units))
-        if verdict.units > 0:  # only now: a receipt that was sent is never lowered
+        if verdict.units > 0:
             self.outbox.add(replace(owed, units=verdict.units))
+
+    async def _report(self, served: Served, count: Count, verdict: Verdict) -> None:
         if verdict.is_overclaim:
             await asyncio.to_thread(self._keep_evidence, served, count)
         if count == UNKNOWN:
-            logger.warning("an answer could not be recounted", extra={"supplier": owed.supplier})
+            logger.warning("an answer could not be recounted", extra={"supplier": served.supplier})
         self.observe(
             Recount(
                 supplier=served.supplier,
-                session=owed.session,
+                session=served.relay.session.key,
                 model=served.relay.request.model,
                 key_id=served.relay.key_id,
                 request_hash=served.request_hash,
