@@ -27,7 +27,7 @@ from relay_mining import (
 from supplier.app import run
 from supplier.books import SessionBook
 from supplier.miner import MinedLeaf, Miner
-from supplier.settings import load_settings
+from supplier.settings import Settings
 
 INVENTED_PER_REAL = 9
 
@@ -78,7 +78,7 @@ def main() -> None:
     """Serve with the configuration of an honest supplier, and cheat."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--config", type=Path, required=True)
-    asyncio.run(run(load_settings(parser.parse_args().config), miner=InventingMiner))
+    asyncio.run(run(Settings.load(parser.parse_args().config), miner=InventingMiner))
 
 
 if __name__ == "__main__":

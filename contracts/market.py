@@ -14,6 +14,7 @@ from contracts.events import Cursor, EventReader
 from contracts.parameters import Parameters
 from contracts.registry import Registry
 from contracts.sessions import Sessions
+from contracts.settings import ChainSettings
 from contracts.token import Token
 from relay_mining import Domain
 
@@ -51,6 +52,13 @@ class Market:
             await chain.close()
             raise
         return market
+
+    @classmethod
+    async def open(cls, settings: ChainSettings) -> "Market":
+        """Reach the market that a node's settings name."""
+        return await cls.connect(
+            settings.urls(), settings.address_book, timeout_s=settings.timeout_s
+        )
 
     async def verify(self) -> None:
         """Check that there is code where the book says (AddressBookError if not)."""

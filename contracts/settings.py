@@ -4,6 +4,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from contracts.transactions import SendPolicy
+
+GWEI = 10**9
+
 
 class ChainSettings(BaseModel):
     """How to reach the chain; `SUPPLIER_CHAIN__RPC_URLS` and the like set it from outside."""
@@ -32,3 +36,7 @@ class ChainSettings(BaseModel):
     def urls(self) -> tuple[str, ...]:
         """The endpoints in the clear."""
         return tuple(each.get_secret_value() for each in self.rpc_urls)
+
+    def policy(self) -> SendPolicy:
+        """How transactions are sent."""
+        return SendPolicy(self.bump_blocks, self.deadline_s, self.poll_s, self.fee_gwei_max * GWEI)

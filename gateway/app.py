@@ -21,7 +21,6 @@ from gateway.control import create_control
 from gateway.data_plane import DataPlane, DataPlaneSettings
 from gateway.delivery import Deliverer
 from gateway.dispatch import Dispatcher
-from gateway.keys import LOCALNET_CHAIN_ID, parse_hex
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
 from gateway.metrics import Metrics
@@ -39,7 +38,8 @@ from gateway.upstream import Upstream
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
-from node.keystore import PrivateKey
+from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
+from node.settings import parse_hex
 from relay_mining import Address, Signer
 
 logger = logging.getLogger("gateway")
@@ -171,7 +171,7 @@ async def run_node(
         )
         reclaimer = Reclaimer(
             market,
-            TxSender(market.chain, gas_key.reveal()),
+            TxSender(market.chain, gas_key.reveal(), settings.chain.policy()),
             lambda: node.accounts.applications | {node.application},
             settings.chain.confirmations,
             settings.chain.poll_s,

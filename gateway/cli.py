@@ -5,20 +5,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from contracts import AddressBook, ChainError
+from contracts import AddressBook, ChainError, Market
 from gateway import offline
 from gateway.accounts import IN_FLIGHT_MAX, KeyStore
 from gateway.app import run_node
-from gateway.errors import SetupError
-from gateway.keys import load_keyring, load_owner, load_signing, parse_hex
-from gateway.operations import Operator, open_market, read_funds
-from gateway.settings import Settings, load_settings
-from node.append_log import AppendLogError
-from node.http import run
-from node.keystore import KeystoreError, create_keystore, read_password
+from gateway.keys import load_keyring, load_owner, load_signing
+from gateway.operations import Operator, read_funds
+from gateway.settings import Settings
+from node.command import run_command
+from node.errors import OperatorError
+from node.keystore import create_keystore, read_password
 from node.output import Output
+from node.settings import parse_hex
 from node.telemetry import setup_logging
 
 app = typer.Typer(
@@ -31,31 +30,27 @@ keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway's cli
 app.add_typer(keys_app, name="keys")
 
 Config = Annotated[
-    Path | None, typer.Option("--config", help="TOML file; GATEWAY_... variables win over it.")
+    Path | None,
+    typer.Option("--config", help="TOML file; default gateway.toml"),
 ]
 Key = Annotated[
     str | None, typer.Option("--key", help="Owner's raw key, hex; local network (31337) only.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Work = Callable[[Settings, Output], Awaitable[dict[str, object] | None]]
+Work = Callable[[Settings, Output], Awaitable[dict[str, object]]]
+DEFAULT_CONFIG = Path("gateway.toml")
 
 
 def _run(config: Path | None, json: bool, work: Work) -> None:
-    """Run a command: what people must act on becomes a line, not a traceback."""
+    """Run a command under the settings of a file, `gateway.toml` where it is there."""
     output = Output(json)
-    try:
-        output.done(run(_call(work, load_settings(config), output)))
-    except (SetupError, ChainError, KeystoreError, AppendLogError, OSError) as error:
-        output.failed(str(error), getattr(error, "code", type(error).__name__))
-        raise typer.Exit(1) from None
-    except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        output.failed(where, "settings")
-        raise typer.Exit(2) from None
 
+    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
-async def _call(work: Work, settings: Settings, output: Output) -> dict[str, object] | None:
-    return await work(settings, output)
+    async def run() -> dict[str, object]:
+        return await work(Settings.load(path), output)
+
+    run_command(output, run, ChainError)
 
 
 def _chain_id(settings: Settings) -> int:
@@ -84,9 +79,9 @@ def _operation(
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         resolved = _resolve(settings, key)
         owner = load_owner(settings.keys, _chain_id(settings), key)
-        async with open_market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             with output.progress("waiting for the chain"):
-                return await act(resolved, Operator(market, owner))
+                return await act(resolved, Operator(market, owner, settings.chain.policy()))
 
     _run(config, json, work)
 
@@ -102,11 +97,13 @@ def init(
     Example: gateway init --directory my-gateway
     """
 
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
+    output = Output(json)
+
+    async def work() -> dict[str, object]:
         password = read_password(password_file, "GATEWAY_PASSWORD", "Password for the new keys: ")
         path = directory / "gateway.toml"
         if path.exists():
-            raise SetupError(f"{path} exists")
+            raise OperatorError(f"{path} exists: choose another --directory, or edit it")
         owner = create_keystore(directory / "owner.json", password)
         signing = create_keystore(directory / "signing.json", password)
         path.write_text(offline.write_config(owner.address, password_file))
@@ -115,7 +112,7 @@ def init(
         output.line(f"  gateway register --config {path} --url https://your.host")
         return {"config": str(path), "owner": owner.address, "signing": signing.address}
 
-    _run(None, json, work)
+    run_command(output, work)
 
 
 @app.command()
@@ -221,7 +218,7 @@ def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         resolved = _resolve(settings, key)
-        async with open_market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             return await read_funds(
                 market,
                 parse_hex("gateway_id", resolved.gateway_id, 20),
@@ -242,7 +239,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
         setup_logging()
         resolved = _resolve(settings, key)
         keyring = load_keyring(settings.keys, _chain_id(settings))
-        async with open_market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             await run_node(
                 resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
                 load_signing(settings.keys, market.book.chain_id),

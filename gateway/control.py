@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, Field
 
 from gateway.accounts import IN_FLIGHT_MAX, Accounts, ApiKey, KeyStore
-from gateway.errors import SetupError
-from gateway.keys import parse_hex
+from node.errors import OperatorError, SettingsError
+from node.settings import parse_hex
 from relay_mining import Address
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -104,7 +104,7 @@ def _add_key_routes(
         if new.application is not None:
             try:
                 payer = parse_hex("application", new.application, 20)
-            except SetupError as error:
+            except SettingsError as error:
                 raise HTTPException(422, str(error)) from error
         key, row = await asyncio.to_thread(keys.create, new.name, payer, new.in_flight_max)
         accounts.load(await asyncio.to_thread(keys.list))
@@ -115,7 +115,7 @@ def _add_key_routes(
         """Revoke an API key; it stops working at once."""
         try:
             row: ApiKey = await asyncio.to_thread(keys.revoke, key_id)
-        except SetupError as error:
+        except OperatorError as error:
             raise HTTPException(404, str(error)) from error
         accounts.load(await asyncio.to_thread(keys.list))
         return ShownKey(**row.model_dump())

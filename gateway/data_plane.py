@@ -15,7 +15,6 @@ from gateway.errors import (
     MethodNotAllowedError,
     NoSupplierError,
     RouteNotFoundError,
-    error_body,
 )
 from gateway.openai import Endpoint, OpenAIRequest, RequestLimits, read_request
 from gateway.relay import Relay
@@ -80,7 +79,7 @@ class DataPlane:
             raise RouteNotFoundError(f"unknown path {request.path[:128].decode('latin-1')}")
         except GatewayError as error:
             headers = RETRY_HEADERS if error.status in (429, 503) else ()
-            return Response(error.status, error_body(error), headers)
+            return Response(error.status, error.body(), headers)
 
     async def _chat(self, request: Request) -> Answer:
         return await self._relay(Endpoint.CHAT, request)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.errors import SetupError, UpstreamError
+from gateway.errors import SigningKeyMissingError, UpstreamError
 from gateway.outbox import Outbox, OwedReceipt, encode_settled
 from gateway.relay import RelaySigner
 from gateway.standing import Standing
@@ -139,7 +139,7 @@ class Deliverer:
                 retry.pause_s, retry.size_max = RETRY_S_MIN, DELIVERY_RECEIPTS_MAX
         except ReceiptsRefusedError as error:
             await self._narrow(supplier, retry, str(error))
-        except (UpstreamError, SetupError) as error:
+        except (UpstreamError, SigningKeyMissingError) as error:
             retry.due = asyncio.get_running_loop().time() + retry.pause_s
             retry.pause_s = min(retry.pause_s * 2, RETRY_S_MAX)
             logger.info(

@@ -21,21 +21,14 @@
     + UpstreamInvalidError           502  upstream_invalid
     + UpstreamTimeoutError           504  upstream_timeout
   x RejectedBySupplierError          400  (the supplier's code)   any supplier would say the same
-  x SetupError                            the operator must act; the message says how
+  x SigningKeyMissingError           500  signing_key_missing     the operator must bring the key
 """
 
-from typing import ClassVar
-
-import orjson
+from node.errors import NodeError
 
 
-class GatewayError(Exception):
+class GatewayError(NodeError):
     """Base class; the data plane turns any of these into one OpenAI error body."""
-
-    status: ClassVar[int] = 500
-    kind: ClassVar[str] = "server_error"
-    code: str = "internal_error"
-    param: str | None = None
 
 
 class RequestError(GatewayError):
@@ -183,26 +176,12 @@ class RejectedBySupplierError(GatewayError):
         self.param = param
 
 
-class SetupError(GatewayError):
-    """Keys, settings or funds need the operator; the message says what to do."""
+class SigningKeyMissingError(GatewayError):
+    """The signing key on record for a session is not among the gateway's keys."""
 
-    code = "setup"
-
-
-def error_body(error: GatewayError) -> bytes:
-    """The error as OpenAI clients parse it: `{"error": {message, type, param, code}}`."""
-    return orjson.dumps(
-        {
-            "error": {
-                "message": str(error),
-                "type": error.kind,
-                "param": error.param,
-                "code": error.code,
-            }
-        }
-    )
+    code = "signing_key_missing"
 
 
 def error_event(error: GatewayError) -> bytes:
     """The error as one server-sent event, for a stream whose status is already sent."""
-    return b"data: " + error_body(error) + b"\n\n"
+    return b"data: " + error.body() + b"\n\n"

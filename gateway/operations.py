@@ -1,25 +1,10 @@
 """What the commands do on the chain: register, fund, delegate, withdraw, and where money is."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from contracts import Call, EscrowAccount, Market, TxReceipt, TxSender
-from contracts.errors import ContractError
-from gateway.errors import SetupError
-from gateway.settings import Settings
+from contracts import Call, EscrowAccount, Market, SendPolicy, TxReceipt, TxSender
 from node.keystore import PrivateKey
 from relay_mining import Address, Hash32
-
-
-@asynccontextmanager
-async def open_market(settings: Settings) -> AsyncIterator[Market]:
-    """The market of the settings' address book."""
-    market = await Market.connect(
-        settings.chain.urls(), settings.chain.address_book, timeout_s=settings.chain.timeout_s
-    )
-    async with market:
-        yield market
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +13,7 @@ class Operator:
 
     market: Market
     owner: PrivateKey
+    policy: SendPolicy
 
     async def register(self, signing_key: Address, url: str) -> TxReceipt:
         """Register the owner as a gateway, or rotate its signing key where it is one."""
@@ -84,11 +70,7 @@ class Operator:
             await self._send(token.approve(escrow, amount))
 
     async def _send(self, call: Call) -> TxReceipt:
-        sender = TxSender(self.market.chain, self.owner.reveal())
-        try:
-            return await sender.send(call)
-        except ContractError as error:
-            raise SetupError(str(error)) from error
+        return await TxSender(self.market.chain, self.owner.reveal(), self.policy).send(call)
 
 
 async def read_funds(market: Market, owner: Address, application: Address) -> dict[str, object]:

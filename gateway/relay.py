@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.errors import SetupError, UpstreamInvalidError
+from gateway.errors import SigningKeyMissingError, UpstreamInvalidError
 from gateway.openai import OpenAIRequest
 from gateway.sessions import Member, Session
 from relay_mining import (
@@ -91,10 +91,13 @@ class RelaySigner:
         return header.encode(), request_hash
 
     def key_of(self, address: Address) -> Signer:
-        """The signer of an address; raises SetupError where the gateway has not got its key."""
+        """The signer of an address; raises SigningKeyMissingError where its key is not at hand."""
         key = self.keys.get(address)
         if key is None:
-            raise SetupError(f"the signing key 0x{address.hex()} is on record but not at hand")
+            raise SigningKeyMissingError(
+                f"the signing key 0x{address.hex()} is on record but not at hand: bring it back, "
+                "or name its keystore in keys.former_signing_keystores"
+            )
         return key
 
     def sign_cancel(self, relay: Relay, request_hash: Hash32) -> SignedCancel:

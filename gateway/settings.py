@@ -4,19 +4,14 @@ No other module reads the environment. Units are in the names.
 """
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
 from gateway.openai import RequestLimits
 from gateway.upstream import UpstreamTimeouts
+from node.settings import NodeSettings
 
 
 class KeySettings(BaseModel):
@@ -86,12 +81,10 @@ class RelaySettings(BaseModel):
         )
 
 
-class Settings(BaseSettings):
+class Settings(NodeSettings):
     """Settings of one gateway; `GATEWAY_SERVER__PORT` sets `server.port`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
     gateway_id: str = Field(default="", description="0x + 40 hex; unset: the owner key's address")
     application: str = Field(
@@ -107,49 +100,3 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     control: ControlSettings = ControlSettings()
     relays: RelaySettings = RelaySettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment over file; see `load_settings`."""
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if cls.model_config.get("toml_file"):
-            sources.append(TomlConfigSettingsSource(settings_cls))
-        return tuple(sources)
-
-
-def load_settings(config: Path | None, **overrides: Any) -> Settings:
-    """The settings of a TOML file under the environment; raises pydantic's ValidationError.
-
-    Relative paths in the file are taken from the file's own directory.
-    """
-    if config is None:
-        return Settings(**overrides)
-
-    class FileSettings(Settings):
-        model_config = SettingsConfigDict(
-            env_prefix="GATEWAY_", env_nested_delimiter="__", extra="forbid", toml_file=config
-        )
-
-    return _anchored(FileSettings(**overrides), config.resolve().parent)
-
-
-def _anchored(settings: Settings, base: Path) -> Settings:
-    keys = settings.keys.model_copy(
-        update={name: base / value for name, value in settings.keys if isinstance(value, Path)}
-        | {
-            "former_signing_keystores": [
-                base / each for each in settings.keys.former_signing_keystores
-            ]
-        }
-    )
-    chain = settings.chain.model_copy(update={"address_book": base / settings.chain.address_book})
-    return settings.model_copy(
-        update={"data_dir": base / settings.data_dir, "keys": keys, "chain": chain}
-    )

@@ -9,6 +9,7 @@ import getpass
 import json
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from eth_account import Account
 from node.telemetry import hide
 
 KEY_BYTES = 32
-TEST_CHAIN_ID = 31337
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+"""Of secp256k1 (SEC 2, section 2.4.1): private keys are below it."""
+
+LOCALNET_CHAIN_ID = 31337
 # Addresses of the ten keys that anvil and hardhat print for everyone to read.
 PUBLISHED = frozenset(
     bytes.fromhex(text)
@@ -73,11 +77,9 @@ class PrivateKey:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise KeystoreMalformed("a private key has 32 bytes")
-        try:
-            checksummed = Account.from_key(secret).address
-        except Exception:
-            # eth_keys raises its own error for 0 and values past the order; its text holds the key.
-            raise KeystoreMalformed("not a secp256k1 private key") from None
+        if not 0 < int.from_bytes(secret, "big") < CURVE_ORDER:
+            raise KeystoreMalformed("not a secp256k1 private key")
+        checksummed = Account.from_key(secret).address
         self._secret = secret
         self.address = bytes.fromhex(checksummed[2:])
         hide(secret.hex())
@@ -140,7 +142,7 @@ def load_keystore(path: str | Path, password: str, *, chain_id: int) -> PrivateK
 
 def require_unpublished(key: PrivateKey, chain_id: int) -> None:
     """Raise PublishedKey where a key known to everybody would be used outside a test chain."""
-    if chain_id != TEST_CHAIN_ID and key.address in PUBLISHED:
+    if chain_id != LOCALNET_CHAIN_ID and key.address in PUBLISHED:
         raise PublishedKey(f"0x{key.address.hex()} is a published test key")
 
 
@@ -150,7 +152,7 @@ def read_password(
     prompt: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the password from a file (its first line), an environment variable or a prompt.
+    """Return the password from a file (its first line), a variable, or whoever is at the terminal.
 
     The first source that is named and holds something wins; raises WrongPassword where none does.
     """
@@ -162,10 +164,10 @@ def read_password(
         password = lines[0] if lines else ""
     else:
         password = (os.environ if environ is None else environ).get(variable or "", "")
-        if not password and prompt is not None:
+        if not password and prompt is not None and sys.stdin.isatty():
             password = getpass.getpass(prompt)
     if not password:
-        raise WrongPassword("no password: name a file or a variable that holds one")
+        raise WrongPassword(f"no password: name a file that holds it, or set {variable}")
     hide(password)
     return password
 

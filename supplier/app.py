@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from contracts import Market, SendPolicy, TxSender
+from contracts import Market, TxSender
+from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from relay_mining import Address, Hash32, Signer
 from supplier.admission import AdmissionRules
@@ -20,7 +22,6 @@ from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
 from supplier.engine_process import EngineProcess, is_healthy
-from supplier.errors import OperatorError
 from supplier.keys import load_operator
 from supplier.metrics import Metrics
 from supplier.miner import Miner
@@ -67,12 +68,10 @@ async def run(
     OperatorError, ChainError and KeystoreError where the node cannot start.
     """
     stop = stop or _stop_on_signals()
-    market = await Market.connect(settings.chain.rpc_urls, settings.chain.address_book)
+    market = await Market.open(settings.chain)
     async with market:
-        supplier = parse_address(settings.supplier_id, "supplier_id")
-        view = ChainView(
-            market, supplier, settings.chain.confirmations, settings.chain.poll_interval_s
-        )
+        supplier = parse_hex("supplier_id", settings.supplier_id, 20)
+        view = ChainView(market, supplier, settings.chain.confirmations, settings.chain.poll_s)
         await view.start()
         key = load_operator(settings.keys, market.book.chain_id)
         services = await _check_services(settings, view)
@@ -87,9 +86,7 @@ async def run(
             settings, market, view, signer, supplier, services, books, receipt_log, Metrics(),
             store,
         )  # fmt: skip
-        sender = TxSender(
-            market.chain, key.reveal(), SendPolicy(poll_s=settings.chain.poll_interval_s)
-        )
+        sender = TxSender(market.chain, key.reveal(), settings.chain.policy())
         try:
             await _serve(node, sender, miner(supplier, market.domain, receipt_log), ready, stop)
         finally:
@@ -212,7 +209,7 @@ async def _check_services(settings: Settings, view: ChainView) -> dict[Hash32, S
     face, spec_hash = build_face(settings.engine)
     found: dict[Hash32, ServiceFace] = {}
     for text in settings.services:
-        service = parse_hash(text, "services")
+        service = parse_hex("services", text, 32)
         listed = await view.service(service)
         if listed.spec_hash != spec_hash:
             raise OperatorError(
@@ -232,26 +229,6 @@ def _credit(settings: Settings) -> CreditPolicy:
         receipt_due_s=credit.receipt_due_s,
         is_bound_by_fee=credit.bound_by_fee,
     )
-
-
-def parse_address(text: str, name: str) -> Address:
-    """20 bytes from hexadecimal text; raises OperatorError."""
-    return _parse(text, name, 20)
-
-
-def parse_hash(text: str, name: str) -> Hash32:
-    """32 bytes from hexadecimal text; raises OperatorError."""
-    return _parse(text, name, 32)
-
-
-def _parse(text: str, name: str, length: int) -> bytes:
-    try:
-        value = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError as error:
-        raise OperatorError(f"{name} is not hexadecimal: {text!r}") from error
-    if len(value) != length:
-        raise OperatorError(f"{name} has {len(value)} bytes instead of {length}")
-    return value
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -3,29 +3,30 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from contracts import ChainError, Market, Service
-from node.http import run as run_loop
-from node.keystore import KeystoreError, create_keystore, read_password
+from node.command import run_command
+from node.errors import OperatorError
+from node.keys import raw_key
+from node.keystore import LOCALNET_CHAIN_ID, create_keystore, read_password
 from node.output import Output
+from node.settings import parse_hex
 from node.telemetry import setup_logging
 from relay_mining import Address, UnitWeights
-from supplier import app as node
+from supplier.app import run
 from supplier.config_file import set_value, write_config
 from supplier.engine_process import compute_launch
 from supplier.engines.spec import hash_service_spec
-from supplier.errors import OperatorError
-from supplier.keys import load_operator, load_owner, raw_key
+from supplier.keys import load_operator, load_owner
 from supplier.owner import Owner, Registration, read_funds
 from supplier.services import compute_spec
-from supplier.settings import LOCALNET_CHAIN_ID, Settings, load_settings
+from supplier.settings import Settings
 from supplier.store import Store
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Serve models and be paid.")
@@ -62,49 +63,25 @@ class Command:
         self.output = Output(json or _GLOBAL.json)
         self.path = config or _GLOBAL.config or DEFAULT_CONFIG
 
-    def run(self, work: Callable[["Command"], Awaitable[dict[str, object]]]) -> None:
+    def run(self, work: Callable[["Command"], Coroutine[Any, Any, dict[str, object]]]) -> None:
         """Run to the end and print the result; exit status 1 with a sentence on failure."""
-
-        async def main() -> dict[str, object]:
-            return await work(self)
-
-        try:
-            self.output.done(run_loop(main()))
-        except OperatorError as error:
-            self._fail(str(error), "operator")
-        except (ChainError, KeystoreError) as error:
-            self._fail(str(error), type(error).__name__)
-        except ValidationError as error:
-            self._fail(str(error), "settings")
-        except (OSError, ValueError) as error:
-            self._fail(str(error), "os")
-
-    def _fail(self, message: str, code: str) -> None:
-        self.output.failed(message, code)
-        raise typer.Exit(1)
+        run_command(self.output, lambda: work(self), ChainError)
 
     def settings(self) -> Settings:
-        """The settings in effect."""
-        return load_settings(self.path if self.path.exists() else None)
-
-    async def market(self, settings: Settings) -> Market:
-        """The market of the settings."""
-        return await Market.connect(settings.chain.rpc_urls, settings.chain.address_book)
+        """The settings in effect; a file that was named has to be there."""
+        is_named = self.path is not DEFAULT_CONFIG
+        return Settings.load(self.path if is_named or self.path.exists() else None)
 
     def supplier(self, settings: Settings) -> Address:
         """The supplier's id."""
         if not settings.supplier_id:
             raise OperatorError("no supplier_id in the settings: run `supplier stake` first")
-        return node.parse_address(settings.supplier_id, "supplier_id")
+        return parse_hex("supplier_id", settings.supplier_id, 20)
 
     def owner(self, market: Market, settings: Settings, key: str | None) -> Owner:
         """Whoever holds the owner's key, or the raw key given."""
-        secret = (
-            raw_key(key, market.book.chain_id)
-            if key
-            else load_owner(settings.keys, market.book.chain_id)
-        )
-        return Owner(market, secret.reveal(), settings.chain.poll_interval_s)
+        secret = load_owner(settings.keys, market.book.chain_id, key)
+        return Owner(market, secret.reveal(), settings.chain.policy())
 
 
 @cli.command()
@@ -166,7 +143,7 @@ def _make_keys(
     password = ""
     for name, raw in (("operator", operator_key), ("owner", owner_key)):
         if raw:
-            key = raw_key(raw, LOCALNET_CHAIN_ID)
+            key = raw_key(name, raw, LOCALNET_CHAIN_ID)
             lines.append(f'{name}_key = "0x{key.reveal().hex()}"')
         else:
             password = password or read_password(
@@ -200,7 +177,7 @@ def stake(
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
             if settings.supplier_id:
                 supplier = command.supplier(settings)
@@ -208,11 +185,11 @@ def stake(
                 operator = load_operator(settings.keys, market.book.chain_id)
                 registration = Registration(
                     operator=operator.address,
-                    payout=node.parse_address(payout, "payout") if payout else owner.address,
+                    payout=parse_hex("payout", payout, 20) if payout else owner.address,
                     url=settings.public_url,
                     bond_cap=amount if bond_cap is None else bond_cap,
                 )
-                chosen = node.parse_hash(salt, "salt") if salt else secrets.token_bytes(32)
+                chosen = parse_hex("salt", salt, 32) if salt else secrets.token_bytes(32)
                 supplier = await owner.register(registration, chosen)
                 set_value(command.path, "supplier_id", "0x" + supplier.hex())
             receipt = await owner.stake(supplier, amount)
@@ -242,9 +219,9 @@ def list_(
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         supplier = command.supplier(settings)
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
-            service_id = node.parse_hash(service, "service")
+            service_id = parse_hex("service", service, 32)
             receipt = await owner.send(market.registry.set_listing(supplier, service_id, price))
         text = "0x" + service_id.hex()
         if text not in settings.services:
@@ -275,14 +252,14 @@ def source_list(  # noqa: PLR0913, PLR0917  options of a command line
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         spec = compute_spec(settings.engine)
-        async with await command.market(settings) as place:
+        async with await Market.open(settings.chain) as place:
             source = command.owner(place, settings, key)
             service = Service(
                 source=source.address,
                 spec_hash=hash_service_spec(spec),
                 weights=UnitWeights(request_units, input_units, cached_units, output_units),
                 source_bps=source_bps,
-                market=node.parse_address(market, "market") if market else bytes(20),
+                market=parse_hex("market", market, 20) if market else bytes(20),
                 name=name,
             )
             service_id = await source.list_service(service)
@@ -305,7 +282,7 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
             url = f"http://{command.settings().server.host}:{facts['port']}"
             command.output.line(f"serving on {url}, engine at {facts['engine']}")
 
-        await node.run(command.settings(), ready=ready)
+        await run(command.settings(), ready=ready)
         return {"stopped": True}
 
     Command(config, json).run(work)
@@ -371,7 +348,7 @@ def funds(config: Config = None, json: Json = False) -> None:
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         supplier = command.supplier(settings)
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             found, account = await read_funds(market, supplier)
         command.output.table(
             "funds, in token base units",
@@ -404,7 +381,7 @@ def unstake(
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         supplier = command.supplier(settings)
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
             await owner.send(market.registry.request_unstake(supplier, amount))
             found, _ = await read_funds(market, supplier)
@@ -423,7 +400,7 @@ def withdraw(config: Config = None, json: Json = False, key: Key = None) -> None
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         supplier = command.supplier(settings)
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             before, _ = await read_funds(market, supplier)
             if not before.unstaking:
                 raise OperatorError("nothing is leaving: run `supplier unstake AMOUNT` first")
@@ -444,7 +421,7 @@ def collect(config: Config = None, json: Json = False, key: Key = None) -> None:
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         supplier = command.supplier(settings)
-        async with await command.market(settings) as market:
+        async with await Market.open(settings.chain) as market:
             found, account = await read_funds(market, supplier)
             if not found.claimable:
                 raise OperatorError("nothing to collect yet")

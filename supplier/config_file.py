@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from supplier.errors import OperatorError
+from node.errors import OperatorError
 
 TEMPLATE = """\
 # Settings of a supplier. Every key has an environment variable that goes before it:

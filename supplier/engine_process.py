@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from node.errors import OperatorError
 from node.http import ClientPool, HttpClientError, Timeout
-from supplier.errors import OperatorError
 from supplier.settings import EngineSettings
 
 log = logging.getLogger(__name__)

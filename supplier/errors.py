@@ -1,4 +1,4 @@
-"""Errors of a supplier, split first by whose fault; a refused relay knows its HTTP status and code.
+"""Errors of a supplier's relays, split first by whose fault; each knows its HTTP status and code.
 
 * SupplierError
   x RelayRefusedError                the gateway's fault, or the state of its session
@@ -21,24 +21,13 @@
   x UpstreamError                    the engine behind the relay server failed
     + EngineUnavailableError    502  engine_unavailable
     + EngineTimeoutError        504  engine_timeout
-  x OperatorError                    the person at the keyboard must act
 """
 
-from typing import ClassVar
-
-import orjson
+from node.errors import NodeError
 
 
-class SupplierError(Exception):
+class SupplierError(NodeError):
     """Base class; the relay server turns any of these into one OpenAI error body."""
-
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "internal_error"
-    kind: ClassVar[str] = "server_error"
-
-    def body(self) -> bytes:
-        """The error as OpenAI's JSON: `{"error": {"message", "type", "code", "param"}}`."""
-        return encode_error(str(self), self.kind, self.code)
 
 
 class RelayRefusedError(SupplierError):
@@ -183,15 +172,3 @@ class EngineTimeoutError(UpstreamError):
 
     status = 504
     code = "engine_timeout"
-
-
-class OperatorError(SupplierError):
-    """Settings, keys or stake need the operator; the message says what to do."""
-
-    code = "operator"
-
-
-def encode_error(message: str, kind: str, code: str) -> bytes:
-    """An error as OpenAI's JSON."""
-    error = {"message": message, "type": kind, "code": code, "param": None}
-    return orjson.dumps({"error": error})

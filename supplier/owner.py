@@ -50,9 +50,9 @@ class Registration:
 class Owner:
     """Sends with one key of one person."""
 
-    def __init__(self, market: Market, private_key: bytes, poll_s: float) -> None:
+    def __init__(self, market: Market, private_key: bytes, policy: SendPolicy) -> None:
         self._market = market
-        self._sender = TxSender(market.chain, private_key, SendPolicy(poll_s=poll_s))
+        self._sender = TxSender(market.chain, private_key, policy)
         self.address = self._sender.address
 
     async def register(self, registration: Registration, salt: Hash32 | None = None) -> Address:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from node.errors import encode_error
 from node.http import (
     ClientDisconnected,
     ClientPool,
@@ -31,7 +32,7 @@ from relay_mining import (
     encode_stream_frame,
 )
 from supplier.books import Books
-from supplier.errors import EngineTimeoutError, EngineUnavailableError, encode_error
+from supplier.errors import EngineTimeoutError, EngineUnavailableError
 from supplier.metrics import Metrics
 from supplier.serving import NOTHING, OpenRelay, Outcome, SignOff
 from supplier.usage import EngineAnswerError, StreamMeter, read_answer, split_events

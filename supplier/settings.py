@@ -4,28 +4,14 @@ No other module reads the environment. Units are in the names.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, Field, SecretStr
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import SettingsConfigDict
 
+from contracts import ChainSettings
+from node.settings import NodeSettings
 from relay_mining import RECEIPTS_BYTES_MAX
-
-LOCALNET_CHAIN_ID = 31337
-
-
-class ChainSettings(BaseModel):
-    """How to reach the chain."""
-
-    rpc_urls: list[str] = Field(default=["http://127.0.0.1:8545"], min_length=1)
-    address_book: Path = Field(default=Path("addressbook.json"), description="the contracts")
-    confirmations: int = Field(default=2, ge=0, description="blocks behind the tip held final")
-    poll_interval_s: float = Field(default=0.5, gt=0, description="between looks at the head")
 
 
 class KeySettings(BaseModel):
@@ -117,12 +103,10 @@ class SettlementSettings(BaseModel):
     collect_min: int = Field(default=0, ge=0, description="collect above this; 0 never by itself")
 
 
-class Settings(BaseSettings):
+class Settings(NodeSettings):
     """Settings of one supplier; `SUPPLIER_CHAIN__CONFIRMATIONS` sets `chain.confirmations`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SUPPLIER_", env_nested_delimiter="__", extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix="SUPPLIER_")
 
     supplier_id: str = Field(default="", description="0x + 40 hex, printed by `supplier stake`")
     services: list[str] = Field(default=[], description="0x + 64 hex, the services served")
@@ -136,55 +120,11 @@ class Settings(BaseSettings):
     settlement: SettlementSettings = SettlementSettings()
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line over environment over file; see `load_settings`."""
-        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
-        if cls.model_config.get("toml_file"):
-            sources.append(TomlConfigSettingsSource(settings_cls))
-        return tuple(sources)
-
-
-def load_settings(config: Path | None, **overrides: Any) -> Settings:
-    """The settings of a TOML file under the environment; raises pydantic's ValidationError.
-
-    Relative paths in the file are taken from the file's own directory.
-    """
-    if config is None:
-        return Settings(**overrides)
-
-    class FileSettings(Settings):
-        model_config = SettingsConfigDict(
-            env_prefix="SUPPLIER_", env_nested_delimiter="__", extra="forbid", toml_file=config
-        )
-
-    return _anchored(FileSettings(**overrides), config.resolve().parent)
-
-
-def _anchored(settings: Settings, base: Path) -> Settings:
-    keys = settings.keys.model_copy(
-        update={
-            name: base / value
-            for name, value in settings.keys
-            if isinstance(value, Path) and not value.is_absolute()
-        }
-    )
-    chain = settings.chain.model_copy(update={"address_book": base / settings.chain.address_book})
-    model = settings.engine.model
-    if model and (base / model).is_dir():
-        model = str(base / model)
-    engine = settings.engine.model_copy(update={"model": model})
-    return settings.model_copy(
-        update={
-            "data_dir": base / settings.data_dir,
-            "keys": keys,
-            "chain": chain,
-            "engine": engine,
-        }
-    )
+    def load(cls, config: Path | None, **overrides: Any) -> Self:
+        """As every node's; a model directory may also be named from the file's directory."""
+        settings = super().load(config, **overrides)
+        if config is not None and settings.engine.model:
+            directory = config.resolve().parent / settings.engine.model
+            if directory.is_dir():
+                settings.engine.model = str(directory)
+        return settings

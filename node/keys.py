@@ -1,0 +1,54 @@
+"""Where a node's key comes from: a keystore, or in the open on the local network only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from node.errors import OperatorError
+from node.keystore import (
+    LOCALNET_CHAIN_ID,
+    PrivateKey,
+    load_keystore,
+    read_password,
+)
+from node.settings import parse_hex
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """How one key of a node was configured; `node` is the command, `name` the key's role."""
+
+    node: str
+    name: str
+    raw: SecretStr | None
+    keystore: Path | None
+    password_file: Path | None
+
+    def load(self, chain_id: int) -> PrivateKey:
+        """The key, for use on `chain_id`; raises OperatorError or KeystoreError."""
+        if self.raw is not None:
+            return raw_key(self.name, self.raw.get_secret_value(), chain_id)
+        if self.keystore is None:
+            raise OperatorError(
+                f"no {self.name} key: set keys.{self.name}_keystore, or run `{self.node} init`"
+            )
+        return load_keystore(self.keystore, self.password(), chain_id=chain_id)
+
+    def password(self) -> str:
+        """The keystore's password: from its file, the environment, or whoever is at a terminal."""
+        return read_password(
+            self.password_file,
+            f"{self.node.upper()}_{self.name.upper()}_PASSWORD",
+            f"password of the {self.name} key: ",
+        )
+
+
+def raw_key(name: str, text: str, chain_id: int) -> PrivateKey:
+    """A key given in the open; on the local network only (OperatorError elsewhere)."""
+    if chain_id != LOCALNET_CHAIN_ID:
+        raise OperatorError(
+            f"a raw {name} key is taken on the local network (chain {LOCALNET_CHAIN_ID}) only: "
+            "make a keystore with `init`"
+        )
+    return PrivateKey(parse_hex(f"the {name} key", text, 32))

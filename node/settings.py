@@ -1,0 +1,93 @@
+"""Settings as both nodes read them: the command line over the environment over one TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as SourceError
+
+from node.errors import SettingsError
+
+Model = TypeVar("Model", bound=BaseModel)
+Settings = TypeVar("Settings", bound="NodeSettings")
+
+
+class NodeSettings(BaseSettings):
+    """Base of a node's settings; a subclass names its `env_prefix`."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over file."""
+        if not cls.model_config.get("toml_file"):
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @classmethod
+    def load(cls: type[Settings], config: Path | None, **overrides: Any) -> Settings:
+        """The settings of a TOML file under the environment; raises SettingsError.
+
+        Relative paths in the file are taken from the file's own directory.
+        """
+        if config is not None and not config.is_file():
+            raise SettingsError(f"{config} is not there: make it with `init`, or mend --config")
+        try:
+            if config is None:
+                return cls(**overrides)
+            from_file = SettingsConfigDict(toml_file=config)
+            reader: type[Settings] = type(cls.__name__, (cls,), {"model_config": from_file})
+            return anchor(reader(**overrides), config.resolve().parent)
+        except ValidationError as error:
+            raise SettingsError(_describe(error)) from None  # its text would show secrets
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{config} is not TOML: {error}") from None
+        except SourceError as error:
+            raise SettingsError(str(error)) from None
+
+
+def _describe(error: ValidationError) -> str:
+    """Where and what, without the values: they may be secret."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+
+
+def anchor(settings: Model, base: Path) -> Model:
+    """The settings with every relative path, at any depth, taken from `base`."""
+    return settings.model_copy(
+        update={name: _anchored(value, base) for name, value in settings if value is not None}
+    )
+
+
+def _anchored(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return base / value
+    if isinstance(value, BaseModel):
+        return anchor(value, base)
+    if isinstance(value, list):
+        return [_anchored(each, base) for each in value]
+    return value
+
+
+def parse_hex(name: str, text: str, length: int) -> bytes:
+    """The bytes of 0x hex text of exactly `length` bytes; raises SettingsError."""
+    try:
+        value = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise SettingsError(f"{name} is not hexadecimal") from None  # the text may be a key
+    if len(value) != length:
+        raise SettingsError(f"{name} has {len(value)} bytes instead of {length}")
+    return value
