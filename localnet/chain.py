@@ -58,7 +58,11 @@ class LocalChain:
         port = free_port()
         argv = [npm_tool("anvil"), "--port", str(port), "--accounts", str(ACCOUNTS), "--silent"]
         chain = cls(Node.start("anvil", argv, folder), f"http://127.0.0.1:{port}")
-        chain.node.wait_ready(chain._answers)
+        try:
+            chain.node.wait_ready(chain._answers)
+        except BaseException:
+            chain.node.stop()
+            raise
         return chain
 
     def call(self, method: str, *parameters: object) -> object:

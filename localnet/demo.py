@@ -7,12 +7,15 @@ python -m localnet.demo --keep     leave it up; Ctrl-C ends it
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
+from types import FrameType
 from typing import Any
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -118,7 +121,7 @@ class Demo:
     async def _sum_up(self, chain: Market, tally: Tally) -> dict[str, Any]:
         rows = [self._row(each) for each in self.market.suppliers]
         conservation = await self._conservation(chain)
-        self.console.print(_table(rows))
+        self.console.print(show_table(rows))
         outcomes = ", ".join(f"{count} {kind}" for kind, count in tally.outcomes.items())
         self.console.print(
             f"{tally.requests} requests ({outcomes}); the contracts hold "
@@ -171,11 +174,13 @@ def _money(amount: int) -> str:
     return f"{amount / TOKEN:,.4f} LTT"
 
 
-def _table(rows: list[Row]) -> Table:
-    table = Table(title="what was served, receipted, claimed and paid")
+def show_table(rows: list[Row]) -> Table:
+    """The table at the end of a run: units (CU) and whole test tokens (LTT)."""
+    table = Table(title="what was served, receipted, claimed and paid", box=box.SIMPLE_HEAD)
     table.add_column("supplier", no_wrap=True)
-    for name in ("served CU", "receipted CU", "claimed CU", "proofs", "paid LTT", "slashed LTT"):
-        table.add_column(name, justify="right")
+    columns = "served\nCU|receipted\nCU|claimed\nCU|proofs|paid\nLTT|slashed\nLTT"
+    for name in columns.split("|"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         units = (f"{each:,}" for each in (row.served, row.receipted, row.claimed, row.proofs))
         money = (f"{each / TOKEN:.4f}" for each in (row.paid, row.slashed))
@@ -208,6 +213,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     started = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)  # as Ctrl-C does, so that no process stays behind
     with LocalMarket.start(MarketPlan(suppliers=3, inventors=1), console.print) as market:
         result = asyncio.run(Demo(market, console).run())
         result["seconds"] = round(time.monotonic() - started, 1)
@@ -217,6 +224,10 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         sys.stdout.write(orjson.dumps(result).decode() + "\n")
     return 0 if is_good else 1
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _verdict(result: dict[str, Any], console: Console) -> bool:

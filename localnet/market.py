@@ -91,7 +91,11 @@ class LocalMarket:
         """Start everything and return when the first session can be served."""
         folder = Path(tempfile.mkdtemp(prefix="lode-"))
         say("anvil: a real EVM chain on this machine")
-        chain = LocalChain.start(folder)
+        try:
+            chain = LocalChain.start(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         market = cls(plan, folder, chain, folder / "addressbook.json")
         try:
             market._build(say)
