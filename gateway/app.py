@@ -40,6 +40,7 @@ from node.append_log import AppendLog
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
 from node.settings import parse_hex
+from node.tls import load_client_tls, load_server_tls
 from relay_mining import Address, Signer
 
 logger = logging.getLogger("gateway")
@@ -81,7 +82,9 @@ def build_pool(settings: Settings, chain_id: int) -> ClientPool:
     guard = None
     if chain_id != LOCALNET_CHAIN_ID:
         guard = AddressGuard(settings.relays.allow_networks)
-    return ClientPool(ClientLimits(), allow_address=guard)
+    return ClientPool(
+        ClientLimits(), load_client_tls(settings.relays.tls, "relays.tls"), allow_address=guard
+    )
 
 
 @asynccontextmanager
@@ -166,9 +169,13 @@ async def run_node(
             connections_max=settings.server.connections_max,
             write_stall_s=settings.server.write_stall_s,
         )
+        tls = load_server_tls(settings.server.tls, "server.tls")
         server = await serve(
-            node.data_plane.handle, settings.server.host, settings.server.port, limits
-        )
+            node.data_plane.handle, settings.server.host, settings.server.port, limits,
+            ssl=tls.context if tls else None,
+        )  # fmt: skip
+        if tls is not None:
+            tls.renew_on_hangup()
         reclaimer = Reclaimer(
             market,
             TxSender(market.chain, gas_key.reveal(), settings.chain.policy()),

@@ -244,7 +244,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
                 resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
                 load_signing(settings.keys, market.book.chain_id),
                 lambda port, control: output.line(
-                    f"serving http://{settings.server.host}:{port}/v1 "
+                    f"serving {settings.server.tls.scheme}://{settings.server.host}:{port}/v1 "
                     f"(control http://{settings.control.host}:{control}/docs)"
                 ),
             )  # fmt: skip

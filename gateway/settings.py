@@ -12,6 +12,7 @@ from contracts import ChainSettings
 from gateway.openai import RequestLimits
 from gateway.upstream import UpstreamTimeouts
 from node.settings import NodeSettings
+from node.tls import ClientTls, ListenerTls
 
 
 class KeySettings(BaseModel):
@@ -42,6 +43,7 @@ class ServerSettings(BaseModel):
     )
     write_stall_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+    tls: ListenerTls = ListenerTls()
 
     def limits(self) -> RequestLimits:
         """The bounds on one request."""
@@ -73,6 +75,7 @@ class RelaySettings(BaseModel):
     allow_networks: list[str] = Field(
         default=[], description="private networks suppliers may be in, as CIDR"
     )
+    tls: ClientTls = ClientTls()
 
     def timeouts(self) -> UpstreamTimeouts:
         """The deadlines of one try."""

@@ -13,6 +13,7 @@ from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
+from node.tls import load_server_tls
 from relay_mining import Address, Hash32, Signer
 from supplier.admission import AdmissionRules
 from supplier.books import Books, CreditPolicy
@@ -140,7 +141,14 @@ async def _until(
 async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
     settings = node.settings.server
     limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
-    servers = [await serve(endpoints.handle, settings.host, settings.port, limits)]
+    tls = load_server_tls(settings.tls, "server.tls")
+    servers = [
+        await serve(
+            endpoints.handle, settings.host, settings.port, limits, ssl=tls.context if tls else None
+        )
+    ]
+    if tls is not None:
+        tls.renew_on_hangup()
     if settings.metrics_port:
         handler = metrics_handler(node.metrics.registry)
         servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))

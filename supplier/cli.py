@@ -279,7 +279,8 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
 
     async def work(command: Command) -> dict[str, object]:
         def ready(facts: dict[str, Any]) -> None:
-            url = f"http://{command.settings().server.host}:{facts['port']}"
+            server = command.settings().server
+            url = f"{server.tls.scheme}://{server.host}:{facts['port']}"
             command.output.line(f"serving on {url}, engine at {facts['engine']}")
 
         await run(command.settings(), ready=ready)

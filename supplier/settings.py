@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
 from node.settings import NodeSettings
+from node.tls import ListenerTls
 from relay_mining import RECEIPTS_BYTES_MAX
 
 
@@ -38,6 +39,7 @@ class ServerSettings(BaseModel):
     expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
     write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+    tls: ListenerTls = ListenerTls()
 
 
 class EngineSettings(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl as tls
+from typing import Any
 
 from node.http.connection import Handler, ServerConnection
 from node.http.limits import Limits
@@ -93,7 +94,8 @@ async def serve(
 ) -> Server:
     """Return a server that answers `handler`'s answers on `host:port` (0: any free port).
 
-    `sock` is a bound socket to listen on instead. Raises OSError where binding fails.
+    `sock` is a bound socket to listen on instead. With `ssl` a handshake may take `head_s`. Raises
+    OSError where binding fails.
     """
     server = Server(handler, limits or Limits())
     loop = asyncio.get_running_loop()
@@ -101,13 +103,19 @@ async def serve(
     def connect() -> ServerConnection:
         return ServerConnection(server, loop)
 
-    backlog = server.limits.backlog
+    options: dict[str, Any] = {"backlog": server.limits.backlog}
+    if ssl is not None:
+        options |= {
+            "ssl": ssl,
+            "ssl_handshake_timeout": server.limits.head_s,
+            "ssl_shutdown_timeout": server.limits.write_stall_s,
+        }
     try:
         if sock is not None:
-            listener = await loop.create_server(connect, sock=sock, ssl=ssl, backlog=backlog)
+            listener = await loop.create_server(connect, sock=sock, **options)
         else:
             listener = await loop.create_server(
-                connect, host, port, ssl=ssl, backlog=backlog, reuse_port=reuse_port or None
+                connect, host, port, reuse_port=reuse_port or None, **options
             )
     except OSError:
         server._sweeper.cancel()
