@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -22,7 +22,9 @@ from supplier.claiming import Claimer
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
-from supplier.engine_process import EngineProcess, is_healthy
+from supplier.engine import build_engine, start_unless
+from supplier.engine_monitor import EngineMonitor
+from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
 from supplier.keys import load_operator
 from supplier.metrics import Metrics
 from supplier.miner import Miner
@@ -50,6 +52,7 @@ class _Node:
     view: ChainView
     signer: Signer
     supplier: Address
+    spec: ServiceSpec
     services: dict[Hash32, ServiceFace]
     books: Books
     receipt_log: ReceiptLog
@@ -75,7 +78,7 @@ async def run(
         view = ChainView(market, supplier, settings.chain.confirmations, settings.chain.poll_s)
         await view.start()
         key = load_operator(settings.keys, market.book.chain_id)
-        services = await _check_services(settings, view)
+        spec, services = await _check_services(settings, view)
         store = Store(settings.data_dir / "supplier.db")
         books = Books(supplier, _credit(settings), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
@@ -84,7 +87,7 @@ async def run(
         await receipt_log.enter(view.current)
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
-            settings, market, view, signer, supplier, services, books, receipt_log, Metrics(),
+            settings, market, view, signer, supplier, spec, services, books, receipt_log, Metrics(),
             store,
         )  # fmt: skip
         sender = TxSender(market.chain, key.reveal(), settings.chain.policy())
@@ -104,35 +107,35 @@ async def _serve(
         connections_per_origin_max=engine_settings.connections_max,
     )
     async with ClientPool(limits) as pool:
-        engine: EngineProcess | None = None
-        url = engine_settings.url
+        engine = build_engine(engine_settings, pool, node.spec)
+        url = await start_unless(engine, stop)
         if url is None:
-            engine = EngineProcess(engine_settings, pool, engine_settings.port)
-            await engine.start()
-            url = engine.url
+            return
         relays = _relays(node, pool, url)
-        endpoints = Endpoints(_desk(node, relays, pool))
+        monitor = EngineMonitor(engine, pool, node.metrics)
+        endpoints = Endpoints(_desk(node, relays, monitor))
         settler = _settler(node, sender, miner)
         try:
             servers = await _listen(node, endpoints)
             try:
                 ready({"port": servers[0].port, "supplier": node.supplier, "engine": url})
-                await _until(stop, settler, engine, relays)
+                await _until(
+                    stop,
+                    settler.run(),
+                    engine.watch(relays.move),
+                    monitor.run(engine_settings.watch_interval_s, relays.move),
+                )
             finally:
                 for server in servers:
                     await server.close(node.settings.server.drain_s)
         finally:
-            if engine is not None:
-                await engine.stop()
+            await engine.stop()
 
 
-async def _until(
-    stop: asyncio.Event, settler: Settler, engine: EngineProcess | None, relays: RelayServer
-) -> None:
+async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> None:
+    """Run the node's loops side by side until `stop`; one that fails ends them all."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(settler.run(), name="settlement")]
-        if engine is not None:
-            running.append(tasks.create_task(engine.watch(relays.move), name="engine"))
+        running = [tasks.create_task(loop) for loop in loops]
         await stop.wait()
         for task in running:
             task.cancel()
@@ -156,23 +159,22 @@ async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
 
 
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
-    address = EngineAddress(url.rstrip("/").removesuffix("/v1"), node.settings.engine.timeout_s)
+    address = EngineAddress(url, node.settings.engine.timeout_s)
     sign_off = SignOff(node.books, node.market.domain, node.signer)
     return RelayServer(pool, address, sign_off, node.books, node.metrics)
 
 
-def _desk(node: _Node, relays: RelayServer, pool: ClientPool) -> Desk:
+def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:
     settings = node.settings
     receipts = ReceiptDesk(
         node.books, node.receipt_log, node.market.domain, node.signer, node.metrics
     )
 
     async def health() -> dict[str, Any]:
-        engine = await is_healthy(pool, relays.engine.url)
-        good = engine and not receipts.has_failed
+        good = monitor.is_up and not receipts.has_failed
         return {
             "status": "ok" if good else "failing",
-            "engine": engine,
+            "engine": monitor.summary(),
             "receipt_log": not receipts.has_failed,
             "supplier": "0x" + node.supplier.hex(),
             "head": node.view.head,
@@ -210,11 +212,14 @@ def _settler(node: _Node, sender: TxSender, miner: Miner) -> Settler:
     return Settler(node.view, sender, miner, claimer, ends, settlement, node.services)
 
 
-async def _check_services(settings: Settings, view: ChainView) -> dict[Hash32, ServiceFace]:
-    """The served services; each must be what the model on this machine is."""
+async def _check_services(
+    settings: Settings, view: ChainView
+) -> tuple[ServiceSpec, dict[Hash32, ServiceFace]]:
+    """The spec of the model on this machine, and the served services; each must be of it."""
     if not settings.services:
         raise OperatorError("no services: run `supplier list` and name the service in the config")
-    face, spec_hash = build_face(settings.engine)
+    face, spec = build_face(settings.engine)
+    spec_hash = hash_service_spec(spec)
     found: dict[Hash32, ServiceFace] = {}
     for text in settings.services:
         service = parse_hex("services", text, 32)
@@ -222,10 +227,10 @@ async def _check_services(settings: Settings, view: ChainView) -> dict[Hash32, S
         if listed.spec_hash != spec_hash:
             raise OperatorError(
                 f"service {text} has the spec hash {listed.spec_hash.hex()}, the model here "
-                f"{spec_hash.hex()}: another model, name, engine or context length"
+                f"{spec_hash.hex()}, which is of {encode_service_spec(spec).decode()}"
             )
         found[service] = face
-    return found
+    return spec, found
 
 
 def _credit(settings: Settings) -> CreditPolicy:

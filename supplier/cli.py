@@ -21,9 +21,10 @@ from node.telemetry import setup_logging
 from relay_mining import Address, UnitWeights
 from supplier.app import run
 from supplier.config_file import set_value, write_config
-from supplier.engine_process import compute_launch
+from supplier.engine_process import compute_launch, free_port
 from supplier.engines.spec import hash_service_spec
 from supplier.keys import load_operator, load_owner
+from supplier.live import describe_engine, read_live
 from supplier.owner import Owner, Registration, read_funds
 from supplier.services import compute_spec
 from supplier.settings import Settings
@@ -298,7 +299,7 @@ def engine(config: Config = None, json: Json = False) -> None:
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings().engine
-        launch = compute_launch(settings, settings.port)
+        launch = compute_launch(settings, settings.port or free_port())
         process = await asyncio.create_subprocess_exec(*launch.argv)
         return {"exit_status": await process.wait()}
 
@@ -311,7 +312,7 @@ def status(
     json: Json = False,
     limit: Annotated[int, typer.Option(help="sessions shown")] = 10,
 ) -> None:
-    """Show what was served, claimed and paid, session by session.
+    """Show how busy the engine is, and what was served, claimed and paid, session by session.
 
     Example: supplier status --limit 20
     """
@@ -325,12 +326,15 @@ def status(
             )  # fmt: skip
         finally:
             store.close()
+        live = await read_live(settings.server)
+        command.output.line(f"engine: {describe_engine(live)}")
         columns = ("number", "relays", "served", "receipted", "payable", "value", "paid", "outcome")
         command.output.table(
             "closed sessions", columns,
             [[getattr(each, name) for name in columns] for each in sessions],
         )  # fmt: skip
         return {
+            "live": live,
             "totals": totals,
             "sessions": [each.model_dump() for each in sessions],
             "actions": [each.model_dump() for each in actions],

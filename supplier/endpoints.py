@@ -119,6 +119,8 @@ class Endpoints:
         signed = self._decode(request)
         check_request(desk.books, signed, desk.clock(), desk.rules)
         body = parse_body(request.body)
+        if not desk.relays.is_open:
+            raise BusyError("the engine is down, and being waited for")
         if len(desk.relays.open) >= desk.relays_open_max:
             raise BusyError("this supplier serves as many relays as it can")
         book = await desk.directory.find(signed.session)

@@ -2,24 +2,33 @@
 
 import asyncio
 import logging
+import os
+import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 
 from node.errors import OperatorError
-from node.http import ClientPool, HttpClientError, Timeout
-from supplier.settings import EngineSettings
+from node.http import ClientPool
+from supplier.engines.openai_http import is_healthy
+from supplier.settings import ENVIRONMENT_PREFIX, EngineSettings
 
 log = logging.getLogger(__name__)
 
+LOOPBACK = "127.0.0.1"
 BACK_OFF_S_MIN = 0.5
 BACK_OFF_S_MAX = 30.0
 STEADY_S = 60.0
 STOP_S = 10.0
 HEALTH_PAUSE_S = 0.1
-HEALTH_TIMEOUT = Timeout(connect=2.0, first_byte=5.0, read=5.0, total=5.0)
+PROGRESS_S = 5.0
+
+Check = Callable[[str], Awaitable[None]]
+"""Raises OperatorError where the engine at a URL is not the one to be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,104 +41,176 @@ class Launch:
 
 
 def compute_launch(settings: EngineSettings, port: int) -> Launch:
-    """The launch of the engine in the settings; `port` is for engines that are told theirs."""
-    name = settings.served_model_name
+    """The launch of the engine in the settings; `port` is for engines that are told theirs.
+
+    What the supplier decides comes last, where it overrules the operator's own arguments: the
+    engine listens on the loopback interface, and serves what the service lists.
+    """
+    decided = ["--host", LOOPBACK, "--served-model-name", settings.served_model_name]
+    if settings.context_length is not None:
+        decided += ["--max-model-len", str(settings.context_length)]
     if settings.kind == "vllm":
         argv = (
-            "vllm", "serve", settings.model, "--host", "127.0.0.1", "--port", str(port),
-            "--served-model-name", name, "--enable-prompt-tokens-details", *settings.arguments,
+            settings.program, "serve", settings.model, *settings.arguments, *decided,
+            *_vllm_numerics(settings), "--port", str(port), "--enable-prompt-tokens-details",
         )  # fmt: skip
         return Launch(argv, port)
     argv = (
-        sys.executable, "-m", "supplier.engines.embedded", settings.model, "--port", "0",
-        "--served-model-name", name, *settings.arguments,
+        sys.executable, "-m", "supplier.engines.embedded", settings.model, *settings.arguments,
+        *decided, "--port", "0",
     )  # fmt: skip
     return Launch(argv, None)
 
 
+def _vllm_numerics(settings: EngineSettings) -> list[str]:
+    """Flags for what the spec states: left to itself vLLM runs a float32 model in half of it."""
+    named = {"--dtype": settings.dtype, "--quantization": settings.quantization}
+    return [word for flag, value in named.items() if value for word in (flag, value)]
+
+
 class EngineProcess:
-    """One engine; `url` is where it is now, and changes when it is started again."""
+    """One engine; `url` is where it is now, None while it is down."""
 
-    def __init__(self, settings: EngineSettings, pool: ClientPool, port: int = 8001) -> None:
+    def __init__(self, settings: EngineSettings, pool: ClientPool, check: Check) -> None:
         self._settings = settings
-        self._launch = compute_launch(settings, port)
         self._pool = pool
+        self._check = check
         self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
-        self.url = ""
+        self.url: str | None = None
+        self.restarts = 0
 
-    async def start(self) -> None:
-        """Start the engine and return when it is healthy; raises OperatorError."""
-        argv = self._launch.argv
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *argv, stdout=asyncio.subprocess.PIPE if self._launch.port is None else None
-            )
-        except OSError as error:
-            raise OperatorError(f"the engine does not start: {argv[0]}: {error}") from error
+    async def start(self) -> str:
+        """Start the engine and return its URL when it is healthy; raises OperatorError.
+
+        An engine that does not become healthy in time, or is the wrong one, is ended again.
+        """
+        launch = compute_launch(self._settings, self._settings.port or free_port())
+        if launch.port is not None:
+            require_free(launch.port)
+        self._process = await _spawn(launch)
         try:
             async with asyncio.timeout(self._settings.start_timeout_s):
-                port = self._launch.port or await self._read_port(self._process)
-                self.url = f"http://127.0.0.1:{port}"
-                await self._wait_healthy(self._process)
+                port = launch.port or await _read_port(self._process)
+                url = f"http://{LOOPBACK}:{port}"
+                await wait_healthy(self._pool, url, self._settings.start_timeout_s, self._process)
+            await self._check(url)
         except TimeoutError as error:
             await self.stop()
             raise OperatorError("the engine was not ready in time") from error
+        except BaseException:
+            await self.stop()
+            raise
+        self.url = url
+        return url
 
-    async def watch(self, changed: Callable[[str], None]) -> None:
-        """Start the engine again whenever it dies, waiting longer each time; until cancelled."""
+    async def watch(self, changed: Callable[[str | None], None]) -> None:
+        """Start the engine again whenever it dies, waiting longer each time; until cancelled.
+
+        `changed` is told None when it dies, and its URL when it is back.
+        """
         pause_s = BACK_OFF_S_MIN
         loop = asyncio.get_running_loop()
+        began = loop.time()
         while self._process is not None:
-            began = loop.time()
             status = await self._process.wait()
-            if self._stopping:
-                return
+            self.url = None
+            changed(None)
+            _end_group(self._process)
             pause_s = BACK_OFF_S_MIN if loop.time() - began > STEADY_S else pause_s
             log.error("the engine ended with %s; starting it again in %.1f s", status, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, BACK_OFF_S_MAX)
+            self.restarts += 1
             try:
-                await self.start()
+                changed(await self.start())
             except OperatorError as error:
                 log.error("%s", error)  # noqa: TRY400  the trace says nothing more
-            else:
-                changed(self.url)
+            began = loop.time()
 
     async def stop(self) -> None:
-        """Ask the engine to end, then make it."""
-        self._stopping = True
+        """Ask the engine to end, then make it, and all it has started."""
+        self.url = None
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is None:
             return
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-    async def _read_port(self, process: asyncio.subprocess.Process) -> int:
-        if process.stdout is None:
-            raise OperatorError("the engine has no output")
-        line = await process.stdout.readline()
-        try:
-            return int(orjson.loads(line)["port"])
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise OperatorError("the engine ended before it was ready; see its log") from error
-
-    async def _wait_healthy(self, process: asyncio.subprocess.Process) -> None:
-        while not await is_healthy(self._pool, self.url):
-            if process.returncode is not None:
-                raise OperatorError(f"the engine ended with {process.returncode}")
-            await asyncio.sleep(HEALTH_PAUSE_S)
+        if process.returncode is None:
+            process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+        _end_group(process)
+        await process.wait()
 
 
-async def is_healthy(pool: ClientPool, url: str) -> bool:
-    """Whether the engine at `url` answers for its health."""
+async def wait_healthy(
+    pool: ClientPool,
+    url: str,
+    timeout_s: float,
+    process: asyncio.subprocess.Process | None = None,
+) -> None:
+    """Return when the engine at `url` is healthy, saying now and then that it is waited for.
+
+    Raises OperatorError where it is not before `timeout_s`, or its `process` ends.
+    """
+    loop = asyncio.get_running_loop()
+    began = said = loop.time()
+    while not await is_healthy(pool, url):
+        if process is not None and process.returncode is not None:
+            raise OperatorError(f"the engine ended with {process.returncode}; see its log")
+        now = loop.time()
+        if now - began > timeout_s:
+            raise OperatorError(f"no engine answers at {url}")
+        if now - said >= PROGRESS_S:
+            said = now
+            log.info("waiting for the engine: %.0f s of at most %.0f", now - began, timeout_s)
+        await asyncio.sleep(HEALTH_PAUSE_S)
+
+
+def require_free(port: int) -> None:
+    """Refuse a port somebody listens on, who would be taken for the engine (OperatorError)."""
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            raise OperatorError(
+                f"port {port} is taken, by an engine left behind? "
+                "Stop it, set engine.port, or use it as it is with engine.url"
+            )
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _spawn(launch: Launch) -> asyncio.subprocess.Process:
+    """Start it on a leash, in a process group of its own, without the supplier's secrets."""
+    passed_on = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(ENVIRONMENT_PREFIX)
+    }
+    argv = (sys.executable, "-m", "supplier.engines.leash", str(os.getpid()), *launch.argv)
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdout=asyncio.subprocess.PIPE if launch.port is None else None,
+        env=passed_on,
+        start_new_session=True,
+    )
+
+
+def _end_group(process: asyncio.subprocess.Process) -> None:
+    """End what an engine has started and left: vLLM's workers outlive a server that is killed."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _read_port(process: asyncio.subprocess.Process) -> int:
+    if process.stdout is None:
+        raise OperatorError("the engine has no output")
+    line = await process.stdout.readline()
     try:
-        answer = await pool.request(b"GET", url + "/health", timeout=HEALTH_TIMEOUT)
-    except HttpClientError:
-        return False
-    return answer.status == 200
+        return int(orjson.loads(line)["port"])
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise OperatorError("the engine ended before it was ready; see its log") from error

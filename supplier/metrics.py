@@ -39,6 +39,21 @@ class Metrics:
         self.open_relays = Gauge(
             "supplier_open_relays", "Relays being served", registry=self.registry
         )
+        self.engine_up = Gauge(
+            "supplier_engine_up", "Whether the engine is healthy", registry=self.registry
+        )
+        self.engine_restarts = Gauge(
+            "supplier_engine_restarts", "Times the engine was started again",
+            registry=self.registry,
+        )  # fmt: skip
+        self.engine_requests = Gauge(
+            "supplier_engine_requests", "Requests in the engine: running, waiting", ["state"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.engine_kv_cache_used = Gauge(
+            "supplier_engine_kv_cache_used_ratio", "Share of the engine's key-value cache in use",
+            registry=self.registry,
+        )  # fmt: skip
         self.open_sessions = Gauge(
             "supplier_open_sessions", "Sessions not closed yet", registry=self.registry
         )

@@ -69,6 +69,8 @@ class RelayServer:
     ) -> None:  # fmt: skip
         self.pool = pool
         self.engine = engine
+        self.is_open = True
+        """Whether there is an engine; while there is none, relays are refused."""
         self._sign_off = sign_off
         self._books = books
         self.metrics = metrics
@@ -77,9 +79,11 @@ class RelayServer:
         self.finished: OrderedDict[Hash32, tuple[OpenRelay, SignedResponse]] = OrderedDict()
         """The last signed responses, for a gateway that lost its connection before it had one."""
 
-    def move(self, url: str) -> None:
-        """Send relays to an engine that was started again elsewhere."""
-        self.engine = EngineAddress(url, self.engine.timeout_s)
+    def move(self, url: str | None) -> None:
+        """Send relays to the engine at `url`; None refuses them until there is one again."""
+        self.is_open = url is not None
+        if url is not None:
+            self.engine = EngineAddress(url, self.engine.timeout_s)
 
     async def serve(
         self, request: Request, open_relay: OpenRelay, is_stream: bool

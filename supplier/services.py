@@ -8,10 +8,10 @@ import orjson
 from relay_mining import Recounter, RelayMiningError
 from supplier.endpoints import ServiceFace
 from supplier.engines.spec import (
+    EngineSpec,
     ServiceSpec,
     compute_service_spec,
     encode_service_spec,
-    hash_service_spec,
     read_model_files,
 )
 from supplier.errors import MalformedRelayError
@@ -50,13 +50,19 @@ def _prompts(prompt: Any) -> list[Any]:
 
 def compute_spec(settings: EngineSettings) -> ServiceSpec:
     """The spec of the model in the settings; raises FileNotFoundError or ValueError."""
-    return compute_service_spec(
-        Path(settings.model), settings.served_model_name, settings.kind, settings.context_length
+    engine = EngineSpec(
+        name=settings.served_model_name,
+        kind=settings.kind,
+        version=settings.version,
+        context_length=settings.context_length,
+        dtype=settings.dtype,
+        quantization=settings.quantization,
     )
+    return compute_service_spec(Path(settings.model), engine)
 
 
-def build_face(settings: EngineSettings) -> tuple[ServiceFace, bytes]:
-    """The face of the model in the settings, and its spec hash."""
+def build_face(settings: EngineSettings) -> tuple[ServiceFace, ServiceSpec]:
+    """The face of the model in the settings, and its spec."""
     spec = compute_spec(settings)
     directory = Path(settings.model)
     files = read_model_files(directory)
@@ -75,7 +81,7 @@ def build_face(settings: EngineSettings) -> tuple[ServiceFace, bytes]:
         tokens = _special_tokens(shown.get("tokenizer_config.json", b"{}"))
         counter = ServicePromptCounter(Recounter(files.tokenizer, template, tokens))
     face = ServiceFace(encode_service_spec(spec), shown, spec.context_length, counter)
-    return face, hash_service_spec(spec)
+    return face, spec
 
 
 def _special_tokens(data: bytes) -> dict[str, str]:

@@ -14,6 +14,8 @@ from node.settings import NodeSettings
 from node.tls import ListenerTls
 from relay_mining import RECEIPTS_BYTES_MAX
 
+ENVIRONMENT_PREFIX = "SUPPLIER_"
+
 
 class KeySettings(BaseModel):
     """Where the keys are; a raw key is taken on the local network only (chain id 31337)."""
@@ -52,11 +54,22 @@ class EngineSettings(BaseModel):
     context_length: int | None = Field(
         default=None, ge=1, description="where the engine runs with less than the model's own"
     )
+    dtype: str = Field(
+        default="", description="of the arithmetic; unset: what the model's config.json says"
+    )
+    quantization: str = Field(default="", description="unset: what the model's config.json says")
+    version: str = Field(
+        default="", description="release the service is listed for, as 0.32; unset: any"
+    )
+    program: str = Field(default="vllm", description="vLLM's command, where it is not on the PATH")
     arguments: list[str] = Field(default=[], description="more arguments for the engine")
-    port: int = Field(default=8001, ge=1, le=65535, description="for engines that are told theirs")
+    port: int = Field(
+        default=8001, ge=0, le=65535, description="for engines that are told theirs; 0: a free one"
+    )
     connections_max: int = Field(default=256, ge=1)
     timeout_s: float = Field(default=600.0, gt=0, description="a whole relay")
     start_timeout_s: float = Field(default=600.0, gt=0)
+    watch_interval_s: float = Field(default=2.0, gt=0, description="between looks at its health")
     answer_bytes_max: int = Field(default=64 << 20, ge=1024)
     count_prompts: bool = Field(
         default=True, description="check maxUnits against the counted prompt before serving"
@@ -108,7 +121,7 @@ class SettlementSettings(BaseModel):
 class Settings(NodeSettings):
     """Settings of one supplier; `SUPPLIER_CHAIN__CONFIRMATIONS` sets `chain.confirmations`."""
 
-    model_config = SettingsConfigDict(env_prefix="SUPPLIER_")
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)
 
     supplier_id: str = Field(default="", description="0x + 40 hex, printed by `supplier stake`")
     services: list[str] = Field(default=[], description="0x + 64 hex, the services served")

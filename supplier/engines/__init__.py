@@ -1,6 +1,7 @@
 """Engines a supplier can stand in front of, and the digest that names what one serves."""
 
 from supplier.engines.spec import (
+    EngineSpec,
     ModelFiles,
     ServiceSpec,
     compute_service_spec,
@@ -10,6 +11,7 @@ from supplier.engines.spec import (
 )
 
 __all__ = [
+    "EngineSpec",
     "ModelFiles",
     "ServiceSpec",
     "compute_service_spec",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "EngineSpec",
     "ModelFiles",
     "ServiceSpec",
     "compute_service_spec",
@@ -31,7 +32,11 @@ class ServiceSpec:
     tokenizer_sha256: str
     weights_sha256: str
     dtype: str
+    quantization: str
+    """The method, "" for none."""
     engine: str
+    engine_version: str
+    """The release, as "0.32"; "" for any."""
     name: str
     generation_config_sha256: str
 
@@ -60,24 +65,37 @@ def read_model_files(directory: Path) -> ModelFiles:
     )
 
 
-def compute_service_spec(
-    directory: Path, name: str, engine: str, context_length: int | None = None
-) -> ServiceSpec:
-    """Return the spec of the model in `directory`, served as `name` by `engine`.
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What an operator says of the engine; None and "" leave it to the model's config.json."""
 
-    `context_length` in tokens, where the engine runs with less than the model's own. Raises
-    FileNotFoundError without weights, ValueError where config.json states no context length.
+    name: str
+    kind: str
+    version: str = ""
+    context_length: int | None = None
+    """In tokens, where the engine runs with less than the model's own."""
+    dtype: str = ""
+    quantization: str = ""
+
+
+def compute_service_spec(directory: Path, engine: EngineSpec) -> ServiceSpec:
+    """Return the spec of the model in `directory` served by `engine`.
+
+    Raises FileNotFoundError without weights, ValueError where config.json states no context
+    length.
     """
     files = read_model_files(directory)
     config: dict[str, Any] = json.loads(files.config)
     return ServiceSpec(
-        context_length=_context_length(config, context_length),
+        context_length=_context_length(config, engine.context_length),
         chat_template_sha256=_sha256(files.chat_template),
         tokenizer_sha256=_sha256(files.tokenizer),
         weights_sha256=_hash_weights(directory),
-        dtype=str(config.get("dtype") or config.get("torch_dtype") or "float32"),
-        engine=engine,
-        name=name,
+        dtype=engine.dtype or str(config.get("dtype") or config.get("torch_dtype") or "float32"),
+        quantization=engine.quantization or _quantization(config),
+        engine=engine.kind,
+        engine_version=engine.version,
+        name=engine.name,
         generation_config_sha256=_sha256(files.generation_config),
     )
 
@@ -97,6 +115,11 @@ def _context_length(config: dict[str, Any], limit: int | None) -> int:
     if not isinstance(own, int) or own < 1:
         raise ValueError("config.json states no max_position_embeddings")
     return own if limit is None else min(own, limit)
+
+
+def _quantization(config: dict[str, Any]) -> str:
+    stated = config.get("quantization_config")
+    return str(stated.get("quant_method", "")) if isinstance(stated, dict) else ""
 
 
 def _read_chat_template(directory: Path) -> bytes:

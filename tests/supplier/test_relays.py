@@ -258,6 +258,18 @@ async def test_an_engine_that_fails_is_signed_as_unpaid(
         assert world.books.sessions[signed.session.id].meter.reserved == 0
 
 
+async def test_relays_are_refused_while_there_is_no_engine(tmp_path: Path) -> None:
+    async with relay_world(tmp_path) as world:
+        url = world.relays.engine.url
+        world.relays.move(None)
+        body = a_body()
+        answer = await world.post(body, world.sign(body))
+        assert (answer.status, orjson.loads(answer.body)["error"]["code"]) == (503, "supplier_busy")
+        assert_untouched(world)
+        world.relays.move(url)
+        await world.relay(body)
+
+
 async def test_an_engine_that_is_too_slow_is_a_timeout(tmp_path: Path) -> None:
     engine = FakeEngine(gate=asyncio.Event())
     async with relay_world(tmp_path, engine=engine, engine_timeout_s=0.05) as world:

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supplier import engines
 from supplier.engines import (
+    EngineSpec,
     compute_service_spec,
     encode_service_spec,
     hash_service_spec,
@@ -16,19 +19,21 @@ from supplier.engines import (
 )
 from tests.supplier.engines.parts import DEMO
 
+ENGINE = EngineSpec("lode-demo", "embedded")
+
 
 def spec_hash(directory: Path) -> bytes:
-    return hash_service_spec(compute_service_spec(directory, "demo", "embedded"))
+    return hash_service_spec(compute_service_spec(directory, ENGINE))
 
 
 def test_the_demo_model_s_spec_is_canonical() -> None:
-    spec = compute_service_spec(DEMO, "lode-demo", "embedded")
+    spec = compute_service_spec(DEMO, ENGINE)
     encoded = encode_service_spec(spec)
     values = json.loads(encoded)
     assert encoded == json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
     assert set(values) == {
         "context_length", "chat_template_sha256", "tokenizer_sha256", "weights_sha256", "dtype",
-        "engine", "name", "generation_config_sha256",
+        "quantization", "engine", "engine_version", "name", "generation_config_sha256",
     }  # fmt: skip
     assert (values["context_length"], values["dtype"]) == (1024, "bfloat16")
     for name, file in (("weights", "model.safetensors"), ("tokenizer", "tokenizer.json")):
@@ -57,12 +62,34 @@ def test_optional_files_may_be_absent_and_a_template_inside(tmp_path: Path) -> N
     (directory / "chat_template.jinja").unlink()
     (directory / "generation_config.json").unlink()
     assert read_model_files(directory).chat_template == b""
-    spec = compute_service_spec(directory, "demo", "embedded", context_length=512)
+    spec = compute_service_spec(directory, replace(ENGINE, context_length=512))
     assert spec.context_length == 512
     assert spec.generation_config_sha256 == hashlib.sha256(b"").hexdigest()
     inside = json.dumps({"chat_template": template.decode()})
     (directory / "tokenizer_config.json").write_text(inside)
     assert read_model_files(directory).chat_template == template
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"}, {"kind": "vllm"}, {"version": "0.32"}, {"context_length": 512},
+        {"dtype": "float32"}, {"quantization": "fp8"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_everything_stated_of_the_engine_moves_the_hash(changes: dict[str, Any]) -> None:
+    spec = compute_service_spec(DEMO, replace(ENGINE, **changes))
+    assert hash_service_spec(spec) != spec_hash(DEMO)
+
+
+def test_a_quantized_model_says_so_itself(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(DEMO, directory)
+    config = json.loads((directory / "config.json").read_bytes())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    (directory / "config.json").write_text(json.dumps(config))
+    assert compute_service_spec(directory, ENGINE).quantization == "awq"
 
 
 def test_weights_in_several_files_have_one_digest(tmp_path: Path) -> None:
