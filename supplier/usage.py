@@ -1,6 +1,6 @@
 """Reading what the engine says it used: one parse of a plain answer, one of each stream event."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -109,12 +109,11 @@ class StreamMeter:
 
     weights: UnitWeights
     prompt_tokens: int = 0
-    """As counted before the relay; the engine's own word replaces it."""
+    """As counted before the relay; the engine's own word replaces it where there is one prompt."""
     output: int = 0
     usage: Usage | None = None
     is_length: bool = False
     is_done: bool = False
-    _has_prompt: bool = field(default=False)
 
     def read(self, event: bytes) -> bool:
         """Take in one event without its blank line; False for the closing `[DONE]`."""
@@ -136,9 +135,11 @@ class StreamMeter:
         return True
 
     def _count(self, parsed: dict[str, Any]) -> None:
-        self._read_prompt(parsed.get("prompt_token_ids"))
+        if isinstance(ids := parsed.get("prompt_token_ids"), list):  # a chat has one prompt
+            self.prompt_tokens = len(ids)
         for choice in parsed.get("choices") or ():
-            self._read_prompt(choice.get("prompt_token_ids"))
+            if isinstance(ids := choice.get("prompt_token_ids"), list):  # of several prompts one
+                self.prompt_tokens = max(self.prompt_tokens, len(ids))
             ids = choice.get("token_ids")
             if isinstance(ids, list):
                 self.output += len(ids)
@@ -148,11 +149,6 @@ class StreamMeter:
         usage = _usage(parsed)
         if usage is not None:
             self.usage = usage
-
-    def _read_prompt(self, ids: object) -> None:
-        if isinstance(ids, list) and not self._has_prompt:
-            self._has_prompt = True
-            self.prompt_tokens = len(ids)
 
     @property
     def counted_units(self) -> int:

@@ -17,6 +17,8 @@ from gateway.recounting import CountFiles, CountJob, count_jobs, load_files
 from localnet.market import MODEL, MODEL_DIR
 from relay_mining import UnitWeights
 from supplier.engines import read_model_files
+from supplier.services import build_face
+from supplier.settings import EngineSettings
 from supplier.usage import StreamMeter, read_answer, split_events
 from tests.vllm.parts import Vllm
 
@@ -112,7 +114,8 @@ def test_a_stream_is_recounted_exactly_and_metered_as_it_passes(
     vllm: Vllm, endpoint: Endpoint, name: str
 ) -> None:
     exchange = ask(vllm, endpoint, members_of(endpoint, name), stream=True)
-    meter = StreamMeter(UnitWeights(0, 1, 0, 4))
+    counted = count_prompt(exchange)
+    meter = StreamMeter(UnitWeights(0, 1, 0, 4), counted)
     for event in split_events(exchange.answer)[0]:
         meter.read(event)
     [count] = count_jobs([exchange.job()])
@@ -120,6 +123,14 @@ def test_a_stream_is_recounted_exactly_and_metered_as_it_passes(
     assert meter.usage is not None
     assert (count.input_tokens, count.output_tokens) == (meter.usage.input, meter.usage.output)
     assert (meter.prompt_tokens, meter.output) == (meter.usage.input, meter.usage.output)
+    assert counted == meter.usage.input
+
+
+def count_prompt(exchange: Exchange) -> int:
+    """Prompt tokens as the supplier counts them before it takes the relay on."""
+    face, _ = build_face(EngineSettings(model=str(MODEL_DIR)))
+    assert face.counter is not None
+    return face.counter.count(exchange.endpoint.value.decode(), orjson.loads(exchange.body))
 
 
 def test_every_prefix_of_a_stream_is_worth_what_was_sent_of_it(vllm: Vllm) -> None:

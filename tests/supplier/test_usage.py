@@ -1,0 +1,34 @@
+"""Counting a stream from what each of its events carries."""
+
+from typing import Any
+
+import orjson
+
+from relay_mining import UnitWeights
+from supplier.usage import StreamMeter
+
+
+def event(**members: Any) -> bytes:
+    return b"data: " + orjson.dumps(members) + b"\n\n"
+
+
+def test_one_of_several_prompts_does_not_stand_for_them_all() -> None:
+    meter = StreamMeter(UnitWeights(0, 1, 0, 4), prompt_tokens=9)
+    for index, ids in enumerate(([1, 2, 3, 4], [5, 6], [7, 8, 9])):
+        meter.read(event(choices=[{"index": index, "prompt_token_ids": ids, "token_ids": [1]}]))
+
+    assert (meter.prompt_tokens, meter.output) == (9, 3)
+
+
+def test_the_engine_s_word_on_the_one_prompt_of_a_chat_counts() -> None:
+    meter = StreamMeter(UnitWeights(0, 1, 0, 4), prompt_tokens=9)
+    meter.read(event(prompt_token_ids=[1, 2, 3], choices=[]))
+
+    assert meter.prompt_tokens == 3
+
+
+def test_a_prompt_that_was_not_counted_before_is_never_less_than_one_of_its_parts() -> None:
+    meter = StreamMeter(UnitWeights(0, 1, 0, 4))
+    meter.read(event(choices=[{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3, 4, 5]}]))
+
+    assert meter.prompt_tokens == 3
