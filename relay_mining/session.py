@@ -1,6 +1,6 @@
 """Sessions: when they are, who they belong to and what a member may earn in one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from relay_mining.hashing import address_word, keccak, word
 from relay_mining.threshold import compute_tau
@@ -110,22 +110,21 @@ class SessionKey:
     gateway: Address
     service: Hash32
     number: int
+    id: Hash32 = field(init=False, repr=False, compare=False)
+    """`keccak256(abi.encode(application, gateway, service, number))`."""
 
     def __post_init__(self) -> None:
         require_bytes("application", self.application, ADDRESS_BYTES)
         require_bytes("gateway", self.gateway, ADDRESS_BYTES)
         require_bytes("service", self.service, HASH_BYTES)
         require_range("number", self.number, 0, UINT64_MAX)
-
-    @property
-    def id(self) -> Hash32:
-        """`keccak256(abi.encode(application, gateway, service, number))`."""
-        return keccak(
+        preimage = (
             address_word(self.application)
             + address_word(self.gateway)
             + self.service
             + word(self.number)
         )
+        object.__setattr__(self, "id", keccak(preimage))
 
 
 @dataclass(frozen=True, slots=True)

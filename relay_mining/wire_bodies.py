@@ -20,6 +20,7 @@ from relay_mining.wire import WIRE_VERSION, require_valid, require_version
 _DELIVERY = struct.Struct(">B65sI")
 _RECEIPT = struct.Struct(">20s20s32sQ20s32s32s32sQ32s")
 _SIGNED_HASH = struct.Struct(">32s65s")
+_SessionFields = tuple[bytes, bytes, bytes, int]
 
 DELIVERY_RECEIPTS_MAX = 1024
 """Receipts of one delivery, well below the BATCH_SIZE_MAX that the chain would take: a supplier
@@ -84,8 +85,10 @@ def decode_receipts(body: bytes) -> ReceiptDelivery:
     if len(body) != _DELIVERY.size + count * _RECEIPT.size:
         raise MalformedError(f"a delivery of {count} receipts in {len(body)} bytes")
     records = _RECEIPT.iter_unpack(memoryview(body)[_DELIVERY.size :])
-    ids: dict[SessionKey, Hash32] = {}
-    return ReceiptDelivery(tuple(_unpack_receipt(record, ids) for record in records), signature)
+    sessions: dict[_SessionFields, SessionKey] = {}
+    return ReceiptDelivery(
+        tuple(_unpack_receipt(record, sessions) for record in records), signature
+    )
 
 
 def encode_ack(signed: SignedAck) -> bytes:
@@ -127,11 +130,10 @@ def _pack_receipt(session: SessionKey, receipt: Receipt) -> bytes:
 
 def _unpack_receipt(
     record: tuple[bytes, bytes, bytes, int, bytes, bytes, bytes, bytes, int, bytes],
-    ids: dict[SessionKey, Hash32],
+    sessions: dict[_SessionFields, SessionKey],
 ) -> tuple[SessionKey, Receipt]:
-    session = SessionKey(*record[:4])
-    session_id = ids.get(session) or ids.setdefault(session, session.id)
-    receipt = Receipt(session_id, *record[4:])
+    session = sessions.get(record[:4]) or sessions.setdefault(record[:4], SessionKey(*record[:4]))
+    receipt = Receipt(session.id, *record[4:])
     if not _are_receipt_units_valid(receipt.units):
         raise MalformedError(f"a receipt of {receipt.units} units")
     return session, receipt
