@@ -1,9 +1,26 @@
 """Auction mechanisms: pure functions from sealed orders to an outcome."""
 
+from pricing.budget_feasible import (
+    budget_feasible,
+)
+from pricing.consensus import (
+    Ladder,
+)
 from pricing.controls import (
     first_price,
     pay_as_bid,
     rank_excluding_sbba,
+)
+from pricing.core_auction import (
+    CORE_RATIO,
+    core_auction,
+    large_core_auction,
+)
+from pricing.cost_sharing import (
+    best_revenue,
+    best_revenue_of_two,
+    charge,
+    share_cost,
 )
 from pricing.coupled_clearing import (
     CoupledBook,
@@ -20,6 +37,9 @@ from pricing.crossing import (
     Terms,
     quote,
 )
+from pricing.deterministic_price import (
+    deterministic_price,
+)
 from pricing.deviations import (
     Deviation,
     Lies,
@@ -33,12 +53,33 @@ from pricing.deviations import (
     shill_lies,
     split_lies,
 )
+from pricing.draws import (
+    WORD,
+    draw_word,
+)
+from pricing.edge_network import (
+    Cut,
+    Exit,
+    Layer,
+    Network,
+)
+from pricing.edge_plan import (
+    EdgePlan,
+    EdgeTask,
+    plan_edge,
+)
 from pricing.large_books import (
     Flags,
     Integers,
     LargeBook,
     LargeOutcome,
     clear_large_unit_lots,
+)
+from pricing.large_edge_plan import (
+    UNSERVED,
+    EdgePlans,
+    EdgeTasks,
+    large_plan_edge,
 )
 from pricing.market import (
     Book,
@@ -79,6 +120,9 @@ from pricing.price_controllers import (
     next_base_fee,
     next_price,
 )
+from pricing.profit_extraction import (
+    profit_extraction,
+)
 from pricing.properties import (
     LINEAR,
     Position,
@@ -103,9 +147,23 @@ from pricing.public_order import (
     in_public_order,
     rank,
 )
+from pricing.reserve import (
+    discrete_reserve,
+    empirical_reserve,
+    exponential_reserve,
+    uniform_reserve,
+)
+from pricing.sampled_price import (
+    sampled_price,
+)
 from pricing.sbba import (
     large_sbba,
     sbba,
+)
+from pricing.single_price import (
+    best_price,
+    lower_bound,
+    optimal_single_price,
 )
 from pricing.trade_reduction import (
     trade_reduction,
@@ -123,24 +181,39 @@ from pricing.vcg_procurement import (
     large_vcg_procurement,
     vcg_procurement,
 )
+from pricing.vickrey import (
+    vickrey,
+)
 
 __all__ = [
+    "CORE_RATIO",
     "LINEAR",
+    "UNSERVED",
+    "WORD",
     "Balance",
     "Book",
     "CoupledBook",
     "CoupledClearing",
+    "Cut",
     "Deviation",
+    "EdgePlan",
+    "EdgePlans",
+    "EdgeTask",
+    "EdgeTasks",
+    "Exit",
     "Fill",
     "Flags",
     "Integers",
     "InvalidBookError",
+    "Ladder",
     "LargeBook",
     "LargeDraw",
     "LargeOutcome",
     "LargeSpot",
+    "Layer",
     "Lies",
     "Mechanism",
+    "Network",
     "Order",
     "Outcome",
     "Position",
@@ -157,12 +230,23 @@ __all__ = [
     "alias",
     "balance_at",
     "best_deviation",
+    "best_price",
+    "best_revenue",
+    "best_revenue_of_two",
+    "budget_feasible",
     "buyer_utility",
+    "charge",
     "clear_coupled",
     "clear_large_unit_lots",
     "competitive_ratio",
     "compute_bound",
     "compute_welfare",
+    "core_auction",
+    "deterministic_price",
+    "discrete_reserve",
+    "draw_word",
+    "empirical_reserve",
+    "exponential_reserve",
     "fills_at",
     "first_price",
     "gains_from_trade",
@@ -176,22 +260,28 @@ __all__ = [
     "is_truthful",
     "is_without_deficit",
     "joint_lies",
+    "large_core_auction",
     "large_muda",
     "large_multi_unit_trade_reduction",
+    "large_plan_edge",
     "large_posted_price_vcg",
     "large_sbba",
     "large_uniform_price",
     "large_vcg_procurement",
+    "lower_bound",
     "mcafee",
     "mcafee_terms",
     "muda",
     "multi_unit_trade_reduction",
     "next_base_fee",
     "next_price",
+    "optimal_single_price",
     "pay_as_bid",
+    "plan_edge",
     "position",
     "posted_price_vcg",
     "price_lies",
+    "profit_extraction",
     "quantity_lies",
     "quote",
     "random_lies",
@@ -199,17 +289,21 @@ __all__ = [
     "rank_excluding_sbba",
     "require_unit_lots",
     "roster",
+    "sampled_price",
     "sbba",
     "seller_utility",
+    "share_cost",
     "shill_lies",
     "split_lies",
     "substitute",
     "trade_reduction",
     "trade_reduction_terms",
     "uniform_price",
+    "uniform_reserve",
     "vcg_double_auction",
     "vcg_procurement",
     "vcg_terms",
     "verify_coupled",
+    "vickrey",
     "whole_buyer_utility",
 ]
