@@ -48,6 +48,20 @@ def best_deviation(
     return best
 
 
+def gains(
+    draws: Sequence[Mechanism], book: Book, lie: Deviation, values: Values = LINEAR
+) -> list[int]:
+    """What the lie gains in each draw, for judging on fresh draws one that was found on others."""
+    worth = values.of(lie.side)
+    own = [order.trader for order in (*lie.reports.bids, *lie.reports.asks)]
+    bent = substitute(book, lie.truth, lie.reports)
+    return [
+        worth(lie.truth, position(draw(bent), own))
+        - worth(lie.truth, position(draw(book), [lie.truth.trader]))
+        for draw in draws
+    ]
+
+
 def is_truthful(
     draws: Sequence[Mechanism], book: Book, lies: Lies, values: Values = LINEAR
 ) -> bool:
@@ -115,14 +129,24 @@ def shill_lies(prices: Iterable[int], quantities: Iterable[int]) -> Lies:
 def random_lies(
     draw: Callable[[int, int], int], tries: int, price_max: int, quantity_max: int
 ) -> Lies:
-    """`tries` random reports of one or two identities; `draw(a, b)` is uniform on a..b."""
+    """`tries` random reports of one or two identities, the second on either side.
+
+    `draw(a, b)` is uniform on a..b.
+    """
+
+    def order(trader: Trader) -> Order:
+        return Order(trader, draw(0, price_max), draw(1, quantity_max))
 
     def lies(side: Side, truth: Order) -> Iterator[Book]:
         for _ in range(tries):
-            names = (truth.trader, alias(truth.trader))[: draw(1, 2)]
-            yield report(
-                side, *(Order(name, draw(0, price_max), draw(1, quantity_max)) for name in names)
-            )
+            own, other = order(truth.trader), order(alias(truth.trader))
+            kind = draw(1, 3)
+            if kind == 1:
+                yield report(side, own)
+            elif kind == 2:
+                yield report(side, own, other)
+            else:
+                yield Book((own,), (other,)) if side is Side.BUY else Book((other,), (own,))
 
     return lies
 

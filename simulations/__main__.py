@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from node.output import Output
+from simulations.auctions.subjects import SUBJECTS
+from simulations.auctions.table import run_promises
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import print_report, write_page, write_report
 
@@ -47,6 +49,31 @@ def relay_mining(
         )
         write_page(report, "Relay mining, simulated", command, page)
     output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+@app.command("pricing-properties")
+def pricing_properties(
+    seed: Seed = 1,
+    books: Annotated[int, typer.Option(min=1, help="Random books a mechanism is tried on.")] = 60,
+    out: Out = OUT / "pricing-properties",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Try every promise of every auction on random books and count where it fails.
+
+    Example: python -m simulations pricing-properties --books 500
+    """
+    output = Output(json)
+    with output.progress("promises", len(SUBJECTS)) as advance:
+        report = run_promises(seed, books, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = (
+            f"python -m simulations pricing-properties --seed {seed} --books {books} --page {page}"
+        )
+        write_page(report, "What the auctions promise, tried", command, page)
+    output.done({"seed": seed, "books": books, "written": [str(path) for path in written]})
 
 
 if __name__ == "__main__":

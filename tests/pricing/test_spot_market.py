@@ -84,6 +84,14 @@ def test_suppliers_of_p2v_gain_nothing_by_several_identities() -> None:
         assert found is None
 
 
+def test_an_owner_of_two_suppliers_gains_by_hiding_the_dearer() -> None:
+    demand = [(10, 1)]
+    both = posted_price_vcg(book(demand, [0, 2]), 10, SEED)
+    one = posted_price_vcg(book(demand, [0]), 10, SEED)
+
+    assert (both.received, one.received) == (2, 10)
+
+
 def test_buyers_of_p2v_gain_a_better_place_by_several_identities() -> None:
     orders = book([10, 10, 10], [0])
     draws = [partial(posted_price_vcg, price=5, seed=seed) for seed in seeds(60)]

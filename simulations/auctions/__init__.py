@@ -1,0 +1,1 @@
+"""Experiments on the auctions: which promises hold, and what markets gain under each rule."""
