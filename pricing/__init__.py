@@ -1,5 +1,10 @@
 """Auction mechanisms: pure functions from sealed orders to an outcome."""
 
+from pricing.aeria import (
+    aeria_envy_free,
+    aeria_posted,
+    aeria_truthful,
+)
 from pricing.budget_feasible import (
     budget_feasible,
 )
@@ -58,6 +63,17 @@ from pricing.draws import (
     WORD,
     draw_word,
 )
+from pricing.edge_benchmarks import (
+    edge_sampled_price,
+    half_capacity_vickrey,
+)
+from pricing.edge_market import (
+    Admission,
+    EdgeOffer,
+    UnitPrices,
+    admit,
+    sell_edge,
+)
 from pricing.edge_network import (
     Cut,
     Exit,
@@ -68,6 +84,11 @@ from pricing.edge_plan import (
     EdgePlan,
     EdgeTask,
     plan_edge,
+)
+from pricing.large_aeria import (
+    large_aeria_envy_free,
+    large_aeria_posted,
+    large_aeria_truthful,
 )
 from pricing.large_books import (
     Flags,
@@ -191,12 +212,14 @@ __all__ = [
     "LINEAR",
     "UNSERVED",
     "WORD",
+    "Admission",
     "Balance",
     "Book",
     "CoupledBook",
     "CoupledClearing",
     "Cut",
     "Deviation",
+    "EdgeOffer",
     "EdgePlan",
     "EdgePlans",
     "EdgeTask",
@@ -225,9 +248,14 @@ __all__ = [
     "StepBound",
     "Terms",
     "Trader",
+    "UnitPrices",
     "UnsolvedError",
     "Utility",
     "Values",
+    "admit",
+    "aeria_envy_free",
+    "aeria_posted",
+    "aeria_truthful",
     "alias",
     "balance_at",
     "best_deviation",
@@ -246,12 +274,14 @@ __all__ = [
     "deterministic_price",
     "discrete_reserve",
     "draw_word",
+    "edge_sampled_price",
     "empirical_reserve",
     "exponential_reserve",
     "fills_at",
     "first_price",
     "gains",
     "gains_from_trade",
+    "half_capacity_vickrey",
     "in_first_half",
     "in_public_order",
     "is_budget_balanced",
@@ -262,6 +292,9 @@ __all__ = [
     "is_truthful",
     "is_without_deficit",
     "joint_lies",
+    "large_aeria_envy_free",
+    "large_aeria_posted",
+    "large_aeria_truthful",
     "large_core_auction",
     "large_muda",
     "large_multi_unit_trade_reduction",
@@ -293,6 +326,7 @@ __all__ = [
     "roster",
     "sampled_price",
     "sbba",
+    "sell_edge",
     "seller_utility",
     "share_cost",
     "shill_lies",
