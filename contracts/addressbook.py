@@ -51,7 +51,10 @@ class AddressBook:
             document = json.loads(path.read_text())
             return cls.parse(document)
         except FileNotFoundError as error:
-            raise AddressBookError(f"there is no address book at {path}") from error
+            raise AddressBookError(
+                f"there is no address book at {path}: set chain.address_book, or make one with "
+                "`python -m contracts.deploy`"
+            ) from error
         except (OSError, ValueError) as error:
             raise AddressBookError(f"the address book at {path} is malformed: {error}") from error
 

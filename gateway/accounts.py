@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 
-from node.errors import OperatorError
+from gateway.errors import KeyNotFoundError
 from relay_mining import Address
 
 KEY_PREFIX = "lode_sk_"
@@ -81,11 +81,11 @@ class KeyStore:
             return session.exec(select(ApiKey).order_by("created_at", "id")).all()
 
     def revoke(self, key_id: str) -> ApiKey:
-        """End a key for good; raises OperatorError where there is none of that id."""
+        """End a key for good; raises KeyNotFoundError where there is none of that id."""
         with Session(self._engine, expire_on_commit=False) as session:
             row = session.get(ApiKey, key_id)
             if row is None:
-                raise OperatorError(f"there is no key {key_id}; see `gateway keys list`")
+                raise KeyNotFoundError(f"there is no key {key_id}; see `gateway keys list`")
             row.revoked_at = row.revoked_at or int(time.time())
             session.add(row)
             session.commit()

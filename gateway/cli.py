@@ -10,6 +10,7 @@ from contracts import AddressBook, ChainError, Market
 from gateway import offline
 from gateway.accounts import IN_FLIGHT_MAX, KeyStore
 from gateway.app import run_node
+from gateway.errors import GatewayError
 from gateway.keys import load_keyring, load_owner, load_signing
 from gateway.operations import Operator, read_funds
 from gateway.settings import Settings
@@ -50,7 +51,7 @@ def _run(config: Path | None, json: bool, work: Work) -> None:
     async def run() -> dict[str, object]:
         return await work(Settings.load(path), output)
 
-    run_command(output, run, ChainError)
+    run_command(output, run, ChainError, GatewayError)
 
 
 def _chain_id(settings: Settings) -> int:

@@ -5,16 +5,28 @@ import hmac
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import RequestResponseEndpoint
 
 from gateway.accounts import IN_FLIGHT_MAX, Accounts, ApiKey, KeyStore
-from node.errors import OperatorError, SettingsError
+from gateway.errors import (
+    BodyTooLargeError,
+    GatewayError,
+    InvalidKeyError,
+    InvalidParameterError,
+    MethodNotAllowedError,
+    RouteNotFoundError,
+)
+from node.errors import SettingsError
 from node.settings import parse_hex
 from relay_mining import Address
 
+BODY_BYTES_MAX = 64 << 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -66,7 +78,7 @@ def create_control(
     ) -> None:
         given = credentials.credentials if credentials else ""
         if not admin_token or not hmac.compare_digest(given.encode(), admin_token.encode()):
-            raise HTTPException(401, "send the admin token as a bearer token")
+            raise InvalidKeyError("send the admin token as `Authorization: Bearer ...`")
 
     admin = [Depends(require_admin)]
 
@@ -86,7 +98,34 @@ def create_control(
         return read_status()
 
     _add_key_routes(app, admin, keys, accounts, application)
+    _answer_errors(app)
     return app
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Give every error the shape that errors of the data plane have, and bodies a bound."""
+
+    @app.exception_handler(GatewayError)
+    async def refuse(request: Request, error: GatewayError) -> Response:
+        return Response(error.body(), error.status, media_type="application/json")
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse_fields(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(each for each in first["loc"][1:] if isinstance(each, str))
+        return await refuse(request, InvalidParameterError(first["msg"], param=where or None))
+
+    @app.exception_handler(HTTPException)
+    async def refuse_route(request: Request, error: HTTPException) -> Response:
+        kind = MethodNotAllowedError if error.status_code == 405 else RouteNotFoundError
+        return await refuse(request, kind(f"{request.method} {request.url.path}: see /docs"))
+
+    @app.middleware("http")
+    async def bound_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        length = request.headers.get("content-length", "0")
+        if "transfer-encoding" in request.headers or int(length) > BODY_BYTES_MAX:
+            return await refuse(request, BodyTooLargeError(f"send at most {BODY_BYTES_MAX} bytes"))
+        return await call_next(request)
 
 
 def _add_key_routes(
@@ -105,7 +144,7 @@ def _add_key_routes(
             try:
                 payer = parse_hex("application", new.application, 20)
             except SettingsError as error:
-                raise HTTPException(422, str(error)) from error
+                raise InvalidParameterError(str(error), param="application") from error
         key, row = await asyncio.to_thread(keys.create, new.name, payer, new.in_flight_max)
         accounts.load(await asyncio.to_thread(keys.list))
         return CreatedKey(key=key, **row.model_dump())
@@ -113,9 +152,6 @@ def _add_key_routes(
     @app.delete("/admin/keys/{key_id}", dependencies=admin, tags=["keys"])
     async def revoke_key(key_id: str) -> ShownKey:
         """Revoke an API key; it stops working at once."""
-        try:
-            row: ApiKey = await asyncio.to_thread(keys.revoke, key_id)
-        except OperatorError as error:
-            raise HTTPException(404, str(error)) from error
+        row: ApiKey = await asyncio.to_thread(keys.revoke, key_id)
         accounts.load(await asyncio.to_thread(keys.list))
         return ShownKey(**row.model_dump())

@@ -12,6 +12,7 @@
     + InsufficientFundsError         402  insufficient_funds
     + ModelNotFoundError             404  model_not_found
     + RouteNotFoundError             404  unknown_url
+    + KeyNotFoundError               404  key_not_found
     + MethodNotAllowedError          405  method_not_allowed
     + KeyBusyError                   429  rate_limit_exceeded
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
@@ -107,6 +108,13 @@ class RouteNotFoundError(RequestError):
 
     status = 404
     code = "unknown_url"
+
+
+class KeyNotFoundError(RequestError):
+    """The gateway has no API key of that id."""
+
+    status = 404
+    code = "key_not_found"
 
 
 class MethodNotAllowedError(RequestError):

@@ -1,5 +1,6 @@
 """What the commands do beside a running gateway: ask it, or read what it left on the disk."""
 
+import secrets
 from pathlib import Path
 from typing import cast
 
@@ -8,7 +9,8 @@ import orjson
 from gateway.ledger import Ledger
 from gateway.outbox import Outbox
 from gateway.settings import Settings
-from node.append_log import AppendLog
+from node.append_log import AppendLog, LogLocked
+from node.errors import OperatorError
 from node.http import ClientPool, HttpClientError, Timeout
 from node.output import Output
 from relay_mining import Address
@@ -38,6 +40,8 @@ def write_config(owner: Address, password_file: Path | None) -> str:
             f"signing_password_file = {orjson.dumps(password).decode()}",
         ]
     lines += ["", "[server]", 'host = "127.0.0.1"', "port = 8080", "", "[control]", "port = 8081"]
+    lines += ["# Opens /admin and /v1 of the control plane; `gateway status` uses it."]
+    lines += [f'admin_token = "{secrets.token_urlsafe(32)}"']
     return "\n".join(lines) + "\n"
 
 
@@ -47,11 +51,17 @@ async def read_status(settings: Settings) -> dict[str, object]:
     if asked is not None:
         return {"running": True, **asked}
     outbox = Outbox()
-    async with AppendLog(settings.data_dir / "usage") as usage:
-        ledger = Ledger(usage)
-        ledger.replay(usage.replay())
-    async with AppendLog(settings.data_dir / "receipts") as receipts:
-        outbox.replay(receipts.replay())
+    try:
+        async with AppendLog(settings.data_dir / "usage") as usage:
+            ledger = Ledger(usage)
+            ledger.replay(usage.replay())
+        async with AppendLog(settings.data_dir / "receipts") as receipts:
+            outbox.replay(receipts.replay())
+    except LogLocked as error:
+        raise OperatorError(
+            "the gateway is running and cannot be asked: set control.admin_token, and a "
+            "control.port other than 0, then start it again"
+        ) from error
     return {"running": False, "receipts_waiting": len(outbox), **ledger.summary()}
 
 

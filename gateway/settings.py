@@ -5,7 +5,7 @@ No other module reads the environment. Units are in the names.
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
@@ -13,6 +13,10 @@ from gateway.openai import RequestLimits
 from gateway.upstream import UpstreamTimeouts
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls
+
+ADMIN_TOKEN_CHARS_MIN = 24
+ADMIN_TOKEN_DISTINCT_MIN = 8
+"""Different characters, so that no word or number repeated passes for a secret."""
 
 
 class KeySettings(BaseModel):
@@ -56,6 +60,16 @@ class ControlSettings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8081, ge=0, le=65535, description="0 takes any free port")
     admin_token: SecretStr | None = Field(default=None, description="unset closes /admin and /v1")
+
+    @field_validator("admin_token")
+    @classmethod
+    def _require_strong(cls, token: SecretStr | None) -> SecretStr | None:
+        text = "" if token is None else token.get_secret_value()
+        if token is not None and (
+            len(text) < ADMIN_TOKEN_CHARS_MIN or len(set(text)) < ADMIN_TOKEN_DISTINCT_MIN
+        ):
+            raise ValueError("too weak to guard API keys; take one from `openssl rand -hex 24`")
+        return token
 
 
 class RelaySettings(BaseModel):

@@ -13,7 +13,7 @@ from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
-from node.tls import load_server_tls
+from node.tls import ServerTls, load_server_tls
 from relay_mining import Address, Hash32, Signer
 from supplier.admission import AdmissionRules
 from supplier.books import Books, CreditPolicy
@@ -58,6 +58,7 @@ class _Node:
     receipt_log: ReceiptLog
     metrics: Metrics
     store: Store
+    tls: ServerTls | None
 
 
 async def run(
@@ -72,9 +73,10 @@ async def run(
     OperatorError, ChainError and KeystoreError where the node cannot start.
     """
     stop = stop or _stop_on_signals()
+    tls = load_server_tls(settings.server.tls, "server.tls")
     market = await Market.open(settings.chain)
     async with market:
-        supplier = parse_hex("supplier_id", settings.supplier_id, 20)
+        supplier = settings.supplier()
         view = ChainView(market, supplier, settings.chain.confirmations, settings.chain.poll_s)
         await view.start()
         key = load_operator(settings.keys, market.book.chain_id)
@@ -88,7 +90,7 @@ async def run(
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
             settings, market, view, signer, supplier, spec, services, books, receipt_log, Metrics(),
-            store,
+            store, tls,
         )  # fmt: skip
         sender = TxSender(market.chain, key.reveal(), settings.chain.policy())
         try:
@@ -144,14 +146,11 @@ async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> No
 async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
     settings = node.settings.server
     limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
-    tls = load_server_tls(settings.tls, "server.tls")
-    servers = [
-        await serve(
-            endpoints.handle, settings.host, settings.port, limits, ssl=tls.context if tls else None
-        )
-    ]
-    if tls is not None:
-        tls.renew_on_hangup()
+    context = None
+    if node.tls is not None:
+        context = node.tls.context
+        node.tls.renew_on_hangup()
+    servers = [await serve(endpoints.handle, settings.host, settings.port, limits, ssl=context)]
     if settings.metrics_port:
         handler = metrics_handler(node.metrics.registry)
         servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))

@@ -18,7 +18,7 @@ from node.keystore import LOCALNET_CHAIN_ID, create_keystore, read_password
 from node.output import Output
 from node.settings import parse_hex
 from node.telemetry import setup_logging
-from relay_mining import Address, UnitWeights
+from relay_mining import UnitWeights
 from supplier.app import run
 from supplier.config_file import set_value, write_config
 from supplier.engine_process import compute_launch, free_port
@@ -72,12 +72,6 @@ class Command:
         """The settings in effect; a file that was named has to be there."""
         is_named = self.path is not DEFAULT_CONFIG
         return Settings.load(self.path if is_named or self.path.exists() else None)
-
-    def supplier(self, settings: Settings) -> Address:
-        """The supplier's id."""
-        if not settings.supplier_id:
-            raise OperatorError("no supplier_id in the settings: run `supplier stake` first")
-        return parse_hex("supplier_id", settings.supplier_id, 20)
 
     def owner(self, market: Market, settings: Settings, key: str | None) -> Owner:
         """Whoever holds the owner's key, or the raw key given."""
@@ -181,7 +175,7 @@ def stake(
         async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
             if settings.supplier_id:
-                supplier = command.supplier(settings)
+                supplier = settings.supplier()
             else:
                 operator = load_operator(settings.keys, market.book.chain_id)
                 registration = Registration(
@@ -219,7 +213,7 @@ def list_(
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        supplier = command.supplier(settings)
+        supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
             service_id = parse_hex("service", service, 32)
@@ -352,7 +346,7 @@ def funds(config: Config = None, json: Json = False) -> None:
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        supplier = command.supplier(settings)
+        supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
             found, account = await read_funds(market, supplier)
         command.output.table(
@@ -385,7 +379,7 @@ def unstake(
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        supplier = command.supplier(settings)
+        supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
             owner = command.owner(market, settings, key)
             await owner.send(market.registry.request_unstake(supplier, amount))
@@ -404,7 +398,7 @@ def withdraw(config: Config = None, json: Json = False, key: Key = None) -> None
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        supplier = command.supplier(settings)
+        supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
             before, _ = await read_funds(market, supplier)
             if not before.unstaking:
@@ -425,7 +419,7 @@ def collect(config: Config = None, json: Json = False, key: Key = None) -> None:
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        supplier = command.supplier(settings)
+        supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
             found, account = await read_funds(market, supplier)
             if not found.claimable:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from node.errors import OperatorError
 from relay_mining import Recounter, RelayMiningError
 from supplier.endpoints import ServiceFace
 from supplier.engines.spec import (
@@ -49,7 +50,7 @@ def _prompts(prompt: Any) -> list[Any]:
 
 
 def compute_spec(settings: EngineSettings) -> ServiceSpec:
-    """The spec of the model in the settings; raises FileNotFoundError or ValueError."""
+    """The spec of the model in the settings; raises OperatorError where it is not there."""
     engine = EngineSpec(
         name=settings.served_model_name,
         kind=settings.kind,
@@ -58,7 +59,12 @@ def compute_spec(settings: EngineSettings) -> ServiceSpec:
         dtype=settings.dtype,
         quantization=settings.quantization,
     )
-    return compute_service_spec(Path(settings.model), engine)
+    try:
+        return compute_service_spec(Path(settings.model), engine)
+    except (OSError, ValueError) as error:
+        raise OperatorError(
+            f"engine.model has to be a model's directory, {settings.model!r} is not: {error}"
+        ) from error
 
 
 def build_face(settings: EngineSettings) -> tuple[ServiceFace, ServiceSpec]:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
-from node.settings import NodeSettings
+from node.errors import OperatorError
+from node.settings import NodeSettings, parse_hex
 from node.tls import ListenerTls
-from relay_mining import RECEIPTS_BYTES_MAX
+from relay_mining import RECEIPTS_BYTES_MAX, Address
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
 
@@ -133,6 +134,12 @@ class Settings(NodeSettings):
     engine: EngineSettings = EngineSettings()
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
+
+    def supplier(self) -> Address:
+        """The supplier's id; raises OperatorError where there is none yet."""
+        if not self.supplier_id:
+            raise OperatorError("no supplier_id in the settings: run `supplier stake` first")
+        return parse_hex("supplier_id", self.supplier_id, 20)
 
     @classmethod
     def load(cls, config: Path | None, **overrides: Any) -> Self:

@@ -1,0 +1,219 @@
+"""The control plane: every endpoint, who may, and errors in the shape of the data plane's."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gateway.accounts import KEY_PREFIX, Accounts, KeyStore
+from gateway.control import BODY_BYTES_MAX, create_control
+from gateway.metrics import Metrics
+from gateway.settings import ControlSettings, Settings
+from node.errors import SettingsError
+from tests.factories import APPLICATION
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+ADMIN = {"authorization": f"Bearer {TOKEN}"}
+STATUS: dict[str, object] = {"session": 7, "suppliers": {}}
+
+
+class Control:
+    """The application, its keys, and a client of it."""
+
+    def __init__(self, folder: Path, token: str | None = TOKEN) -> None:
+        self.keys = KeyStore(folder / "keys.db")
+        self.accounts = Accounts()
+        registry = CollectorRegistry()
+        Metrics(registry).watch("gateway_session", "The session", lambda: 7)
+        app = create_control(
+            self.keys, self.accounts, APPLICATION, registry, lambda: STATUS, token
+        )  # fmt: skip
+        transport = httpx.ASGITransport(app=app)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://control")
+
+    async def create(self, **fields: Any) -> dict[str, Any]:
+        answer = await self.client.post("/admin/keys", json=fields, headers=ADMIN)
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        self.keys.close()
+
+
+@pytest.fixture
+async def control(tmp_path: Path) -> AsyncIterator[Control]:
+    control = Control(tmp_path)
+    yield control
+    await control.close()
+
+
+def assert_error(answer: httpx.Response, status: int, code: str, param: str | None = None) -> None:
+    """An error as the data plane's: exactly OpenAI's four members."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (error["code"], error["param"]) == (code, param)
+    assert error["message"]
+
+
+async def test_health_and_metrics_are_open(control: Control) -> None:
+    health = await control.client.get("/healthz")
+    metrics = await control.client.get("/metrics")
+
+    assert (health.status_code, health.json()) == (200, {"status": "ok"})
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "gateway_session 7.0" in metrics.text
+
+
+async def test_the_pages_of_the_api_describe_every_endpoint(control: Control) -> None:
+    assert (await control.client.get("/docs")).status_code == 200
+    paths = (await control.client.get("/openapi.json")).json()["paths"]
+    assert {(path, verb) for path, verbs in paths.items() for verb in verbs} == {
+        ("/healthz", "get"),
+        ("/metrics", "get"),
+        ("/v1/usage", "get"),
+        ("/admin/keys", "get"),
+        ("/admin/keys", "post"),
+        ("/admin/keys/{key_id}", "delete"),
+    }
+
+
+async def test_usage_is_what_the_node_says(control: Control) -> None:
+    answer = await control.client.get("/v1/usage", headers=ADMIN)
+    assert (answer.status_code, answer.json()) == (200, STATUS)
+
+
+async def test_a_key_works_at_once_is_shown_once_and_ends_when_it_is_revoked(
+    control: Control,
+) -> None:
+    created = await control.create(name="web shop", in_flight_max=3)
+    key = created.pop("key")
+    account = control.accounts.find(key.encode())
+
+    assert key.startswith(KEY_PREFIX)
+    assert account is not None
+    assert (account.application, account.in_flight_max) == (APPLICATION, 3)
+    listed = await control.client.get("/admin/keys", headers=ADMIN)
+    assert listed.json() == [created]
+    assert key not in listed.text
+    assert created["revoked_at"] is None
+
+    revoked = await control.client.delete(f"/admin/keys/{created['id']}", headers=ADMIN)
+    assert revoked.json()["revoked_at"] >= created["created_at"]
+    assert control.accounts.find(key.encode()) is None
+    again = await control.client.delete(f"/admin/keys/{created['id']}", headers=ADMIN)
+    assert again.json() == revoked.json()
+    assert (await control.client.get("/admin/keys", headers=ADMIN)).json() == [revoked.json()]
+
+
+async def test_revoking_one_key_leaves_the_others_and_their_counts(control: Control) -> None:
+    first, second = await control.create(name="first"), await control.create(name="second")
+    kept = control.accounts.find(second["key"].encode())
+    assert kept is not None
+    kept.in_flight = 2
+
+    await control.client.delete(f"/admin/keys/{first['id']}", headers=ADMIN)
+
+    found = control.accounts.find(second["key"].encode())
+    assert found is kept
+    assert found.in_flight == 2
+
+
+async def test_a_key_may_be_for_another_application(control: Control) -> None:
+    other = "0x" + "ab" * 20
+    created = await control.create(name="their shop", application=other)
+    account = control.accounts.find(created["key"].encode())
+    assert account is not None
+    assert account.application.hex() == "ab" * 20
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 129}, "name"),
+        ({"name": 7}, "name"),
+        ({"name": "x", "in_flight_max": 0}, "in_flight_max"),
+        ({"name": "x", "in_flight_max": 65537}, "in_flight_max"),
+        ({"name": "x", "application": "0x12"}, "application"),
+        ({"name": "x", "application": "zz" * 20}, "application"),
+        ([], None),
+    ],
+)
+async def test_a_bad_field_is_named_and_makes_no_key(
+    control: Control, body: Any, param: str | None
+) -> None:
+    answer = await control.client.post("/admin/keys", json=body, headers=ADMIN)
+    assert_error(answer, 400, "invalid_value", param)
+    assert control.keys.list() == []
+
+
+async def test_a_body_that_is_no_json_or_too_large_is_refused(control: Control) -> None:
+    junk = await control.client.post("/admin/keys", content=b"{", headers=ADMIN)
+    assert_error(junk, 400, "invalid_value")
+    large = await control.client.post("/admin/keys", content=b" " * (BODY_BYTES_MAX + 1))
+    assert_error(large, 413, "body_too_large")
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b" "
+
+    assert_error(await control.client.post("/admin/keys", content=endless()), 413, "body_too_large")
+
+
+async def test_what_is_not_there_says_so(control: Control) -> None:
+    missing = await control.client.delete("/admin/keys/key_none", headers=ADMIN)
+    assert_error(missing, 404, "key_not_found")
+    assert "gateway keys list" in missing.text
+    assert_error(await control.client.get("/nothing"), 404, "unknown_url")
+    assert_error(await control.client.put("/healthz"), 405, "method_not_allowed")
+
+
+CLOSED = [("GET", "/v1/usage"), ("GET", "/admin/keys"), ("POST", "/admin/keys")]
+CLOSED += [("DELETE", "/admin/keys/key_1")]
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}"]
+)
+async def test_only_the_admin_token_opens_what_is_closed(
+    control: Control, method: str, path: str, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    answer = await control.client.request(method, path, headers=headers, json={"name": "x"})
+    assert_error(answer, 401, "invalid_api_key")
+    assert control.keys.list() == []
+
+
+@pytest.mark.parametrize("given", ["", "None", TOKEN])
+async def test_without_an_admin_token_nothing_opens(tmp_path: Path, given: str) -> None:
+    control = Control(tmp_path, token=None)
+    for method, path in CLOSED:
+        answer = await control.client.request(
+            method, path, headers={"authorization": f"Bearer {given}"}, json={"name": "x"}
+        )
+        assert_error(answer, 401, "invalid_api_key")
+    await control.close()
+
+
+@pytest.mark.parametrize("token", ["", "hunter2", "x" * 64, "1234567" * 9, TOKEN[:23]])
+def test_a_weak_admin_token_is_refused_at_start(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_CONTROL__ADMIN_TOKEN", token)
+    with pytest.raises(SettingsError, match=r"control\.admin_token: .* `openssl rand") as error:
+        Settings.load(None)
+    assert not token or token not in str(error.value)
+
+
+def test_a_strong_admin_token_is_taken() -> None:
+    assert ControlSettings.model_validate({"admin_token": TOKEN[:24]}).admin_token is not None
