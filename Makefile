@@ -61,6 +61,11 @@ check: setup ## lint, import directions, types
 bench: setup ## the figures in docs/performance.md, printed with the machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-gateway: setup ## the gateway beside LiteLLM's proxy and sglang-router, which it installs apart
+	@test -x .make/bench-venv/bin/python || $(PYTHON) -m venv .make/bench-venv
+	@for package in 'litellm[proxy]' sglang-router; do .make/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check "$$package" || echo "$$package does not install here"; done
+	@$(BIN)/python -m benchmarks.bench_gateway --all $(ARGS)
+
 contracts: setup ## compile the contracts into contracts/artifacts
 	@$(BIN)/python -m contracts.compile
 
@@ -73,4 +78,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo test test-python test-vllm test-contracts test-contracts-deep check bench contracts gas lock clean
+.PHONY: help setup demo test test-python test-vllm test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean

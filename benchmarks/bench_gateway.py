@@ -1,191 +1,187 @@
-"""Plain relays a second through a gateway, and what it adds to one at a time.
+"""Requests through the gateway against what one would put in its place, in the same run.
 
-Four processes: an instant supplier that signs for real, the gateway, its recount worker and a
-closed loop of clients. The gateway is pinned to one core, the rest to the others (the recount
-worker shares them). "Added" is the gateway's latency at one in flight less that of the same client
-asking a server that answers the same bytes unsigned at once.
+One contestant at a time has a core to itself; the upstream (an instant engine that signs where a
+relay asks it to), the clients and the gateway's recount worker share the others. Every cell is
+measured in several rounds that go through the contestants in turn; shown are medians. "added" is
+a latency less that of clients asking the upstream itself, unsigned: what the supplier's
+cryptography takes counts as added by the gateway. "1/CPU" is what the processor time of its own
+process allows on a core that does nothing else.
 
-Run: python -m benchmarks.bench_gateway [--seconds 5] [--concurrency 32]
+    python -m benchmarks.bench_gateway           direct, gateway, FastAPI + httpx
+    python -m benchmarks.bench_gateway --all     LiteLLM and sglang-router too, every cell
 """
 
 import argparse
-import asyncio
-import hashlib
 import multiprocessing
-import os
 import statistics
-import tempfile
-import time
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import orjson
 
-from node.http import ClientPool, Request, Response, run, serve
-from relay_mining import (
-    Ack,
-    RelayResponse,
-    SignedAck,
-    SignedResponse,
-    Status,
-    build_batch,
-    decode_receipts,
-    decode_request_header,
-    encode_ack,
-    encode_response_header,
-    request_body_hash,
+from benchmarks.contestants import OURS, Contestant, Start, installed_rivals
+from benchmarks.instant_supplier import CHUNKS, serve_supplier
+from benchmarks.measuring import (
+    Target,
+    descendants,
+    load,
+    percentile,
+    pin,
+    processor_s,
+    resident_mb,
+    split_cores,
 )
-from tests.factories import DOMAIN, WEIGHTS
-from tests.gateway.fakes import SPEC_HASH, FakeSupplier, encode
-from tests.gateway.harness import MODEL, a_gateway
+from node.http import run
+from tests.gateway.harness import MODEL
 
-TEXT = "The capital of Japan is Tokyo."
-BODY = orjson.dumps(
-    {
-        "model": MODEL,
-        "messages": [{"role": "user", "content": "What is the capital of Japan?"}],
-        "max_tokens": 64,
-    }
-)
-PATH = "/v1/chat/completions"
+WARM_S = 0.5
+WORDS = "What is the capital of Japan? "
 
 
-class InstantSupplier(FakeSupplier):
-    """Signs one prepared answer; keeps nothing."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One way of asking."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        ids = encode(TEXT)
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": TEXT},
-            "finish_reason": "stop",
-            "token_ids": ids,
+    kind: str
+    """`plain`, `stream` (as fast as it goes) or `paced` (a hundred chunks a second)."""
+    tokens: int
+    concurrency: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.tokens} tokens, {self.concurrency} in flight"
+
+    def body(self) -> bytes:
+        """The request; a token of text is about four bytes."""
+        content = (WORDS * (self.tokens // 7 + 1))[: max(4 * self.tokens, 1)]
+        members = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": content if self.tokens > 30 else WORDS}],
+            "max_tokens": 256,
+            "stream": self.kind != "plain",
+            "user": self.kind,
         }
-        self.outputs = len(ids)
-        self.answer = orjson.dumps({"id": "a", "object": "chat.completion", "choices": [choice]})
-        self.answer_hash = hashlib.sha256(self.answer).digest()
-        self.salt_hash = hashlib.sha256(b"salt").digest()
-
-    async def handle(self, request: Request) -> Response:
-        """Answer relays and receipts; anything else is the unsigned baseline."""
-        if request.path == b"/lode/v1/receipts":
-            delivery = decode_receipts(request.body)
-            ack = Ack(build_batch([DOMAIN.digest(r) for _, r in delivery.receipts]).root)
-            return Response(200, encode_ack(SignedAck(ack, self.signer.sign(DOMAIN.digest(ack)))))
-        header = request.headers.get(b"lode-request")
-        if header is None:
-            return Response(200, self.answer)
-        body_hash = request_body_hash(b"POST", request.path, request.body)
-        signed = decode_request_header(header.decode(), body_hash)
-        response = RelayResponse(
-            DOMAIN.digest(signed.request), self.answer_hash, self.salt_hash, 35, 0, self.outputs,
-            WEIGHTS.units(35, 0, self.outputs), Status.OK, SPEC_HASH,
-        )  # fmt: skip
-        signed_response = SignedResponse(response, self.signer.sign(DOMAIN.digest(response)))
-        headers = ((b"lode-response", encode_response_header(signed_response).encode()),)
-        return Response(200, self.answer, headers)
+        return orjson.dumps(members)
 
 
-def pin(cores: set[int]) -> None:
-    """Keep this process on some cores."""
-    os.sched_setaffinity(0, cores)
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One round of one cell; times in milliseconds, processor time in microseconds a request."""
+
+    rate: float
+    p50: float
+    p99: float
+    own_cpu: float
+    cpu: float
+    """Including what it has started."""
+    memory_mb: float
 
 
-def supplier_process(pipe: Connection, cores: set[int]) -> None:
-    """Serve instantly until killed."""
-    pin(cores)
-
-    async def main() -> None:
-        server = await serve(InstantSupplier("bench").handle, "127.0.0.1", 0)
-        pipe.send(server.port)
-        await asyncio.Event().wait()
-
-    run(main())
+def quick_cells() -> list[Cell]:
+    """What `make bench` asks."""
+    return [Cell("plain", 30, 1), Cell("plain", 30, 32), Cell("stream", 30, 32)]
 
 
-def gateway_process(pipe: Connection, port: int, core: int, others: set[int]) -> None:
-    """Serve through the supplier until told to stop; then report what was settled."""
-
-    async def main() -> None:
-        fake = FakeSupplier("bench")
-        pin(others)  # the recount worker inherits where it may run
-        with tempfile.TemporaryDirectory() as folder:
-            async with a_gateway(Path(folder), fake, url=f"http://127.0.0.1:{port}") as gateway:
-                pin({core})
-                pipe.send((gateway.server.port, gateway.key, time.process_time()))
-                while not await asyncio.to_thread(pipe.poll, 0.2):
-                    pass
-                pipe.send(time.process_time())
-                await gateway.settled()
-                pipe.send(gateway.ledger.summary()["total"])
-
-    run(main())
+def all_cells() -> list[Cell]:
+    """What `make bench-gateway` asks."""
+    cells = [
+        Cell(kind, tokens, concurrency)
+        for kind in ("plain", "stream")
+        for tokens in (30, 600)
+        for concurrency in (1, 32, 128)
+    ]
+    return [*cells, Cell("paced", 30, 128)]
 
 
-async def load(url: str, key: str, concurrency: int, seconds: float) -> list[float]:
-    """Latencies in seconds of a closed loop of clients."""
+def measure(contestant: Contestant, cell: Cell, seconds: float) -> Figures:
+    """One round."""
     headers = (
-        (b"authorization", b"Bearer " + key.encode()),
+        (b"authorization", b"Bearer " + contestant.key.encode()),
         (b"content-type", b"application/json"),
     )
-    latencies: list[float] = []
-    async with ClientPool() as pool:
-        until = time.perf_counter() + seconds
+    target = Target(contestant.url, headers, cell.body(), cell.kind != "plain")
+    run(load(target, cell.concurrency, WARM_S))
+    own = [contestant.pid] if contestant.pid is not None else []
+    every = descendants(own[0]) if own else []
+    before = processor_s(own), processor_s(every)
+    latencies = run(load(target, cell.concurrency, seconds))
+    after = processor_s(own), processor_s(every)
+    return Figures(
+        rate=len(latencies) / max(seconds, latencies[-1]),
+        p50=statistics.median(latencies) * 1e3,
+        p99=percentile(latencies, 0.99) * 1e3,
+        own_cpu=(after[0] - before[0]) / len(latencies) * 1e6,
+        cpu=(after[1] - before[1]) / len(latencies) * 1e6,
+        memory_mb=resident_mb(every),
+    )
 
-        async def work() -> None:
-            while (began := time.perf_counter()) < until:
-                answer = await pool.request(b"POST", url, headers, BODY)
-                if answer.status != 200:
-                    raise RuntimeError(answer.body.decode())
-                latencies.append(time.perf_counter() - began)
 
-        await asyncio.gather(*(work() for _ in range(concurrency)))
-    return latencies
+def median_of(rounds: Sequence[Figures]) -> Figures:
+    """The median of every figure."""
+    return Figures(
+        *(statistics.median(getattr(each, name) for each in rounds) for name in Figures.__slots__)
+    )
+
+
+def show(cell: Cell, found: dict[str, Figures]) -> None:
+    """The table of one cell."""
+    print(f"\n{cell}")
+    print(
+        f"{'':16} {'req/s':>8} {'gateway/it':>10} {'p50 ms':>8} {'added':>8} {'p99 ms':>8} "
+        f"{'added':>8} {'CPU us':>8} {'1/CPU':>7} {'helpers':>8} {'us/chunk':>8} {'MB':>6}"
+    )
+    direct, ours = found["direct"], found["gateway"]
+    for name, each in found.items():
+        line = (
+            f"{name:16} {each.rate:8.0f} {ours.rate / each.rate:10.2f} {each.p50:8.2f} "
+            f"{each.p50 - direct.p50:8.2f} {each.p99:8.2f} {each.p99 - direct.p99:8.2f}"
+        )
+        if each.own_cpu:
+            line += (
+                f" {each.own_cpu:8.0f} {1e6 / each.own_cpu:7.0f} {each.cpu - each.own_cpu:8.0f} "
+                + (f"{each.own_cpu / CHUNKS:8.1f}" if cell.kind != "plain" else " " * 8)
+                + f" {each.memory_mb:6.0f}"
+            )
+        print(line, flush=True)
+
+
+def compete(starts: dict[str, Start], cells: list[Cell], rounds: int, seconds: float) -> None:
+    """Start everything, measure every cell in turns, print."""
+    core, others = split_cores()
+    print(f"contestant on core {core}; upstream, clients, recount worker on {sorted(others)}")
+    print(f"medians of {rounds} rounds of {seconds:g} s; {CHUNKS} chunks a stream", flush=True)
+    spawn = multiprocessing.get_context("spawn")
+    pipe, there = spawn.Pipe()
+    supplier = spawn.Process(target=serve_supplier, args=(there, others), daemon=True)
+    supplier.start()
+    upstream = pipe.recv()
+    with ExitStack() as stack:
+        stack.callback(supplier.kill)
+        running = {}
+        for name, start in starts.items():
+            try:
+                running[name] = stack.enter_context(start(upstream, core, others))
+            except TimeoutError as error:
+                print(f"{name}: left out, {error}", flush=True)
+        pin(others)
+        for cell in cells:
+            taken: dict[str, list[Figures]] = {name: [] for name in running}
+            for _ in range(rounds):
+                for name, contestant in running.items():
+                    taken[name].append(measure(contestant, cell, seconds))
+            show(cell, {name: median_of(each) for name, each in taken.items()})
 
 
 def main() -> None:
-    """Start the processes, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--concurrency", type=int, default=32)
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--all", action="store_true", help="rivals from PyPI too, every cell")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0)
     options = parser.parse_args()
-    core, *rest = sorted(os.sched_getaffinity(0))
-    others = set(rest) or {core}
-    spawn = multiprocessing.get_context("spawn")
-    supplier_pipe, there = spawn.Pipe()
-    supplier = spawn.Process(target=supplier_process, args=(there, others), daemon=True)
-    supplier.start()
-    port = supplier_pipe.recv()
-    gateway_pipe, there = spawn.Pipe()
-    gateway = spawn.Process(target=gateway_process, args=(there, port, core, others))
-    gateway.start()
-    gateway_port, key, cpu_before = gateway_pipe.recv()
-    pin(others)
-    url, bare = f"http://127.0.0.1:{gateway_port}{PATH}", f"http://127.0.0.1:{port}{PATH}"
-    run(load(url, key, options.concurrency, 1.0))
-    alone = run(load(url, key, 1, options.seconds / 2))
-    direct = run(load(bare, key, 1, options.seconds / 2))
-    many = run(load(url, key, options.concurrency, options.seconds))
-    gateway_pipe.send("stop")
-    cpu_after = gateway_pipe.recv()
-    settled = gateway_pipe.recv()
-    gateway.join()
-    supplier.kill()
-    p50 = statistics.median
-    print(
-        f"gateway pinned to core {core}, supplier, clients and recount on {sorted(others)}\n"
-        f"plain relays a second at {options.concurrency} in flight: "
-        f"{len(many) / options.seconds:.0f}\n"
-        f"latency at {options.concurrency} in flight: p50 {p50(many) * 1e3:.2f} ms\n"
-        f"latency at one in flight: p50 {p50(alone) * 1e3:.3f} ms through the gateway, "
-        f"{p50(direct) * 1e3:.3f} ms without\n"
-        f"added at one in flight: {(p50(alone) - p50(direct)) * 1e3:.3f} ms\n"
-        f"gateway's own processor time: "
-        f"{(cpu_after - cpu_before) / settled['requests'] * 1e6:.0f} us a relay\n"
-        f"settled: {settled['requests']} answers, {settled['receipts']} receipts, "
-        f"{settled['units_receipted']} of {settled['units_served']} units"
-    )
+    starts = {**OURS, **installed_rivals()} if options.all else OURS
+    cells = all_cells() if options.all else quick_cells()
+    compete(starts, cells, options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gateway.data_plane import DataPlane, DataPlaneSettings
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
 from gateway.ledger import Ledger
-from gateway.observation import Event, Observation, Recount, fan_out
+from gateway.observation import Event, Observation, Observe, Recount, fan_out
 from gateway.outbox import Outbox
 from gateway.recounting import CountFiles, RecountWorker
 from gateway.relay import RelaySigner
@@ -99,9 +99,13 @@ def a_gateway_session(
 
 @asynccontextmanager
 async def a_gateway(
-    data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = ""
-) -> AsyncIterator[Gateway]:
-    """Serve through these suppliers, in one session of theirs; `url` is where all already are."""
+    data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
+    flush_s: float = 0.02, observe_all: Observe | None = None,
+) -> AsyncIterator[Gateway]:  # fmt: skip
+    """Serve through these suppliers, in one session of theirs; `url` is where all already are.
+
+    `observe_all` is told of every event, instead of `Gateway.events` keeping them.
+    """
     async with AsyncExitStack() as stack:
         urls: dict[Address, str] = {fake.supplier: url for fake in suppliers}
         for fake in () if url else suppliers:
@@ -127,7 +131,7 @@ async def a_gateway(
         ledger, outbox = Ledger(usage), Outbox()
         outbox.replay(log.replay())
         ledger.replay(usage.replay())
-        observe = fan_out((standing.observe, ledger.observe, events.append))
+        observe = fan_out((standing.observe, ledger.observe, observe_all or events.append))
         signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
         settler = Settler(outbox, log, worker, standing, observe, data_dir / "evidence")
         operators = {fake.supplier: frozenset({fake.signer.address}) for fake in suppliers}
@@ -135,7 +139,7 @@ async def a_gateway(
         async def locate(supplier: Address, number: int) -> SupplierAddress:
             return SupplierAddress(urls[supplier], operators[supplier])
 
-        deliverer = Deliverer(outbox, log, signer, pool, locate, standing, 0.02)
+        deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
         choose = prefer_good(power_of_two(random.Random(seed)))
         dispatcher = Dispatcher(
             Upstream(signer, pool, TIMEOUTS), choose, standing, observe, settler.owe
