@@ -116,7 +116,7 @@ async def a_gateway(
         pool = await stack.enter_async_context(ClientPool())
         log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
         usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
-        worker = RecountWorker(20.0)
+        worker = RecountWorker(60.0)
         stack.callback(worker.close)
         await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
         keys = KeyStore(data_dir / "keys.db")

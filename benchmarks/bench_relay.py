@@ -1,0 +1,230 @@
+"""Where the gateway's processor time of a plain relay goes, stage by stage, without sockets.
+
+The stages run one by one in this process on the gateway's own objects, with a supplier's signed
+answer prepared; what a request takes beyond them is the kernel's and the event loop's. Figures
+are microseconds of processor time, the best of many short rounds, so they hold on a busy machine.
+
+Run: python -m benchmarks.bench_relay
+"""
+
+import asyncio
+import hashlib
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from benchmarks.instant_supplier import ANSWER, ANSWER_HASH, InstantSupplier
+from benchmarks.measuring import time_us
+from gateway.data_plane import DataPlane
+from gateway.observation import Observation, Recount, Result
+from gateway.openai import Endpoint, read_request
+from gateway.outbox import encode_owed, encode_settled
+from gateway.recounting import Count
+from gateway.relay import Served
+from gateway.settling import _job, _owed, judge
+from node.http import ClientResponse, Headers, Limits, Request, Response, run
+from node.http.client import _prepare
+from node.http.client_connection import ClientConnection
+from node.http.limits import ClientLimits, Timeout
+from node.http.messages import encode_response
+from node.http.request_reader import ParsedRequest, RequestReader
+from relay_mining import Hash32, decode_request_header, encode_response_header
+from tests.factories import APPLICATION, DOMAIN
+from tests.gateway.harness import MODEL, Gateway, a_gateway
+
+URL = "http://127.0.0.1:9/v1/chat/completions"
+HANDLED = (
+    "key and session: look up", "body: parse, check", "body: splice, hash, bound",
+    "request: encode, sign", "answer: hash, decode, verify",
+)  # fmt: skip
+"""Stages that the data plane's handler goes through."""
+LOT = 32
+"""Answers that are settled together."""
+
+
+class Nowhere:
+    """A transport that takes everything and sends nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Take it."""
+
+    def get_extra_info(self, name: str) -> None:
+        """There is no socket."""
+
+    def is_closing(self) -> bool:
+        """Never."""
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        """Always empty."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A name and what is done once a relay."""
+
+    name: str
+    work: Callable[[], object]
+    divisor: int = 1
+    """Relays that one call works for."""
+
+
+def write_request(key: str) -> bytes:
+    """A client's request as it comes from the wire."""
+    content = "What is the capital of Japan?"
+    message = {"role": "user", "content": content}
+    body = orjson.dumps({"model": MODEL, "messages": [message], "max_tokens": 64})
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer %b\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    )
+    return head % (key.encode(), len(body)) + body
+
+
+def read_whole(raw: bytes, reader: RequestReader) -> ParsedRequest:
+    """The one request that `raw` holds."""
+    reader.feed(raw)
+    parsed = reader.ready.popleft()
+    if not isinstance(parsed, ParsedRequest):
+        raise TypeError(f"refused with {parsed.status}")
+    return parsed
+
+
+def sign_answer(header: bytes, body_hash: Hash32) -> str:
+    """What the supplier signs for its prepared answer to a relay."""
+    signed = decode_request_header(header.decode(), body_hash)
+    return encode_response_header(InstantSupplier("bench").sign_answer(signed, ANSWER_HASH, 30))
+
+
+def stages(gateway: Gateway) -> list[Stage]:
+    """The stages of one relay, in order."""
+    plane: Any = gateway.server.handler.__self__  # type: ignore[attr-defined]
+    assert isinstance(plane, DataPlane)
+    signer = plane._dispatcher.upstream.signer
+    limits = plane._settings.limits
+    raw = write_request(gateway.key)
+    reader = RequestReader(Limits())
+    request = Request(None, read_whole(raw, reader))  # type: ignore[arg-type]
+    account = plane._authorize(request)
+    asked = read_request(Endpoint.CHAT, request.body, limits)
+    session = plane._table.find(account.application, asked.model)
+    relay, member = plane._plan(session, asked, account), session.members[0]
+    header, request_hash = signer.sign(relay, member)
+    answer_header = sign_answer(header, relay.body_hash)
+
+    def accept() -> Served:
+        body_hash = hashlib.sha256(ANSWER).digest()
+        return signer.accept(relay, member, request_hash, answer_header, ANSWER, body_hash)
+
+    served = accept()
+    response = served.response
+    observation = Observation(
+        member.supplier, session.key, MODEL, account.key_id, Result.OK, False, True,
+        0.001, None, response.units, 35, 30,
+    )  # fmt: skip
+    recount = Recount(
+        member.supplier, session.key, MODEL, account.key_id, request_hash, response.units,
+        response.units, 35, 30, False,
+    )  # fmt: skip
+    owed = _owed(served)
+    key = signer.key_of(owed.signer)
+    jobs, count = [_job(served) for _ in range(LOT)], Count(35, 30, 30)
+    wire = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nlode-response: %b\r\n\r\n" % (
+        len(ANSWER), answer_header.encode(),
+    )  # fmt: skip
+    connection = ClientConnection(ClientLimits(), asyncio.get_running_loop())
+    connection.connection_made(Nowhere())  # type: ignore[arg-type]
+    headers = ((b"content-type", b"application/json"), (b"lode-request", header))
+
+    def exchange() -> None:
+        prepared = _prepare(b"POST", URL, headers, relay.body, replay_safe=False)
+        connection.send(prepared.head, prepared.body, False, 1 << 20, Timeout(), None)
+        connection.data_received(wire + ANSWER)
+        connection.finish()
+
+    def observe() -> None:
+        gateway.ledger.observe(observation)
+        gateway.ledger.observe(recount)
+        gateway.ledger._pending.clear()
+
+    return [
+        Stage("client's request: parse", lambda: read_whole(raw, reader)),
+        Stage("key and session: look up", lambda: plane._authorize(request)),
+        Stage("body: parse, check", lambda: read_request(Endpoint.CHAT, request.body, limits)),
+        Stage("body: splice, hash, bound", lambda: plane._plan(session, asked, account)),
+        Stage("request: encode, sign", lambda: signer.sign(relay, member)),
+        Stage("supplier: write request, parse answer", exchange),
+        Stage("answer: hash, decode, verify", accept),
+        Stage("client's answer: write", lambda: encode_response(Response(200, ANSWER), True)),
+        Stage("ledger: a try and a recount", observe),
+        Stage("debt: record", lambda: encode_owed(_owed(served))),
+        Stage("recount: hand over", lambda: pickle.loads(pickle.dumps(jobs)), LOT),
+        Stage("recount: judge", lambda: judge(served, count)),
+        Stage("receipt: secret, digest", lambda: DOMAIN.digest(owed.receipt(key))),
+        Stage("receipt: settled", lambda: encode_settled(owed.response_hash)),
+    ]
+
+
+class PreparedPool:
+    """A pool that has the supplier's answer already."""
+
+    def __init__(self, answer: ClientResponse) -> None:
+        self._answer = answer
+
+    async def request(self, *_: object) -> ClientResponse:
+        """The answer."""
+        return self._answer
+
+
+def time_handler(gateway: Gateway) -> float:
+    """Microseconds of the whole handler of a request, its supplier's answer at hand."""
+    plane: Any = gateway.server.handler.__self__  # type: ignore[attr-defined]
+    upstream = plane._dispatcher.upstream
+    signer = replace(upstream.signer, now=lambda: 1.9e9, draw_nonce=bytes)
+    parsed = read_whole(write_request(gateway.key), RequestReader(Limits()))
+    asked = read_request(Endpoint.CHAT, parsed.body, plane._settings.limits)
+    session = gateway.table.find(APPLICATION, MODEL)
+    relay = plane._plan(session, asked, gateway.accounts.find(gateway.key.encode()))
+    header, _ = signer.sign(relay, session.members[0])
+    signed = sign_answer(header, relay.body_hash).encode()
+    pool = PreparedPool(ClientResponse(200, Headers([(b"lode-response", signed)]), ANSWER))
+    upstream = replace(upstream, signer=signer, pool=pool)
+    plane._dispatcher = replace(
+        plane._dispatcher, upstream=upstream, observe=lambda _: None, owe=lambda _: None
+    )
+    connection = SimpleNamespace(loop=asyncio.get_running_loop(), lost=False)
+
+    def handle() -> Response:
+        try:
+            plane.handle(Request(connection, parsed)).send(None)  # type: ignore[arg-type]
+        except StopIteration as end:
+            return end.value
+        raise RuntimeError("the handler waits")
+
+    if handle().status != 200:
+        raise RuntimeError(handle().body)
+    return time_us(handle)
+
+
+async def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        supplier = InstantSupplier("bench")
+        async with a_gateway(Path(folder), supplier, url="http://127.0.0.1:9") as gateway:
+            costs = {each.name: time_us(each.work) / each.divisor for each in stages(gateway)}
+            whole = time_handler(gateway)
+    costs["choice, watch and end of the try"] = whole - sum(costs[name] for name in HANDLED)
+    for name, cost in costs.items():
+        print(f"{name:40} {cost:8.1f} us")
+    print(f"{'together':40} {sum(costs.values()):8.1f} us")
+
+
+if __name__ == "__main__":
+    run(main())
