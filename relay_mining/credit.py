@@ -46,15 +46,17 @@ class CreditPool:
 
 
 class CreditLine:
-    """One gateway's credit, in compute units: `initial_units + growth * receipted`, rounded down.
+    """One gateway's credit: `initial_units + growth * receipted - lost` units, never below 0.
 
-    `receipted_units` is what this gateway has receipted before (a restart goes on from it), and
-    `newcomers` the pool that relays of a gateway without any are taken from.
+    The product rounds down. `receipted_units` is what this gateway has receipted before and
+    `lost_units` what it was served and never receipted (a restart goes on from both); `newcomers`
+    is the pool that relays of a gateway without any receipt are taken from.
     """
 
     __slots__ = (
         "_growth",
         "_initial_units",
+        "_lost",
         "_newcomers",
         "_open",
         "_outstanding",
@@ -69,15 +71,18 @@ class CreditLine:
         growth: Fraction | float,
         *,
         receipted_units: int = 0,
+        lost_units: int = 0,
         newcomers: CreditPool | None = None,
     ) -> None:
         require_range("initial_units", initial_units, 0, UNITS_MAX)
         if growth < 0:
             raise ValueError(f"growth is {growth}")
         require_range("receipted_units", receipted_units, 0, AMOUNT_MAX)
+        require_range("lost_units", lost_units, 0, AMOUNT_MAX)
         self._initial_units = initial_units
         self._growth = Fraction(growth)
         self._receipted = receipted_units
+        self._lost = lost_units
         self._newcomers = newcomers
         self._open: dict[Hash32, int] = {}
         self._pooled: set[Hash32] = set()
@@ -100,7 +105,15 @@ class CreditLine:
         if self._overdue:
             return 0
         earned = self._growth.numerator * self._receipted // self._growth.denominator
-        return self._initial_units + earned
+        return max(0, self._initial_units + earned - self._lost)
+
+    def bound_initial(self, units: int) -> None:
+        """Grant no more than `units` to begin with, whatever was granted before."""
+        self._initial_units = min(self._initial_units, units)
+
+    def earn(self, units: int) -> None:
+        """Take in a receipt of a relay that was open before a restart."""
+        self._receipted += units
 
     def can_accept(self, max_units: int) -> bool:
         """Whether a relay of at most `max_units` fits the credit now."""
@@ -138,18 +151,33 @@ class CreditLine:
         self.release(request_hash)
         self._receipted += units
 
-    def settle_part(self, request_hash: Hash32, units: int) -> None:
-        """Take in the receipt of one part of a relay that goes on with what is left."""
+    def settle_part(self, request_hash: Hash32, units: int, signed: int) -> None:
+        """Take in a receipt of `units` for a part that added `signed`; more parts are to come."""
         max_units = self._open.get(request_hash)
         if max_units is None:
             return
-        require_range("units", units, 0, max_units - 1)
-        self._open[request_hash] = max_units - units
-        self._outstanding -= units
+        require_range("signed", signed, 1, max_units - 1)
+        require_range("units", units, 0, signed)
+        self.lower(request_hash, max_units - signed)
         self._receipted += units
         self._overdue.discard(request_hash)
+
+    def lower(self, request_hash: Hash32, max_units: int) -> None:
+        """Hold only `max_units` for a relay that can come to no more."""
+        held = self._open.get(request_hash)
+        if held is None:
+            return
+        require_range("max_units", max_units, 1, held)
+        self._open[request_hash] = max_units
+        self._outstanding -= held - max_units
         if self._newcomers is not None and request_hash in self._pooled:
-            self._newcomers.give_back(units)
+            self._newcomers.give_back(held - max_units)
+
+    def write_off(self, request_hash: Hash32, units: int) -> None:
+        """Forget a relay whose `units` can be receipted no more; the credit is less by them."""
+        require_range("units", units, 0, self._open.get(request_hash, 0))
+        self.release(request_hash)
+        self._lost += units
 
     def release(self, request_hash: Hash32) -> None:
         """Forget a relay that nothing is owed for."""

@@ -27,7 +27,7 @@ _UINT8_PAD = bytes(31)
 
 
 class Status(IntEnum):
-    """How a relay ended; every response carries exactly one."""
+    """How a relay ended; every response carries exactly one. Only PARTIAL ends nothing."""
 
     OK = 0
     LENGTH = 1
@@ -35,6 +35,8 @@ class Status(IntEnum):
     REFUSED = 3
     UPSTREAM_ERROR = 4
     TIMEOUT = 5
+    PARTIAL = 6
+    """A part of a stream that goes on."""
 
 
 class Message(Protocol):

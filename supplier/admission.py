@@ -6,8 +6,17 @@ something, and the reservations last, so that a refused relay leaves nothing beh
 
 from dataclasses import dataclass
 
-from relay_mining import Hash32, SignatureMismatchError, SignedRequest, UnitsOverflowError
-from supplier.books import Books, Relay, SessionBook
+from relay_mining import (
+    WHOLE,
+    Hash32,
+    PartPlan,
+    SignatureMismatchError,
+    SignedRequest,
+    UnitsOverflowError,
+    plan_parts,
+)
+from supplier.accounts import Relay
+from supplier.books import Books, SessionBook
 from supplier.errors import (
     CreditExhaustedError,
     ExpiredRelayError,
@@ -74,9 +83,12 @@ def admit(
     signed: SignedRequest,
     request_hash: Hash32,
     demand: Demand,
+    is_stream: bool,
     now: float,
 ) -> Relay:
     """Reserve the worst case of an authentic request and return its relay.
+
+    A stream is cut into parts where the slice has room for that many receipts.
 
     Raises ReplayedRelayError, UnderReservedError, CreditExhaustedError or SliceSpentError.
     """
@@ -90,7 +102,7 @@ def admit(
     _check_credit(books, book, request.max_units, now)
     if not book.meter.can_accept(request.max_units):
         raise SliceSpentError("the session's slice has no room for this relay")
-    relay = Relay(request_hash, request.max_units)
+    relay = Relay(request_hash, request.max_units, _plan(books, book, request.max_units, is_stream))
     books.reserve(book, relay, request.nonce)
     return relay
 
@@ -107,6 +119,13 @@ def _worst_case(book: SessionBook, demand: Demand) -> int:
         return book.facts.weights.worst_case(demand.input_tokens_max, demand.output_tokens_max)
     except (UnitsOverflowError, ValueError) as error:
         raise UnderReservedError(f"no maxUnits covers this request: {error}") from error
+
+
+def _plan(books: Books, book: SessionBook, max_units: int, is_stream: bool) -> PartPlan:
+    if not is_stream:
+        return WHOLE
+    plan = plan_parts(max_units, books.credit.interim_units, book.facts.terms.tau)
+    return plan if book.meter.can_accept(max_units, plan.parts_max) else WHOLE
 
 
 def _check_credit(books: Books, book: SessionBook, max_units: int, now: float) -> None:

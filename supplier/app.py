@@ -15,8 +15,9 @@ from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_server_tls
 from relay_mining import Address, Hash32, Signer
+from supplier.accounts import CreditPolicy
 from supplier.admission import AdmissionRules
-from supplier.books import Books, CreditPolicy
+from supplier.books import Books
 from supplier.chain_view import ChainView
 from supplier.claiming import Claimer
 from supplier.directory import DirectoryRules, SessionDirectory
@@ -239,6 +240,7 @@ def _credit(settings: Settings) -> CreditPolicy:
         growth=Fraction(credit.growth_ppm, 1_000_000),
         newcomers_units=credit.new_gateways_units,
         receipt_due_s=credit.receipt_due_s,
+        interim_units=credit.interim_units,
         is_bound_by_fee=credit.bound_by_fee,
     )
 

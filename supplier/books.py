@@ -1,12 +1,11 @@
 """What each session and each gateway owe: reservations, receipts, slice and credit. No I/O.
 
-A relay lives through RESERVED -> RESPONDED -> gone; it leaves when it is receipted, when it ends
-unpaid, or when its session is sealed. Units are compute units throughout.
+A relay is reserved, signed in one part or more, ended, and gone once every part is receipted, once
+it ends unpaid, or once its session is sealed. Units are compute units throughout.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from relay_mining import (
     Address,
@@ -25,36 +24,9 @@ from relay_mining import (
     keccak,
     mine_receipt,
 )
+from supplier.accounts import Account, CreditPolicy, History, Relay
 from supplier.errors import ReceiptRefusedError
 from supplier.facts import SessionFacts
-
-
-@dataclass(slots=True)
-class Relay:
-    """One admitted relay that is not receipted yet."""
-
-    request_hash: Hash32
-    max_units: int
-    response_hash: Hash32 | None = None
-    units: int = 0
-    """Of the signed response; what a receipt may at most say."""
-
-    @property
-    def reserved(self) -> int:
-        """Units held in the slice for this relay."""
-        return self.max_units if self.response_hash is None else self.units
-
-
-@dataclass(frozen=True, slots=True)
-class CreditPolicy:
-    """What this supplier serves on credit, in compute units."""
-
-    initial_units: int
-    growth: Fraction
-    newcomers_units: int
-    receipt_due_s: float
-    is_bound_by_fee: bool = True
-    """Whether c0 stays below what a delegation's non-refundable fee pays for."""
 
 
 @dataclass(slots=True)
@@ -68,37 +40,6 @@ class Totals:
     """Served, and never receipted before the claim was made."""
     relays: int = 0
     receipts: int = 0
-
-
-class Account:
-    """What one gateway has been given on credit and what it has receipted, over all sessions."""
-
-    __slots__ = ("_awaited", "line")
-
-    def __init__(self, line: CreditLine) -> None:
-        self.line = line
-        self._awaited: dict[Hash32, float] = {}
-
-    def await_receipt(self, request_hash: Hash32, now: float) -> None:
-        """Start waiting for the receipt of a relay whose signed response went out at `now`."""
-        self._awaited[request_hash] = now
-
-    def settle(self, request_hash: Hash32, units: int) -> None:
-        """Take in a receipt."""
-        self._awaited.pop(request_hash, None)
-        self.line.settle(request_hash, units)
-
-    def release(self, request_hash: Hash32) -> None:
-        """Wait for nothing more from a relay."""
-        self._awaited.pop(request_hash, None)
-        self.line.release(request_hash)
-
-    def mark_overdue(self, now: float, due_s: float) -> None:
-        """Take the credit away while a response is older than `due_s` seconds and unreceipted."""
-        for request_hash, since in self._awaited.items():
-            if now - since <= due_s:
-                return  # in the order of time
-            self.line.mark_overdue(request_hash)
 
 
 @dataclass(slots=True)
@@ -115,6 +56,11 @@ class SessionBook:
     nonces: set[Hash32] = field(default_factory=set)
     receipts: set[Hash32] = field(default_factory=set)
     receipted_requests: set[Hash32] = field(default_factory=set)
+    """Requests with at least one receipt."""
+    receipted_parts: set[tuple[Hash32, Hash32]] = field(default_factory=set)
+    """Request and response of every receipt."""
+    done: set[Hash32] = field(default_factory=set)
+    """Requests that this process served and that nothing more is owed for."""
     totals: Totals = field(default_factory=Totals)
     claims: list[Claim] = field(default_factory=list)
     """Claims made up for this session, the last one the one to send; at most one is accepted."""
@@ -130,14 +76,17 @@ class Books:
     """Every session and gateway of one supplier, in memory; rebuilt from the receipt log."""
 
     def __init__(
-        self, supplier: Address, credit: CreditPolicy, history: dict[Address, int] | None = None
+        self,
+        supplier: Address,
+        credit: CreditPolicy,
+        history: Mapping[Address, History] | None = None,
     ) -> None:
         self.supplier = supplier
         self.credit = credit
         self.sessions: dict[Hash32, SessionBook] = {}
         self.accounts: dict[Address, Account] = {}
-        self.history: dict[Address, int] = dict(history or {})
-        """Units each gateway had receipted before this process knew it."""
+        self.history: dict[Address, History] = dict(history or {})
+        """What each gateway did before it had an account in this process."""
         self._newcomers = CreditPool(credit.newcomers_units)
 
     def open(self, facts: SessionFacts, salt: Hash32) -> SessionBook:
@@ -162,19 +111,21 @@ class Books:
         gateway = facts.key.gateway
         account = self.accounts.get(gateway)
         if account is None:
-            units = self.credit.initial_units
-            if self.credit.is_bound_by_fee:
-                bound = initial_units_max(facts.delegation_fee, facts.terms.price, facts.members)
-                units = min(units, bound)
+            history = self.history.get(gateway, History())
             account = Account(
                 CreditLine(
-                    units,
+                    self.credit.initial_units,
                     self.credit.growth,
-                    receipted_units=self.history.get(gateway, 0),
+                    receipted_units=history.receipted,
+                    lost_units=history.lost,
                     newcomers=self._newcomers,
                 )
             )
             self.accounts[gateway] = account
+        if self.credit.is_bound_by_fee:
+            account.line.bound_initial(
+                initial_units_max(facts.delegation_fee, facts.terms.price, facts.members)
+            )
         return account
 
     def reserve(self, book: SessionBook, relay: Relay, nonce: Hash32) -> None:
@@ -182,34 +133,55 @@ class Books:
 
         Raises OverBudgetError where it does not fit one of them, ReplayedError where it is open.
         """
-        book.meter.reserve(relay.max_units)
+        book.meter.reserve(relay.held_units, relay.held_parts)
         try:
             self.account(book.facts).line.reserve(relay.request_hash, relay.max_units)
         except InvalidRelayError:
-            book.meter.release(relay.max_units)
+            book.meter.release(relay.held_units, relay.held_parts)
             raise
         book.nonces.add(nonce)
         book.relays[relay.request_hash] = relay
 
-    def respond(self, book: SessionBook, relay: Relay, response_hash: Hash32, units: int) -> None:
-        """Lower a reservation to what was served; a relay of no units is done."""
+    def sign(self, book: SessionBook, relay: Relay, response_hash: Hash32, units: int) -> int:
+        """Enter a signed response of a relay, cumulative `units`; returns what it adds."""
+        added = units - relay.signed_units
+        relay.signed_parts += 1
+        relay.signed_units = units
+        if added and relay.request_hash in book.relays:
+            relay.parts[response_hash] = added
+            book.totals.served += added
+        return added
+
+    def end(self, book: SessionBook, relay: Relay) -> None:
+        """Hold no more for a relay than is signed; one that owes nothing is done."""
+        if relay.is_ended:
+            return
+        relay.is_ended = True
         if relay.request_hash not in book.relays:
             return
-        account = self.account(book.facts)
-        book.meter.release(relay.max_units)
         book.totals.relays += 1
-        relay.response_hash, relay.units = response_hash, units
-        if units == 0:
-            account.release(relay.request_hash)
-            del book.relays[relay.request_hash]
+        book.meter.release(relay.held_units, relay.held_parts)
+        if not relay.parts:
+            self.account(book.facts).line.release(relay.request_hash)
+            self._forget(book, relay)
             return
-        book.meter.reserve(units)
-        book.totals.served += units
+        relay.held_units, relay.held_parts = relay.owed, len(relay.parts)
+        book.meter.reserve(relay.held_units, relay.held_parts)
+        self.account(book.facts).line.lower(relay.request_hash, relay.held_units)
 
-    def delivered(self, book: SessionBook, relay: Relay, now: float) -> None:
+    def delivered(self, book: SessionBook, relay: Relay, response_hash: Hash32, now: float) -> None:
         """Start waiting for a receipt: the gateway has the signed response."""
-        if relay.request_hash in book.relays:
-            self.account(book.facts).await_receipt(relay.request_hash, now)
+        if relay.request_hash in book.relays and response_hash in relay.parts:
+            self.account(book.facts).await_receipt(relay.request_hash, response_hash, now)
+
+    def receipt_due_in(self, book: SessionBook, relay: Relay, now: float) -> float:
+        """Seconds until the oldest receipt a relay waits for is overdue."""
+        since = self.account(book.facts).awaited_since(relay)
+        return (
+            self.credit.receipt_due_s
+            if since is None
+            else (since + self.credit.receipt_due_s - now)
+        )
 
     def check_receipt(self, book: SessionBook, receipt: Receipt, digest: Hash32) -> Leaf | None:
         """The leaf a new receipt stands for, or None where the coin leaves it out.
@@ -229,18 +201,22 @@ class Books:
         relay = book.relays.get(receipt.request_hash)
         if relay is None:
             self._check_unknown(book, receipt)
-        elif relay.response_hash != receipt.response_hash:
+            return leaf
+        if _part_of(receipt) in book.receipted_parts:
+            raise ReceiptRefusedError("the part is already receipted")
+        if receipt.response_hash not in relay.parts:
             raise ReceiptRefusedError("the receipt is of a response this supplier did not sign")
-        elif receipt.units > relay.units:
+        signed = relay.parts[receipt.response_hash]
+        if receipt.units > signed:
             raise ReceiptRefusedError(
-                f"the receipt says {receipt.units} units, the response {relay.units}"
+                f"the receipt says {receipt.units} units, the response adds {signed}"
             )
         return leaf
 
     @staticmethod
     def _check_unknown(book: SessionBook, receipt: Receipt) -> None:
         """A relay served before a restart: its receipt must fit what is left of the slice."""
-        if receipt.request_hash in book.receipted_requests:
+        if receipt.request_hash in book.done or _part_of(receipt) in book.receipted_parts:
             raise ReceiptRefusedError("the relay is already receipted")
         if not book.meter.can_accept(receipt.units):
             raise ReceiptRefusedError("the slice of the session is spent")
@@ -249,21 +225,48 @@ class Books:
         self, book: SessionBook, receipt: Receipt, digest: Hash32, leaf: Leaf | None
     ) -> None:
         """Count a checked receipt: slice by weight, credit by units."""
-        relay = book.relays.pop(receipt.request_hash, None)
-        reserved = receipt.units
-        if relay is None:
-            book.meter.reserve(reserved)
-            book.totals.served += reserved
-        else:
-            reserved = relay.reserved
-            self.account(book.facts).settle(relay.request_hash, receipt.units)
         weight = leaf.weight if leaf is not None else 0
-        book.meter.settle(reserved, weight)
+        relay = book.relays.get(receipt.request_hash)
+        if relay is None:
+            self._apply_unknown(book, receipt.units, weight)
+        else:
+            self._apply_part(book, relay, receipt, weight)
+            relay.on_receipt()
         book.receipts.add(digest)
         book.receipted_requests.add(receipt.request_hash)
+        book.receipted_parts.add(_part_of(receipt))
         book.totals.receipts += 1
         book.totals.receipted += receipt.units
         book.totals.payable += weight
+
+    def _apply_unknown(self, book: SessionBook, units: int, weight: int) -> None:
+        book.meter.reserve(units)
+        book.meter.settle(units, weight)
+        book.totals.served += units
+        gateway = book.key.gateway
+        account = self.accounts.get(gateway)
+        if account is not None:
+            account.line.earn(units)
+        else:
+            self.history[gateway] = self.history.get(gateway, History()).plus(units, 0)
+
+    def _apply_part(self, book: SessionBook, relay: Relay, receipt: Receipt, weight: int) -> None:
+        signed = relay.parts.pop(receipt.response_hash)
+        account = self.account(book.facts)
+        if relay.is_ended and not relay.parts:
+            book.meter.settle(relay.held_units, weight)
+            account.settle(relay, receipt.response_hash, receipt.units)
+            self._forget(book, relay)
+            return
+        book.meter.settle_part(relay.held_units, signed, weight, relay.held_parts)
+        account.settle_part(relay, receipt.response_hash, receipt.units, signed)
+        relay.held_units -= signed
+        relay.held_parts -= 1
+
+    @staticmethod
+    def _forget(book: SessionBook, relay: Relay) -> None:
+        del book.relays[relay.request_hash]
+        book.done.add(relay.request_hash)
 
     def seal(self, book: SessionBook) -> int:
         """Take no more receipts for a session and write off what is unreceipted; returns it."""
@@ -272,13 +275,22 @@ class Books:
         book.is_sealed = True
         lost = 0
         for relay in book.relays.values():
-            self.account(book.facts).release(relay.request_hash)
-            lost += relay.units
+            self.account(book.facts).write_off(relay)
+            lost += relay.owed
         book.relays.clear()
         book.totals.lost += lost
         return lost
+
+    def forget_history(self, book: SessionBook) -> None:
+        """Take a session off its gateway's history: it is closed, and counted with those."""
+        gateway, totals = book.key.gateway, book.totals
+        self.history[gateway] = self.history.get(gateway, History()).plus(-totals.receipted, 0)
 
     def drop(self, session_ids: Iterable[Hash32]) -> None:
         """Forget sessions that are over."""
         for session_id in session_ids:
             self.sessions.pop(session_id, None)
+
+
+def _part_of(receipt: Receipt) -> tuple[Hash32, Hash32]:
+    return receipt.request_hash, receipt.response_hash

@@ -16,7 +16,6 @@ from relay_mining import (
     MalformedError,
     SignatureMismatchError,
     SignedRequest,
-    SignedResponse,
     decode_cancel,
     decode_request_header,
     encode_response_header,
@@ -36,7 +35,7 @@ from supplier.errors import (
 from supplier.metrics import Metrics
 from supplier.receipts import PartlyRefusedError, ReceiptDesk
 from supplier.relays import RESPONSE_HEADER, RelayServer
-from supplier.serving import OpenRelay
+from supplier.serving import OpenRelay, Signed
 from supplier.usage import RelayBody, parse_body
 
 REQUEST_HEADER = b"lode-request"
@@ -129,7 +128,7 @@ class Endpoints:
         prompt_tokens = await self._count_prompt(book, request, body)
         face = desk.services[signed.session.service]
         demand = body.demand(prompt_tokens, face.context_length)
-        relay = admit(desk.books, book, signed, request_hash, demand, desk.clock())
+        relay = admit(desk.books, book, signed, request_hash, demand, body.is_stream, desk.clock())
         return await desk.relays.serve(
             request, OpenRelay(book, relay, prompt_tokens), body.is_stream
         )
@@ -183,7 +182,7 @@ class Endpoints:
 
     @staticmethod
     def _book_of(
-        open_relay: OpenRelay | None, finished: tuple[OpenRelay, SignedResponse] | None
+        open_relay: OpenRelay | None, finished: tuple[OpenRelay, Signed] | None
     ) -> SessionBook:
         if open_relay is not None:
             return open_relay.book
@@ -196,9 +195,9 @@ class Endpoints:
         if found is None:
             raise UnknownRelayError("the relay ended without a response")
         open_relay, signed = found
-        self._desk.relays.delivered(open_relay)
-        header = (RESPONSE_HEADER, encode_response_header(signed).encode())
-        body_hash = (b"lode-body-hash", signed.response.body_hash.hex().encode())
+        self._desk.relays.delivered(open_relay, signed)
+        header = (RESPONSE_HEADER, encode_response_header(signed.message).encode())
+        body_hash = (b"lode-body-hash", signed.message.response.body_hash.hex().encode())
         return Response(200, b"{}", (header, body_hash))
 
     async def _show(self, path: bytes) -> Response:

@@ -26,10 +26,8 @@ def restore_books(books: Books, log: ReceiptLog, domain: Domain) -> int:
         elif isinstance(record, Claimed):
             found.claims.append(record.claim)
         elif isinstance(record, Closed):
+            books.forget_history(found)
             books.drop([record.session_id])
-    for book in books.sessions.values():
-        gateway = book.key.gateway
-        books.history[gateway] = books.history.get(gateway, 0) + book.totals.receipted
     return count
 
 

@@ -1,8 +1,9 @@
 """Serving one relay: the body goes to the engine unchanged, the answer comes back signed.
 
 A plain answer is parsed once and signed in a header. A stream is forwarded event by event as it
-comes, hashed and counted on the way, and signed in a frame before its `[DONE]`. Whoever leaves
-stops the engine at once, and what had been sent by then is signed.
+comes, hashed and counted on the way, and signed in a frame before its `[DONE]`; a long one in parts
+(`supplier.parts`). Whoever leaves stops the engine at once, and what had been sent by then is
+signed.
 """
 
 import asyncio
@@ -26,7 +27,6 @@ from node.http import (
 from relay_mining import (
     BodyHasher,
     Hash32,
-    SignedResponse,
     Status,
     encode_response_header,
     encode_stream_frame,
@@ -34,8 +34,9 @@ from relay_mining import (
 from supplier.books import Books
 from supplier.errors import EngineTimeoutError, EngineUnavailableError
 from supplier.metrics import Metrics
-from supplier.serving import NOTHING, OpenRelay, Outcome, SignOff
-from supplier.usage import EngineAnswerError, StreamMeter, read_answer, split_events
+from supplier.parts import Parts
+from supplier.serving import NOTHING, OpenRelay, Outcome, Signed, SignOff
+from supplier.usage import EngineAnswerError, StreamMeter, Usage, read_answer, split_events
 
 RESPONSE_HEADER = b"lode-response"
 DONE = b"data: [DONE]\n\n"
@@ -71,12 +72,12 @@ class RelayServer:
         self.engine = engine
         self.is_open = True
         """Whether there is an engine; while there is none, relays are refused."""
-        self._sign_off = sign_off
-        self._books = books
+        self.sign_off = sign_off
+        self.books = books
         self.metrics = metrics
-        self._clock = clock
+        self.clock = clock
         self.open: dict[Hash32, OpenRelay] = {}
-        self.finished: OrderedDict[Hash32, tuple[OpenRelay, SignedResponse]] = OrderedDict()
+        self.finished: OrderedDict[Hash32, tuple[OpenRelay, Signed]] = OrderedDict()
         """The last signed responses, for a gateway that lost its connection before it had one."""
 
     def move(self, url: str | None) -> None:
@@ -101,23 +102,29 @@ class RelayServer:
         finally:
             open_relay.task.cancel()
             del self.open[request_hash]
-            self._sign_off.abandon(open_relay)
+            self.sign_off.abandon(open_relay)
             self.metrics.open_relays.dec()
             open_relay.ended.set()
 
-    def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> SignedResponse:
+    def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> Signed:
         """Sign a relay off and remember what was signed."""
-        signed = self._sign_off.sign(open_relay, outcome, body_hash)
+        signed = self.sign_off.sign(open_relay, outcome, body_hash)
         self.finished[open_relay.relay.request_hash] = (open_relay, signed)
         if len(self.finished) > FINISHED_KEPT_MAX:
             self.finished.popitem(last=False)
         self.metrics.relays.labels(outcome.status.name.lower()).inc()
-        self.metrics.funnel_units.labels("served").inc(signed.response.units)
+        self.metrics.funnel_units.labels("served").inc(signed.added)
         return signed
 
-    def delivered(self, open_relay: OpenRelay) -> None:
-        """The gateway has the signed response: its receipt is due from now on."""
-        self._books.delivered(open_relay.book, open_relay.relay, self._clock())
+    def sign_part(self, open_relay: OpenRelay, tokens: Usage, body_hash: Hash32) -> Signed:
+        """Sign a stream as far as it has come."""
+        signed = self.sign_off.sign_part(open_relay, tokens, body_hash)
+        self.metrics.funnel_units.labels("served").inc(signed.added)
+        return signed
+
+    def delivered(self, open_relay: OpenRelay, signed: Signed) -> None:
+        """The gateway has a signed response: its receipt is due from now on."""
+        self.books.delivered(open_relay.book, open_relay.relay, signed.digest, self.clock())
 
 
 class _Run:
@@ -130,10 +137,13 @@ class _Run:
         self._weights = open_relay.book.facts.weights
         self._meter = StreamMeter(self._weights, open_relay.prompt_tokens)
         self._hasher = BodyHasher()
+        self._parts = Parts(open_relay, server.books, server.clock)
         self._writer: StreamWriter | None = None
         self._answer: tuple[int, bytes] | None = None
         self._failure: Exception | None = None
         self._is_cut = False
+        self._is_refused = False
+        """Whether a receipt was overdue, so that there is no credit to go on."""
         self._sent = NOTHING
         self._began = time.perf_counter()
 
@@ -173,29 +183,45 @@ class _Run:
         rest = b""
         async for chunk in upstream.chunks():
             events, rest = split_events(rest + chunk if rest else chunk)
-            passed = self._count(events)
-            if passed:
-                await self._send(passed)
-            if self._meter.is_done or self._is_cut:
+            await self._pass_on(events)
+            if self._meter.is_done or self._is_cut or self._is_refused:
                 return
         if not self._meter.is_done:
             raise EngineAnswerError("the stream ended before [DONE]")
 
-    def _count(self, events: list[bytes]) -> bytes:
-        """The bytes of the events that may still be sent: all, until the units are spent."""
+    async def _pass_on(self, events: list[bytes]) -> None:
+        """Send the events that may still be sent: all, until units or credit are spent."""
         passed: list[bytes] = []
         for event in events:
+            output = self._meter.output
             if not self._meter.read(event):
                 break
-            tokens = self._meter.tokens
             if self._meter.counted_units > self._relay.relay.max_units:
                 self._is_cut = True
                 break
-            self._sent = tokens
+            if self._meter.output > output and self._parts.is_due(self._sent):
+                await self._send(b"".join(passed))
+                passed.clear()
+                if not await self._end_part():
+                    self._is_refused = True
+                    break
+            self._sent = self._meter.tokens
             passed.append(event)
-        return b"".join(passed)
+        await self._send(b"".join(passed))
+
+    async def _end_part(self) -> bool:
+        """Sign what was sent, once the part before is receipted; False where it never is."""
+        if not await self._parts.may_go_on():
+            return False
+        signed = self._server.sign_part(self._relay, self._sent, self._hasher.digest())
+        assert self._writer is not None
+        await self._writer.write(encode_stream_frame(signed.message))
+        self._server.delivered(self._relay, signed)
+        return True
 
     async def _send(self, data: bytes) -> None:
+        if not data:
+            return
         if self._writer is None:
             self._observe_first_byte()
             self._writer = self._request.respond_stream(
@@ -234,6 +260,8 @@ class _Run:
         tail = b""
         if self._relay.is_stopped:
             outcome = Outcome(Status.CLIENT_ABORT, self._sent)
+        elif self._is_refused:
+            outcome = Outcome(Status.REFUSED, self._sent)
         elif self._failure is not None:
             status = _status_of(self._failure)
             outcome = Outcome(status, NOTHING)
@@ -244,11 +272,11 @@ class _Run:
         self._hasher.update(tail)
         signed = self._server.sign(self._relay, outcome, self._hasher.digest())
         try:
-            await writer.write(tail + encode_stream_frame(signed) + DONE)
+            await writer.write(tail + encode_stream_frame(signed.message) + DONE)
             await writer.close()
         except ClientDisconnected:
             return writer  # the gateway may ask for the response again with a Cancel
-        self._server.delivered(self._relay)
+        self._server.delivered(self._relay, signed)
         return writer
 
     def _fail(self, failure: Exception) -> Response:
@@ -268,8 +296,8 @@ class _Run:
         self._hasher.update(body)
         signed = self._server.sign(self._relay, outcome, self._hasher.digest())
         if not self._relay.is_stopped:
-            self._server.delivered(self._relay)
-        header = (RESPONSE_HEADER, encode_response_header(signed).encode())
+            self._server.delivered(self._relay, signed)
+        header = (RESPONSE_HEADER, encode_response_header(signed.message).encode())
         return Response(http_status, body, (header,))
 
     def _observe_first_byte(self) -> None:

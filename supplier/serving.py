@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, field
 
 from relay_mining import (
-    BodyHasher,
     Domain,
     Hash32,
     RelayResponse,
@@ -12,7 +11,8 @@ from relay_mining import (
     Signer,
     Status,
 )
-from supplier.books import Books, Relay, SessionBook
+from supplier.accounts import Relay
+from supplier.books import Books, SessionBook
 from supplier.usage import Usage
 
 NOTHING = Usage()
@@ -25,10 +25,17 @@ class OpenRelay:
     book: SessionBook
     relay: Relay
     prompt_tokens: int
+    part: Usage = NOTHING
+    """Tokens of the newest signed part."""
     task: asyncio.Task[None] | None = None
     is_stopped: bool = False
     """Whether the client left: a Cancel came, or the connection went."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    receipted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a part is receipted."""
+
+    def __post_init__(self) -> None:
+        self.relay.on_receipt = self.receipted.set
 
     def stop(self) -> None:
         """Stop the engine at once."""
@@ -45,23 +52,58 @@ class Outcome:
     tokens: Usage
 
 
-PAID = frozenset({Status.OK, Status.LENGTH, Status.CLIENT_ABORT})
+PAID = frozenset({Status.OK, Status.LENGTH, Status.CLIENT_ABORT, Status.REFUSED})
+"""A stream that is refused on the way is paid as far as it went; other refusals serve nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed response as it is entered in the books."""
+
+    message: SignedResponse
+    digest: Hash32
+    added: int
+    """Units that it adds to the part before."""
 
 
 class SignOff:
-    """Signs what was served and enters it in the books, once for each relay."""
+    """Signs what was served and enters it in the books, part by part."""
 
     def __init__(self, books: Books, domain: Domain, signer: Signer) -> None:
         self._books = books
         self._domain = domain
         self._signer = signer
 
-    def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> SignedResponse:
-        """The signed response for a body; units never exceed what the request allowed."""
-        book, relay = open_relay.book, open_relay.relay
+    def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> Signed:
+        """The last response for a body; its counts are never below those of the parts before."""
         tokens = outcome.tokens if outcome.status in PAID else NOTHING
-        served = outcome.status in PAID and tokens != NOTHING
-        units = min(tokens.units(book.facts.weights), relay.max_units) if served else 0
+        units = 0 if tokens == NOTHING else self._units(open_relay, tokens)
+        part = open_relay.part
+        if units < open_relay.relay.signed_units or tokens.output < part.output:
+            tokens, units = part, open_relay.relay.signed_units
+        signed = self._sign(open_relay, outcome.status, tokens, units, body_hash)
+        self._books.end(open_relay.book, open_relay.relay)
+        return signed
+
+    def sign_part(self, open_relay: OpenRelay, tokens: Usage, body_hash: Hash32) -> Signed:
+        """The response for a stream so far, which goes on."""
+        open_relay.part = low = counted_low(tokens)
+        units = self._units(open_relay, low)
+        return self._sign(open_relay, Status.PARTIAL, low, units, body_hash)
+
+    def abandon(self, open_relay: OpenRelay) -> None:
+        """Give back what a relay that ends without any answer had reserved."""
+        self._books.end(open_relay.book, open_relay.relay)
+
+    @staticmethod
+    def _units(open_relay: OpenRelay, tokens: Usage) -> int:
+        """Units never exceed what the request allowed."""
+        return min(tokens.units(open_relay.book.facts.weights), open_relay.relay.max_units)
+
+    def _sign(
+        self, open_relay: OpenRelay, status: Status, tokens: Usage, units: int, body_hash: Hash32
+    ) -> Signed:
+        book, relay = open_relay.book, open_relay.relay
         response = RelayResponse(
             request_hash=relay.request_hash,
             body_hash=body_hash,
@@ -70,19 +112,15 @@ class SignOff:
             cached_tokens=tokens.cached,
             output_tokens=tokens.output,
             units=units,
-            status=outcome.status,
+            status=status,
             service_spec_hash=book.facts.spec_hash,
+            part=relay.signed_parts,
         )
         digest = self._domain.digest(response)
-        self._books.respond(book, relay, digest, units)
-        return SignedResponse(response, self._signer.sign(digest))
+        added = self._books.sign(book, relay, digest, units)
+        return Signed(SignedResponse(response, self._signer.sign(digest)), digest, added)
 
-    def sign_body(self, open_relay: OpenRelay, outcome: Outcome, body: bytes) -> SignedResponse:
-        """The signed response for a whole body."""
-        return self.sign(open_relay, outcome, BodyHasher(body).digest())
 
-    def abandon(self, open_relay: OpenRelay) -> None:
-        """Give back what a relay that ends without any answer had reserved."""
-        book, relay = open_relay.book, open_relay.relay
-        if relay.response_hash is None:
-            self._books.respond(book, relay, bytes(32), 0)
+def counted_low(tokens: Usage) -> Usage:
+    """The least the prompt can count: all cached, since an engine says so only at the end."""
+    return Usage(tokens.input, tokens.input, tokens.output)

@@ -85,6 +85,9 @@ class CreditSettings(BaseModel):
         default=500_000, ge=0, description="g, in millionths of the units it has receipted"
     )
     receipt_due_s: float = Field(default=30.0, gt=0, description="after that it is overdue")
+    interim_units: int = Field(
+        default=20_000, ge=0, description="units after which a stream is receipted; 0: at its end"
+    )
     bound_by_fee: bool = Field(
         default=True, description="keep c0 * price * K below the delegation's fee"
     )

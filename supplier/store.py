@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
 from relay_mining import Address
+from supplier.accounts import History
 
 
 class SentAction(SQLModel, table=True):
@@ -100,13 +101,16 @@ class Store:
                     sums[name] += int(getattr(record, name))
         return sums
 
-    def history(self) -> dict[Address, int]:
-        """Units each gateway has receipted in closed sessions."""
+    def history(self) -> dict[Address, History]:
+        """What each gateway did in closed sessions."""
+        query = select(
+            SessionRecord.gateway, func.sum(SessionRecord.receipted), func.sum(SessionRecord.lost)
+        ).group_by(col(SessionRecord.gateway))
         with Session(self._engine) as session:
-            query = select(SessionRecord.gateway, func.sum(SessionRecord.receipted)).group_by(
-                col(SessionRecord.gateway)
-            )
-            return {bytes.fromhex(gateway): int(units) for gateway, units in session.exec(query)}
+            return {
+                bytes.fromhex(gateway): History(int(receipted), int(lost))
+                for gateway, receipted, lost in session.exec(query)
+            }
 
     def close(self) -> None:
         """Let go of the file."""

@@ -60,7 +60,7 @@ def test_a_repeated_receipt_changes_nothing() -> None:
         line.reserve(a_hash(0), 1)
     for _ in range(3):
         line.settle(a_hash(0), 50)
-        line.settle_part(a_hash(0), 50)
+        line.settle_part(a_hash(0), 50, 50)
     assert (line.receipted, line.outstanding) == (50, 0)
 
 
@@ -78,12 +78,68 @@ def test_parts_free_the_credit_they_receipt() -> None:
     line = CreditLine(100, 0, newcomers=pool)
     line.reserve(a_hash(0), 100)
     line.mark_overdue(a_hash(0))
-    line.settle_part(a_hash(0), 40)
+    line.settle_part(a_hash(0), 40, 40)
     assert (line.receipted, line.outstanding, line.limit, pool.free) == (40, 60, 100, 40)
-    with pytest.raises(ValueError, match="units"):
-        line.settle_part(a_hash(0), 60)
+    for units, signed in ((60, 60), (0, 0), (11, 10), (-1, 10)):
+        with pytest.raises(ValueError, match=r"units|signed"):
+            line.settle_part(a_hash(0), units, signed)
     line.settle(a_hash(0), 60)
     assert (line.receipted, line.outstanding, pool.free) == (100, 0, 100)
+
+
+def test_a_part_receipted_with_less_than_it_added_frees_all_it_added() -> None:
+    line = CreditLine(100, 0)
+    line.reserve(a_hash(0), 100)
+    line.settle_part(a_hash(0), 30, 40)
+    assert (line.receipted, line.outstanding) == (30, 60)
+
+
+def test_a_relay_that_came_to_less_holds_less() -> None:
+    pool = CreditPool(100)
+    line = CreditLine(100, 0, newcomers=pool)
+    line.reserve(a_hash(0), 80)
+    line.lower(a_hash(0), 30)
+    line.lower(a_hash("unknown"), 1)
+    assert (line.outstanding, pool.free) == (30, 70)
+    for units in (0, 31):
+        with pytest.raises(ValueError, match="max_units"):
+            line.lower(a_hash(0), units)
+    line.settle(a_hash(0), 30)
+    assert (line.outstanding, pool.free) == (0, 100)
+
+
+def test_what_was_never_receipted_is_taken_off_the_credit_for_good() -> None:
+    line = CreditLine(100, 1)
+    line.reserve(a_hash(0), 90)
+    line.mark_overdue(a_hash(0))
+    line.write_off(a_hash(0), 60)
+    assert (line.limit, line.outstanding) == (40, 0)
+    line.reserve(a_hash(1), 40)
+    with pytest.raises(ValueError, match="units"):
+        line.write_off(a_hash(1), 41)
+    line.write_off(a_hash(1), 40)
+    assert line.limit == 0
+    line.earn(10)
+    assert line.limit == 10
+
+
+def test_a_gateway_that_never_receipts_takes_its_credit_once() -> None:
+    line, taken = CreditLine(1_000, Fraction(1, 2), receipted_units=500), 0
+    for relay in range(100):
+        units = min(70, line.limit)
+        if not units:
+            break
+        line.reserve(a_hash(relay), units)
+        line.write_off(a_hash(relay), units)
+        taken += units
+    assert taken == 1_000 + 250
+
+
+def test_the_initial_credit_is_the_least_of_its_bounds() -> None:
+    line = CreditLine(100, 0)
+    for bound, limit in ((200, 100), (30, 30), (50, 30), (0, 0)):
+        line.bound_initial(bound)
+        assert line.limit == limit
 
 
 def test_a_crowd_of_new_identities_gets_no_more_than_the_pool() -> None:
@@ -142,7 +198,7 @@ def test_what_is_owed_never_exceeds_the_limit_it_was_granted_under(
             del model[key]
             receipted += units
         elif step == "part" and model.get(key, -1) > units:
-            line.settle_part(key, units)
+            line.settle_part(key, units, units)
             model[key] -= units
             receipted += units
         elif step == "release":

@@ -31,8 +31,9 @@ from relay_mining import (
     keccak,
     request_body_hash,
 )
+from supplier.accounts import CreditPolicy
 from supplier.admission import AdmissionRules
-from supplier.books import Books, CreditPolicy
+from supplier.books import Books
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.errors import NotMemberError
@@ -117,7 +118,9 @@ class FakeEngine:
 
     tokens: int = 4
     gate: asyncio.Event | None = None
-    """Where set, a stream waits here after its second event."""
+    """Where set, a stream waits here after `gate_at` events."""
+    gate_at: int = 2
+    cached: int = 0
     fault: str = ""
     bodies: list[bytes] = field(default_factory=list)
     left: int = 0
@@ -151,16 +154,20 @@ class FakeEngine:
             if index == 0:
                 chunk["prompt_token_ids"] = list(range(PROMPT_TOKENS))
             await writer.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
-            if index == 1 and self.gate is not None:
+            if index == self.gate_at - 1 and self.gate is not None:
                 gate = asyncio.ensure_future(self.gate.wait())
                 await asyncio.wait({gate, request.disconnected}, return_when="FIRST_COMPLETED")
                 gate.cancel()
                 if request.disconnected.done():
                     self.left += 1
                     return writer
-            if index == 1 and self.fault == "dies":
+            if index == self.gate_at - 1 and self.fault == "dies":
                 raise RuntimeError("the engine dies")
-        usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": self.tokens}
+        usage = {
+            "prompt_tokens": PROMPT_TOKENS,
+            "completion_tokens": self.tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached},
+        }
         last = orjson.dumps({"choices": [], "usage": usage})
         await writer.write(b"data: " + last + b"\n\ndata: [DONE]\n\n")
         await writer.close()

@@ -18,6 +18,7 @@ from relay_mining import (
     keccak,
     recover,
 )
+from supplier.accounts import History
 from supplier.books import Books
 from supplier.miner import Miner
 from supplier.receipt_log import ReceiptLog
@@ -171,7 +172,7 @@ async def test_the_books_are_rebuilt_from_the_log(tmp_path: Path) -> None:
     after = books.sessions[a_session().id]
     await log.close()
     assert (after.meter.weight, after.receipts) == (before.meter.weight, before.receipts)
-    assert books.history == {a_session().gateway: before.totals.receipted}
+    assert books.history == {a_session().gateway: History(before.totals.receipted)}
 
 
 async def test_a_new_operator_key_keeps_the_salt_of_what_the_old_one_served(
