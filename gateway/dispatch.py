@@ -24,7 +24,7 @@ from gateway.errors import (
 from gateway.observation import Observation, Observe, Result
 from gateway.relay import SERVED, Relay, Served
 from gateway.sessions import Member
-from gateway.sse import DONE, StreamReader
+from gateway.sse import DONE, Frame, StreamReader
 from gateway.standing import Standing
 from gateway.upstream import CONTEXT_EXCEEDED, Upstream
 from node.http import ClientDisconnected, Request, Response, StreamWriter
@@ -52,11 +52,14 @@ class Try:
     header: bytes
     request_hash: bytes
     started: float
+    reserved: int
+    """Units it may still take."""
     first_byte: float | None = None
     has_left: bool = False
     """Whether the client has gone."""
     result: Result = Result.CLIENT_ABORT
     served: Served | None = None
+    """The last response accepted: of a stream in parts, the newest part."""
     is_answer: bool = False
     detail: str = ""
 
@@ -135,7 +138,7 @@ class Dispatcher:
         """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
         loop = asyncio.get_running_loop()
         header, request_hash = self.upstream.signer.sign(relay, member)
-        attempt = Try(relay, member, header, request_hash, loop.time())
+        attempt = Try(relay, member, header, request_hash, loop.time(), relay.max_units)
         deadline = asyncio.timeout(None)
         state = self.standing.of(member.supplier)
 
@@ -156,7 +159,7 @@ class Dispatcher:
         finally:
             request.disconnected.remove_done_callback(leave)
             state.in_flight -= 1
-            state.reserved -= relay.max_units
+            state.reserved -= attempt.reserved
             self._finish(attempt, loop.time())
 
     def _finish(self, attempt: Try, now: float) -> None:
@@ -179,7 +182,13 @@ class Dispatcher:
                 detail=attempt.detail,
             )
         )
-        if served is not None and served.response.units > 0:
+
+    def _take(self, attempt: Try, served: Served) -> None:
+        """Accept a response; what it adds is owed, and reserved no more."""
+        attempt.served = served
+        if served.added > 0:
+            attempt.reserved -= served.added
+            self.standing.of(served.supplier).reserved -= served.added
             self.owe(served)
 
     def _cancel_soon(self, attempt: Try) -> None:
@@ -196,7 +205,7 @@ class Dispatcher:
             attempt.relay, attempt.member, attempt.header, attempt.request_hash
         )
         _require_served(attempt, served)
-        attempt.served = served
+        self._take(attempt, served)
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
             attempt.result = Result.OK
@@ -211,15 +220,20 @@ class Dispatcher:
                 attempt.relay, attempt.member, attempt.header
             ) as stream:
                 async for chunk in stream.chunks():
-                    events = reader.feed(chunk)
-                    if not events or attempt.has_left:
-                        continue
-                    if writer is None:
-                        attempt.first_byte = asyncio.get_running_loop().time()
-                        writer = request.respond_stream(200, STREAM_HEADERS, b"text/event-stream")
-                        attempt.is_answer = True
-                    await _write(writer, events, attempt)
-            self._accept_stream(attempt, reader)
+                    for piece in reader.read(chunk):
+                        if isinstance(piece, Frame):
+                            self._accept_frame(attempt, reader, piece)
+                            continue
+                        if attempt.has_left:
+                            continue
+                        if writer is None:
+                            attempt.first_byte = asyncio.get_running_loop().time()
+                            writer = request.respond_stream(
+                                200, STREAM_HEADERS, b"text/event-stream"
+                            )
+                            attempt.is_answer = True
+                        await _write(writer, piece, attempt)
+            _require_end(attempt, reader)
         except UpstreamError as error:
             if writer is None:
                 raise
@@ -235,16 +249,20 @@ class Dispatcher:
         await _end(writer, DONE, attempt)
         return writer
 
-    def _accept_stream(self, attempt: Try, reader: StreamReader) -> None:
-        frame, tail = reader.split_frame()
+    def _accept_frame(self, attempt: Try, reader: StreamReader, frame: Frame) -> None:
         served = self.upstream.accept_frame(
-            attempt.relay, attempt.member, attempt.request_hash, frame, reader.body,
-            reader.body_hash,
-        )  # fmt: skip
-        _require_served(attempt, served)
-        attempt.served = served
-        if tail != DONE and not attempt.has_left:
-            raise UpstreamInvalidError("the supplier's stream has no end")
+            attempt.relay, attempt.member, attempt.request_hash, frame, reader.body, attempt.served
+        )
+        status = served.response.status
+        if status is not Status.PARTIAL:
+            reader.end()
+            if status is not Status.REFUSED:
+                _require_served(attempt, served)
+        self._take(attempt, served)
+        if status is Status.REFUSED:
+            if self.standing.of(served.supplier).owed > served.added:
+                raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
+            raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
 
 
 def _require_served(attempt: Try, served: Served) -> None:
@@ -252,6 +270,13 @@ def _require_served(attempt: Try, served: Served) -> None:
     status = served.response.status
     if status not in SERVED and not (status is Status.CLIENT_ABORT and attempt.has_left):
         raise UpstreamBrokenError(f"the supplier's engine ended with status {status.name}")
+
+
+def _require_end(attempt: Try, reader: StreamReader) -> None:
+    if not reader.is_ended:
+        raise UpstreamInvalidError("the stream ended without the supplier's signed response")
+    if not reader.has_done and not attempt.has_left:
+        raise UpstreamInvalidError("the supplier's stream has no end")
 
 
 def _blame(attempt: Try, error: GatewayError) -> None:

@@ -22,9 +22,11 @@ from relay_mining import (
     SignedResponse,
     Signer,
     Status,
+    added_units,
     decode_response_header,
     encode_request_header,
     request_body_hash,
+    verify_next_part,
 )
 
 SERVED = (Status.OK, Status.LENGTH)
@@ -59,6 +61,11 @@ class Served:
     response: RelayResponse
     signature: Signature
     answer: bytes
+    """Of a stream: all events up to this response."""
+    added: int
+    """Units that the response adds to the part before it."""
+    receipts: dict[int, int]
+    """Units receipted for each part of the same relay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +115,33 @@ class RelaySigner:
 
     def accept(
         self, relay: Relay, member: Member, request_hash: Hash32, header: str, answer: bytes,
-        body_hash: Hash32,
+        body_hash: Hash32, previous: Served | None = None,
     ) -> Served:  # fmt: skip
-        """Return the served relay if the supplier's response holds (else UpstreamInvalidError)."""
+        """Return the served relay if the supplier's response holds (else UpstreamInvalidError).
+
+        `previous` is the part before, of a stream that is signed in parts.
+        """
+        before = previous.response if previous is not None else None
         try:
             signed = decode_response_header(header, request_hash, body_hash)
             response = signed.response
             response_hash = self.domain.digest(response)
             member.verifier.verify(response_hash, signed.signature)
+            verify_next_part(before, response)
         except InvalidRelayError as error:
             raise UpstreamInvalidError(f"the supplier's response is not acceptable: {error}") from (
                 error
             )
         self._check_terms(relay, signed)
         return Served(
-            relay, member.supplier, request_hash, response_hash, response, signed.signature, answer
-        )
+            relay, member.supplier, request_hash, response_hash, response, signed.signature, answer,
+            added_units(before, response), previous.receipts if previous is not None else {},
+        )  # fmt: skip
 
     def _check_terms(self, relay: Relay, signed: SignedResponse) -> None:
         response, service = signed.response, relay.session.service
+        if response.status is Status.PARTIAL and not relay.request.is_stream:
+            raise UpstreamInvalidError("a part of an answer that is not a stream")
         if response.units > relay.max_units:
             raise UpstreamInvalidError(f"{response.units} units of {relay.max_units} reserved")
         if response.service_spec_hash != service.spec_hash:

@@ -18,6 +18,7 @@ from gateway.recounting import UNKNOWN, Count, CountJob, RecountWorker
 from gateway.relay import Served
 from gateway.standing import Standing
 from node.append_log import AppendLog
+from relay_mining import receipt_units
 
 logger = logging.getLogger("gateway.settling")
 
@@ -56,6 +57,17 @@ def judge(served: Served, count: Count) -> Verdict:
     return Verdict(min(response.units, counted), is_overclaim)
 
 
+def decide(served: Served, count: Count) -> Verdict:
+    """The receipt of one response: of a part, what it adds by both counts.
+
+    Parts are decided in their order; one that is decided again gets the same.
+    """
+    verdict, part = judge(served, count), served.response.part
+    before = sum(units for each, units in served.receipts.items() if each < part)
+    units = served.receipts[part] = receipt_units(served.added, verdict.units, before)
+    return replace(verdict, units=units)
+
+
 @dataclass(slots=True)
 class Settler:
     """Takes accepted answers; `run` works them off in order, in batches."""
@@ -73,7 +85,7 @@ class Settler:
     def owe(self, served: Served) -> None:
         """Take an accepted answer whose receipt is owed."""
         self._queue.append(served)
-        self.standing.of(served.supplier).owed += served.response.units
+        self.standing.of(served.supplier).owed += served.added
         self._wake.set()
 
     @property
@@ -103,7 +115,7 @@ class Settler:
             self.log.append_many([encode_owed(each) for each in owed]),
             self.worker.count([_job(each) for each in batch]),
         )
-        verdicts = [judge(served, count) for served, count in zip(batch, counts, strict=True)]
+        verdicts = [decide(served, count) for served, count in zip(batch, counts, strict=True)]
         await self.log.append_many(
             encode_lowered(each.response_hash, verdict.units)
             for each, verdict in zip(owed, verdicts, strict=True)
@@ -133,7 +145,7 @@ class Settler:
                 model=served.relay.request.model,
                 key_id=served.relay.key_id,
                 request_hash=served.request_hash,
-                units_claimed=served.response.units,
+                units_claimed=served.added,
                 units_receipted=verdict.units,
                 input_tokens=served.response.input_tokens,
                 output_tokens=served.response.output_tokens,
@@ -164,6 +176,7 @@ def encode_evidence(served: Served, count: Count) -> bytes:
             "body_hash": "0x" + response.body_hash.hex(),
             "salt_hash": "0x" + response.salt_hash.hex(),
             "status": int(response.status),
+            "part": response.part,
             "units": response.units,
             "input_tokens": response.input_tokens,
             "cached_tokens": response.cached_tokens,
@@ -192,7 +205,7 @@ def _owed(served: Served) -> OwedReceipt:
         request_hash=served.request_hash,
         response_hash=served.response_hash,
         salt_hash=served.response.salt_hash,
-        units=served.response.units,
+        units=served.added,
     )
 
 

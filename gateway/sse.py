@@ -1,8 +1,11 @@
 """A supplier's event stream, sans I/O: hash it, hold back what the client did not ask for.
 
-Whole events go through as they come. The hash covers every byte before the frame of the signed
-response, a stripped usage event included, since it is what the supplier signed.
+Whole events go through as they come. The hash covers every event, a stripped usage event included,
+since it is what the supplier signed; the frames of signed responses are under no hash.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import orjson
 
@@ -14,14 +17,25 @@ DONE = b"data: [DONE]\n\n"
 EVENT_BYTES_MAX = 1 << 20
 
 
-class StreamReader:
-    """Reads one stream to its end; `feed` returns what may be forwarded at once.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A signed response inside a stream, and the hash of all events before it."""
 
-    Raises UpstreamInvalidError for a stream past `bytes_max`, for an event that never ends and for
-    bytes after the end; UpstreamBrokenError where the engine reports an error as its first event.
+    data: bytes
+    body_hash: Hash32
+
+
+class StreamReader:
+    """Reads one stream to its end; `read` yields what to forward, and the frames between.
+
+    Whoever reads says by `end` that a frame was the last. Raises UpstreamInvalidError for a stream
+    past `bytes_max`, for an event that never ends and for bytes after the end; UpstreamBrokenError
+    where the engine reports an error as its first event.
     """
 
-    __slots__ = ("_buffer", "_bytes_max", "_hasher", "_parts", "_size", "_wants_usage", "frame")
+    __slots__ = (
+        "_buffer", "_bytes_max", "_hasher", "_parts", "_size", "_tail", "_wants_usage", "is_ended"
+    )  # fmt: skip
 
     def __init__(self, wants_usage: bool, bytes_max: int) -> None:
         self._wants_usage = wants_usage
@@ -30,59 +44,52 @@ class StreamReader:
         self._buffer = b""
         self._parts: list[bytes] = []
         self._size = 0
-        self.frame = b""
-        """The frame of the signed response, once it has come, with all that follows it."""
+        self._tail = b""
+        self.is_ended = False
+        """Whether the last frame has come."""
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return whole events for the client."""
+    def read(self, chunk: bytes) -> Iterator[bytes | Frame]:
+        """Take the next bytes; yield whole events for the client, and frames, in their order."""
         self._size += len(chunk)
         if self._size > self._bytes_max:
             raise UpstreamInvalidError("the supplier's stream exceeds what was asked for")
-        if self.frame:
-            self._extend_frame(chunk)
-            return b""
         data = self._buffer + chunk if self._buffer else chunk
         end = data.rfind(EVENT_END) + len(EVENT_END)
-        if end < len(EVENT_END):
-            return self._hold(data)
-        self._hold(data[end:])
-        events = data[:end]
-        place = _find_frame(events)
-        if place >= 0:
-            self._extend_frame(data[place:])
-            events = events[:place]
-        return self._pass_on(events) if events else b""
+        whole, self._buffer = (data[:end], data[end:]) if end >= len(EVENT_END) else (b"", data)
+        while whole and not self.is_ended:
+            place = _find_frame(whole)
+            events = whole if place < 0 else whole[:place]
+            if events and (kept := self._pass_on(events)):
+                yield kept
+            if place < 0:
+                whole = b""
+                break
+            end = whole.index(EVENT_END, place) + len(EVENT_END)
+            frame, whole = whole[place:end], whole[end:]
+            yield Frame(frame, self._hasher.digest())
+        if self.is_ended:
+            self._extend_tail(whole)
+        elif len(self._buffer) > EVENT_BYTES_MAX:
+            raise UpstreamInvalidError("an event of the supplier's stream never ends")
+
+    def end(self) -> None:
+        """Take nothing but the closing event from now on."""
+        self.is_ended = True
+
+    @property
+    def has_done(self) -> bool:
+        """Whether the closing event has come."""
+        return self._tail == DONE
 
     @property
     def body(self) -> bytes:
-        """Everything before the frame, as signed."""
+        """All events so far, as signed."""
         return b"".join(self._parts)
 
-    @property
-    def body_hash(self) -> Hash32:
-        """The hash of `body`."""
-        return self._hasher.digest()
-
-    def split_frame(self) -> tuple[bytes, bytes]:
-        """The frame and what came after it; raises UpstreamInvalidError where none came."""
-        end = self.frame.find(EVENT_END) + len(EVENT_END)
-        if end < len(EVENT_END):
-            raise UpstreamInvalidError("the stream ended without the supplier's signed response")
-        frame, tail = self.frame[:end], self.frame[end:]
-        if tail not in (DONE, b""):
-            raise UpstreamInvalidError("the supplier sent more after its signed response")
-        return frame, tail
-
-    def _hold(self, data: bytes) -> bytes:
-        if len(data) > EVENT_BYTES_MAX:
-            raise UpstreamInvalidError("an event of the supplier's stream never ends")
-        self._buffer = data
-        return b""
-
-    def _extend_frame(self, data: bytes) -> None:
+    def _extend_tail(self, whole: bytes) -> None:
+        self._tail += whole + self._buffer
         self._buffer = b""
-        self.frame += data
-        if len(self.frame) > 4096:
+        if not DONE.startswith(self._tail):
             raise UpstreamInvalidError("the supplier sent more after its signed response")
 
     def _pass_on(self, events: bytes) -> bytes:

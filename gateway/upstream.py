@@ -17,6 +17,7 @@ from gateway.errors import (
 )
 from gateway.relay import Relay, RelaySigner, Served
 from gateway.sessions import Member
+from gateway.sse import Frame
 from node.http import (
     ClientPool,
     ClientStream,
@@ -90,12 +91,14 @@ class Upstream:
         return served
 
     def accept_frame(
-        self, relay: Relay, member: Member, request_hash: Hash32, frame: bytes, answer: bytes,
-        body_hash: Hash32,
+        self, relay: Relay, member: Member, request_hash: Hash32, frame: Frame, answer: bytes,
+        previous: Served | None,
     ) -> Served:  # fmt: skip
         """The verified relay of a stream's frame (else UpstreamInvalidError)."""
-        header = frame[len(STREAM_FRAME_PREFIX) : -2].decode("latin-1")
-        return self.signer.accept(relay, member, request_hash, header, answer, body_hash)
+        header = frame.data[len(STREAM_FRAME_PREFIX) : -2].decode("latin-1")
+        return self.signer.accept(
+            relay, member, request_hash, header, answer, frame.body_hash, previous
+        )
 
     @asynccontextmanager
     async def open_stream(

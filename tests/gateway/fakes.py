@@ -65,6 +65,14 @@ def count_prompt(body: dict[str, Any]) -> int:
     return len(encode("".join(f"<{m['role']}>{m['content']}" for m in messages)))
 
 
+def usage_of(inputs: int, outputs: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": inputs,
+        "completion_tokens": outputs,
+        "total_tokens": inputs + outputs,
+    }
+
+
 @dataclass
 class FakeSupplier:
     """`lie` names what it does wrong; `words` is what it answers."""
@@ -74,6 +82,9 @@ class FakeSupplier:
     words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
     pause: asyncio.Event | None = None
     """Where set, a stream waits for it after its first word."""
+    part_every: int = 0
+    """Words after which a stream is signed in part; 0 is at its end."""
+    parts: list[RelayResponse] = field(default_factory=list)
     served: int = 0
     headers: list[dict[bytes, bytes]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -164,8 +175,9 @@ class FakeSupplier:
         return self.plain(signed, body)
 
     def sign(
-        self, signed: SignedRequest, body_hash: bytes, inputs: int, outputs: int, status: Status
-    ) -> SignedResponse:
+        self, signed: SignedRequest, body_hash: bytes, inputs: int, outputs: int, status: Status,
+        part: int = 0,
+    ) -> SignedResponse:  # fmt: skip
         request_hash = DOMAIN.digest(signed.request)
         if self.lie == "inflate":
             outputs += 1000
@@ -186,20 +198,37 @@ class FakeSupplier:
             units=units,
             status=status,
             service_spec_hash=bytes(32) if self.lie == "spec" else SPEC_HASH,
+            part=part,
         )
+        if part or status is Status.PARTIAL:
+            response = self.lie_about(response)
+            self.parts.append(response)
         self.responses[request_hash] = response
         signer = Signer(keccak(b"nobody")) if self.lie == "signature" else self.signer
         return SignedResponse(response, signer.sign(DOMAIN.digest(response)))
+
+    def is_part_due(self, words: int) -> bool:
+        return bool(self.part_every and words and words % self.part_every == 0)
+
+    def lie_about(self, response: RelayResponse) -> RelayResponse:
+        """What this supplier signs as the part after those it signed before."""
+        if self.lie == "plain part" or not response.part:
+            return response
+        changes: dict[str, dict[str, Any]] = {
+            "part goes down": {"units": self.parts[-1].units - 1, "output_tokens": 0},
+            "part adds nothing": {"units": self.parts[-1].units},
+            "part comes again": {"part": response.part - 1},
+            "part is skipped": {"part": response.part + 1},
+            "part of another body": {"body_hash": bytes(32)},
+            "part above maxUnits": {"units": 10**12, "output_tokens": 10**9},
+        }
+        return replace(response, **changes.get(self.lie, {}))
 
     def plain(self, signed: SignedRequest, body: dict[str, Any]) -> Response:
         text = "".join(self.words)
         ids = encode(text)
         inputs = count_prompt(body)
-        usage = {
-            "prompt_tokens": inputs,
-            "completion_tokens": len(ids),
-            "total_tokens": inputs + len(ids),
-        }
+        usage = usage_of(inputs, len(ids))
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
         is_chat = "messages" in body
         if is_chat:
@@ -218,7 +247,8 @@ class FakeSupplier:
                 "usage": usage,
             }
         )
-        sent = self.sign(signed, hashlib.sha256(answer).digest(), inputs, len(ids), Status.OK)
+        status = Status.PARTIAL if self.lie == "plain part" else Status.OK
+        sent = self.sign(signed, hashlib.sha256(answer).digest(), inputs, len(ids), status)
         if self.lie == "unsigned":
             return Response(200, answer)
         if self.lie == "flood":
@@ -233,7 +263,7 @@ class FakeSupplier:
         cancelled = self.cancelled.setdefault(request_hash, asyncio.Event())
         writer = request.respond_stream(200, (), b"text/event-stream")
         hasher, inputs, outputs = hashlib.sha256(), count_prompt(body), 0
-        status = Status.OK
+        status, part = Status.OK, 0
 
         async def send(event: dict[str, Any]) -> None:
             data = b"data: " + orjson.dumps(event) + b"\n\n"
@@ -244,26 +274,26 @@ class FakeSupplier:
         if self.lie == "engine":
             await send({"error": {"message": "engine died"}})
         for number, word in enumerate(self.words):
-            if cancelled.is_set():
-                status = Status.CLIENT_ABORT
-                break
             if number == 1 and not await self.misbehave(request, writer, cancelled):
                 return writer
             if cancelled.is_set():
                 status = Status.CLIENT_ABORT
+                break
+            if self.is_part_due(number):
+                digest = hasher.digest()
+                sent = self.sign(signed, digest, inputs, outputs, Status.PARTIAL, part)
+                await writer.write(encode_stream_frame(sent))
+                part += 1
+            if part and self.lie == "refuses":
+                status = Status.REFUSED
                 break
             ids = encode(word)
             outputs += len(ids)
             delta = {"index": 0, "delta": {"content": word}, "token_ids": ids}
             await send({**base, "choices": [delta]})
         if status is Status.OK and (body.get("stream_options") or {}).get("include_usage"):
-            usage = {
-                "prompt_tokens": inputs,
-                "completion_tokens": outputs,
-                "total_tokens": inputs + outputs,
-            }
-            await send({**base, "choices": [], "usage": usage})
-        sent = self.sign(signed, hasher.digest(), inputs, outputs, status)
+            await send({**base, "choices": [], "usage": usage_of(inputs, outputs)})
+        sent = self.sign(signed, hasher.digest(), inputs, outputs, status, part)
         if self.lie == "no frame":
             await writer.write(DONE)
         else:
