@@ -96,12 +96,16 @@ from pricing.large_books import (
     LargeBook,
     LargeOutcome,
     clear_large_unit_lots,
+    quote_unit_lots,
 )
 from pricing.large_edge_plan import (
     UNSERVED,
     EdgePlans,
     EdgeTasks,
     large_plan_edge,
+)
+from pricing.marginal_vickrey import (
+    marginal_vickrey,
 )
 from pricing.market import (
     Book,
@@ -304,6 +308,7 @@ __all__ = [
     "large_uniform_price",
     "large_vcg_procurement",
     "lower_bound",
+    "marginal_vickrey",
     "mcafee",
     "mcafee_terms",
     "muda",
@@ -319,6 +324,7 @@ __all__ = [
     "profit_extraction",
     "quantity_lies",
     "quote",
+    "quote_unit_lots",
     "random_lies",
     "rank",
     "rank_excluding_sbba",

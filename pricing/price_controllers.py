@@ -14,11 +14,12 @@ STEP_DIVISOR = 8
 
 @dataclass(frozen=True, slots=True)
 class StepBound:
-    """What keeps a supplier from buying its own volume to move the price.
+    """What keeps a supplier from buying its own volume for the sake of the next epoch's price.
 
-    Moving the price by a relative step s gains a supplier of share h about `s * h` of the turnover
-    and costs it the non-refundable fee on what it bought: a step of at most `fee / (2 h)` does not
-    pay. Both are in basis points.
+    Own volume of a share v of the market moves the price by at most `slope * v`, gains a supplier
+    of share h at most `slope * v * h` of the next epoch's turnover, and costs it `fee * v`: a slope
+    of `fee / (2 h)` leaves it a loss of half the fee. The slope and not only the largest step has
+    to be bounded, or small volumes would still pay. Both fields are in basis points.
     """
 
     fee_bps: int
@@ -28,9 +29,9 @@ class StepBound:
         if self.fee_bps < 0 or not 0 < self.largest_share_bps <= BASIS_POINTS:
             raise ValueError(f"not a bound: {self}")
 
-    def step_max(self, price: int) -> int:
-        """The largest step from `price`, rounded down (0: the price stands)."""
-        return price * self.fee_bps // (2 * self.largest_share_bps)
+    def step(self, price: int, imbalance: int, larger: int) -> int:
+        """The largest step for an imbalance out of the larger side, rounded down (0: none)."""
+        return price * self.fee_bps * imbalance // (2 * self.largest_share_bps * larger)
 
 
 def next_price(price: int, balance: Balance, bound: StepBound | None = None) -> int:
@@ -39,14 +40,14 @@ def next_price(price: int, balance: Balance, bound: StepBound | None = None) -> 
     The step is an eighth of the price times the relative imbalance, rounded down but at least 1,
     and at most what `bound` allows; a price never falls below 1.
     """
-    imbalance = balance.demand - balance.supply
+    imbalance = abs(balance.demand - balance.supply)
     if imbalance == 0:
         return price
     larger = max(balance.demand, balance.supply)
-    step = max(price * abs(imbalance) // larger // STEP_DIVISOR, 1)
+    step = max(price * imbalance // larger // STEP_DIVISOR, 1)
     if bound is not None:
-        step = min(step, bound.step_max(price))
-    return max(price + step, 1) if imbalance > 0 else max(price - step, 1)
+        step = min(step, bound.step(price, imbalance, larger))
+    return max(price + step if balance.demand > balance.supply else price - step, 1)
 
 
 def next_base_fee(price: int, used: int, target: int) -> int:

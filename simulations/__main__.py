@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from node.output import Output
+from simulations.auctions import experiment as auctions
 from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import run_promises
 from simulations.mining.experiment import STEPS, run_relay_mining
@@ -48,6 +49,29 @@ def relay_mining(
             f"python -m simulations relay-mining --seed {seed} --trials {trials} --page {page}"
         )
         write_page(report, "Relay mining, simulated", command, page)
+    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+@app.command("pricing")
+def pricing(
+    seed: Seed = 1,
+    trials: Trials = 1_000,
+    out: Out = OUT / "pricing",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Draw markets under each auction: gains, price paths, what lies earn and what they cost.
+
+    Example: python -m simulations pricing --seed 7 --trials 2000
+    """
+    output = Output(json)
+    with output.progress("pricing", auctions.STEPS) as advance:
+        report = auctions.run_pricing(seed, trials, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = f"python -m simulations pricing --seed {seed} --trials {trials} --page {page}"
+        write_page(report, "Pricing, simulated", command, page)
     output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
 
 

@@ -35,25 +35,30 @@ def test_a_step_is_bounded_by_the_fee() -> None:
     bound = StepBound(fee_bps=100, largest_share_bps=3_000)
 
     assert next_price(6_000, Balance(10, 0), bound) == 6_100  # 1 % / (2 * 30 %) of 6000
-    assert next_price(6_000, Balance(1_000, 999), bound) == 6_001
+    assert next_price(6_000, Balance(10, 5), bound) == 6_050  # and half of it for half
+    assert next_price(6_000, Balance(5, 10), bound) == 5_950
     assert next_price(10, Balance(10, 0), bound) == 10  # rounded down: the price stands
     with pytest.raises(ValueError, match="bound"):
         StepBound(100, 0)
 
 
-def gain_of_buying_own_volume(price: int, bound: StepBound | None) -> int:
-    """What a supplier of 30 % of 1000 units gains in the next epoch, less the 1 % fee it paid.
+PRICE = 10**9
+BOUND = StepBound(100, 3_000)
 
-    Costs are zero; at balance it buys 500 units of its own, and sells 300 units one epoch later.
+
+def gain_in_the_next_epoch(volume: int, bound: StepBound | None) -> int:
+    """What a supplier of 30 % of 1000 units at balance gains, less the 1 % fee on its volume.
+
+    The volume itself is taken to cost it nothing, and its sales not to shrink.
     """
-    honest = next_price(price, Balance(1_000, 1_000), bound)
-    bent = next_price(price, Balance(1_500, 1_000), bound)
-    return (bent - honest) * 300 - price * 500 // 100
+    moved = next_price(PRICE, Balance(1_000 + volume, 1_000), bound) - PRICE
+    return moved * 300 - PRICE * volume // 100
 
 
-def test_buying_own_volume_pays_without_the_bound_and_not_with_it() -> None:
-    assert gain_of_buying_own_volume(6_000, None) > 0
-    assert gain_of_buying_own_volume(6_000, StepBound(100, 3_000)) <= 0
+@pytest.mark.parametrize("volume", [1, 10, 50, 100, 500, 1_000])
+def test_buying_own_volume_pays_without_the_bound_and_not_with_it(volume: int) -> None:
+    assert gain_in_the_next_epoch(volume, None) > 0
+    assert gain_in_the_next_epoch(volume, BOUND) < 0
 
 
 @pytest.mark.parametrize(

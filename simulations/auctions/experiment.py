@@ -1,0 +1,30 @@
+"""The whole experiment on pricing, part by part."""
+
+from collections.abc import Callable
+
+from simulations.auctions import gains, lies, own_volume, prices
+from simulations.report import Report
+
+STEPS = (
+    len(gains.SIZES)
+    + len(prices.SCENARIOS)
+    + len(lies.SIZES)
+    + len(lies.SHARES)
+    + len(own_volume.ELASTICITIES)
+)
+PARTS = (
+    gains.run_gains,
+    prices.run_prices,
+    lies.run_regret,
+    lies.run_strategic,
+    own_volume.run_own_volume,
+)
+
+
+def run_pricing(seed: int, trials: int, advance: Callable[[int], None]) -> Report:
+    """Return the tables and plots of all parts; `advance` is called STEPS times in all."""
+    reports = [run(seed, trials, advance) for run in PARTS]
+    return Report(
+        tuple(table for report in reports for table in report.tables),
+        {name: figure for report in reports for name, figure in report.plots.items()},
+    )
