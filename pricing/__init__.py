@@ -10,6 +10,7 @@ from pricing.budget_feasible import (
 )
 from pricing.consensus import (
     Ladder,
+    best_base,
 )
 from pricing.controls import (
     first_price,
@@ -262,6 +263,7 @@ __all__ = [
     "aeria_truthful",
     "alias",
     "balance_at",
+    "best_base",
     "best_deviation",
     "best_price",
     "best_revenue",

@@ -15,6 +15,7 @@ from pricing.draws import WORD
 
 _DIGITS = 60
 _SCALE = 2**128
+_BASE_UNIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,21 @@ def _first_rung(base: Fraction, offset: int) -> int:
     with localcontext(Context(prec=_DIGITS)):
         power = Decimal(base.numerator) / Decimal(base.denominator)
         return int((power.ln() * offset / WORD).exp() * _SCALE)
+
+
+def best_base(ratio: Fraction) -> Fraction:
+    """The base that keeps most where two revenues within `ratio` (above 1) must agree.
+
+    What an estimate is worth, counted where they agree, is `(1/ratio - 1/c) / ln c`; it is largest,
+    namely `1/c`, where `ln c + 1 = c / ratio`. Rounded down to a ten-thousandth.
+    """
+    if ratio <= 1:
+        raise ValueError(f"two revenues differ by more than the ratio {ratio}")
+    low, high = int(ratio * _BASE_UNIT), int(ratio * ratio * 8 * _BASE_UNIT)
+    with localcontext(Context(prec=_DIGITS)):
+        while high - low > 1:
+            middle = (low + high) // 2
+            base = Decimal(middle) / _BASE_UNIT
+            grows = base.ln() + 1 > base * ratio.denominator / ratio.numerator
+            low, high = (middle, high) if grows else (low, middle)
+    return Fraction(low, _BASE_UNIT)

@@ -1,16 +1,11 @@
-"""The mechanisms of the table: how each is run, on which books, and what is claimed of it."""
+"""The mechanisms of the table: markets of two sides here, sales of one side in `sales`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 
 from pricing import (
-    LINEAR,
     Book,
-    Mechanism,
     Order,
     Outcome,
-    Values,
     first_price,
     mcafee,
     muda,
@@ -23,30 +18,24 @@ from pricing import (
     uniform_price,
     vcg_double_auction,
 )
-from simulations.auctions.promises import PRICE_MAX, QUANTITY_MAX, Promise
+from simulations.auctions.promises import PRICE_MAX, QUANTITY_MAX
+from simulations.auctions.sales import SALES
+from simulations.auctions.subject import (
+    BALANCED,
+    DEFICIT,
+    EFFICIENT,
+    ENVY,
+    IDENTITIES,
+    ONE_SIDED,
+    PRICE,
+    QUANTITY,
+    UNIT,
+    Subject,
+    fixed,
+    seeded,
+)
 
 TRADERS_MAX = 3
-EVERYTHING = frozenset(Promise)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A mechanism, the books it is tried on, and the promises it is known to break.
-
-    What is not `broken` and not `moot` is claimed to hold.
-    """
-
-    name: str
-    draw: Callable[[bytes], Mechanism]
-    books: Callable[[Random], Book]
-    broken: frozenset[Promise]
-    moot: frozenset[Promise] = frozenset()
-    values: Values = field(default=LINEAR)
-
-    @property
-    def kept(self) -> frozenset[Promise]:
-        """The promises claimed."""
-        return EVERYTHING - self.broken - self.moot
 
 
 def unit_lots(rng: Random) -> Book:
@@ -78,29 +67,10 @@ def _book(rng: Random, quantity_max: int) -> Book:
     return Book(side(b"buyer "), side(b"seller "))
 
 
-def fixed(rule: Mechanism) -> Callable[[bytes], Mechanism]:
-    """A mechanism that draws nothing."""
-    return lambda seed: rule
-
-
-def seeded(rule: Callable[[Book, bytes], Outcome]) -> Callable[[bytes], Mechanism]:
-    """A mechanism that takes its seed after the book."""
-    return lambda seed: lambda book: rule(book, seed)
-
-
 def spot_market(book: Book, seed: bytes) -> Outcome:
     """P2V at a price in the middle of the values."""
     return posted_price_vcg(book, PRICE_MAX // 2, seed)
 
-
-PRICE, QUANTITY, IDENTITIES = Promise.PRICE, Promise.QUANTITY, Promise.IDENTITIES
-DEFICIT, BALANCED, EFFICIENT = Promise.DEFICIT, Promise.BALANCED, Promise.EFFICIENT
-ENVY = Promise.ENVY
-
-UNIT = frozenset({QUANTITY})
-"""Moot where an order is one lot."""
-ONE_SIDED = frozenset({DEFICIT, BALANCED, EFFICIENT})
-"""Moot where one side is not in the book."""
 
 SUBJECTS = (
     Subject(
@@ -155,4 +125,5 @@ SUBJECTS = (
         frozenset({PRICE, IDENTITIES, EFFICIENT, ENVY}),
         UNIT,
     ),
+    *SALES,
 )

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from random import Random
 
 from simulations.auctions.promises import CHECKS, Promise, Round
-from simulations.auctions.subjects import SUBJECTS, Subject
+from simulations.auctions.subject import Subject
+from simulations.auctions.subjects import SUBJECTS
 from simulations.report import Report, Table
 
 NOTE = (

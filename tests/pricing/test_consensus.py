@@ -10,7 +10,7 @@ from statistics import fmean
 
 import pytest
 
-from pricing import WORD, Ladder, draw_word
+from pricing import WORD, Ladder, best_base, draw_word
 
 WORKED = json.loads((Path(__file__).parents[1] / "vectors" / "pricing_worked.json").read_text())
 OFFSETS = [WORD * (2 * place + 1) // 4096 for place in range(2048)]
@@ -66,6 +66,7 @@ def test_what_an_estimate_is_worth_where_it_agrees(ratio: str, best: tuple[float
     base, payoff = best
     rho = float(ratio)
 
+    assert float(best_base(Fraction(ratio))) == pytest.approx(base, abs=2e-4)
     assert log(base) + 1 == pytest.approx(base / rho, abs=1e-4)
     measured = measured_payoff(base, rho)
     assert measured == pytest.approx(payoff, rel=5e-3)
@@ -97,3 +98,10 @@ def test_a_ladder_needs_a_base_above_one_and_an_offset_below_the_word(
 ) -> None:
     with pytest.raises(ValueError, match="no ladder"):
         Ladder(Fraction(base), offset)
+
+
+def test_a_best_base_is_asked_for_revenues_that_differ() -> None:
+    assert 1 < best_base(Fraction(100_001, 100_000)) < Fraction(101, 100)
+    assert best_base(Fraction(1000)) > 1000
+    with pytest.raises(ValueError, match="ratio"):
+        best_base(Fraction(1))

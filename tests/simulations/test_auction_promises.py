@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simulations.auctions.subjects import SUBJECTS, Subject
+from simulations.auctions.subject import Subject
+from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import count_violations, run_promises
 from simulations.report import show
 
