@@ -85,7 +85,7 @@ def init(  # noqa: PLR0913, PLR0917  options of a command line
     json: Json = False,
     rpc: Annotated[str, typer.Option(help="JSON-RPC endpoint")] = "http://127.0.0.1:8545",
     address_book: Annotated[Path, typer.Option(help="the contracts")] = Path("addressbook.json"),
-    model: Annotated[str, typer.Option(help="model directory, or a name vLLM downloads")] = "",
+    model: Annotated[str, typer.Option(help="model directory")] = "",
     served_model_name: Annotated[str, typer.Option()] = "lode-demo",
     engine: Annotated[str, typer.Option(help="embedded or vllm")] = "embedded",
     engine_url: Annotated[str, typer.Option(help="an engine already running")] = "",

@@ -50,7 +50,7 @@ class EngineSettings(BaseModel):
 
     url: str | None = Field(default=None, description="unset: start the engine as a child")
     kind: str = Field(default="embedded", pattern="^(embedded|vllm)$")
-    model: str = Field(default="", description="model directory, or the name vLLM downloads")
+    model: str = Field(default="", description="model directory")
     served_model_name: str = "lode-demo"
     context_length: int | None = Field(
         default=None, ge=1, description="where the engine runs with less than the model's own"
