@@ -31,7 +31,7 @@ def npm_tool(name: str) -> str:
     return str(tool)
 
 
-def run_json(argv: Sequence[str], timeout_s: float = 90.0) -> dict[str, Any]:
+def run_json(argv: Sequence[str], timeout_s: float = 240.0) -> dict[str, Any]:
     """Run a command to its end and return the JSON object on its last line.
 
     Raises:

@@ -48,7 +48,8 @@ class RelayBody:
     def demand(self, prompt_tokens: int, context_length: int) -> Demand:
         """The most tokens this request can take."""
         bound = context_length if self.output_tokens_max is None else self.output_tokens_max
-        return Demand(prompt_tokens, min(bound, context_length) * self.answers)
+        served = min(prompt_tokens, context_length * _count_prompts(self.parsed))  # or it refuses
+        return Demand(served, min(bound, context_length) * self.answers)
 
 
 def parse_body(body: bytes) -> RelayBody:
@@ -68,18 +69,18 @@ def parse_body(body: bytes) -> RelayBody:
         for name in ("max_completion_tokens", "max_tokens")
         if (bound := _integer(parsed, name, 0, UINT32_MAX)) is not None
     ]
-    prompt = parsed.get("prompt")
-    prompts = len(prompt) if isinstance(prompt, list) and _is_batch(prompt) else 1
     return RelayBody(
         is_stream=parsed.get("stream") is True,
         output_tokens_max=max(bounds) if bounds else None,
-        answers=max(choices or 1, best_of or 1) * prompts,
+        answers=max(choices or 1, best_of or 1) * _count_prompts(parsed),
         parsed=parsed,
     )
 
 
-def _is_batch(prompt: list[Any]) -> bool:
-    return bool(prompt) and isinstance(prompt[0], str | list)
+def _count_prompts(parsed: dict[str, Any]) -> int:
+    prompt = parsed.get("prompt")
+    is_batch = isinstance(prompt, list) and prompt and isinstance(prompt[0], str | list)
+    return len(prompt) if isinstance(prompt, list) and is_batch else 1
 
 
 def _integer(parsed: dict[str, Any], name: str, low: int, high: int) -> int | None:

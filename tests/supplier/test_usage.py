@@ -3,9 +3,10 @@
 from typing import Any
 
 import orjson
+import pytest
 
 from relay_mining import UnitWeights
-from supplier.usage import StreamMeter
+from supplier.usage import StreamMeter, parse_body
 
 
 def event(**members: Any) -> bytes:
@@ -32,3 +33,15 @@ def test_a_prompt_that_was_not_counted_before_is_never_less_than_one_of_its_part
     meter.read(event(choices=[{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3, 4, 5]}]))
 
     assert meter.prompt_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counted", "reserved"),
+    [("long", 5_000, 64), (["a", "long"], 5_000, 128), ("a", 3, 3)],
+)
+def test_a_prompt_beyond_the_context_is_the_engine_s_to_refuse(
+    prompt: object, counted: int, reserved: int
+) -> None:
+    body = parse_body(orjson.dumps({"prompt": prompt, "max_tokens": 8}))
+
+    assert body.demand(counted, 64).input_tokens_max == reserved
