@@ -210,7 +210,7 @@ def time_handler(gateway: Gateway) -> float:
 
     if handle().status != 200:
         raise RuntimeError(handle().body)
-    return time_us(handle)
+    return time_us(handle, seconds=2.0)
 
 
 async def main() -> None:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.measuring import pin
 from gateway.metrics import Metrics
+from gateway.upstream import UpstreamTimeouts
 from node.http import run
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
@@ -58,7 +59,12 @@ def serve_gateway(pipe: Connection, upstream: int, core: int, others: set[int]) 
         fake, url = FakeSupplier("bench"), f"http://127.0.0.1:{upstream}"
         with tempfile.TemporaryDirectory() as folder:
             async with a_gateway(
-                Path(folder), fake, url=url, flush_s=FLUSH_S, observe_all=metrics.observe
+                Path(folder),
+                fake,
+                url=url,
+                flush_s=FLUSH_S,
+                timeouts=UpstreamTimeouts(),
+                observe_all=metrics.observe,
             ) as gateway:
                 pin({core})
                 ledger = asyncio.create_task(gateway.ledger.run())

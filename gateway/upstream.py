@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import orjson
@@ -52,10 +52,12 @@ class UpstreamTimeouts:
     cancel: float = 5.0
     """After the client left: for the signed response to what it had received."""
 
-    @property
-    def of_try(self) -> Timeout:
-        """The same as the chassis wants them."""
-        return Timeout(self.connect, self.first_byte, self.stall, self.total)
+    of_try: Timeout = field(init=False)
+    """The same as the chassis wants them."""
+
+    def __post_init__(self) -> None:
+        timeout = Timeout(self.connect, self.first_byte, self.stall, self.total)
+        object.__setattr__(self, "of_try", timeout)
 
 
 @dataclass(frozen=True, slots=True)

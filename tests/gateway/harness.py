@@ -70,7 +70,7 @@ class Gateway:
 
     async def settled(self) -> None:
         """Wait until every answer is recounted and every receipt acknowledged."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.settler.waiting or len(self.deliverer.outbox):
                 await asyncio.sleep(0.01)
 
@@ -100,7 +100,8 @@ def a_gateway_session(
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
-    flush_s: float = 0.02, observe_all: Observe | None = None,
+    flush_s: float = 0.02, timeouts: UpstreamTimeouts = TIMEOUTS,
+    observe_all: Observe | None = None,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -142,7 +143,7 @@ async def a_gateway(
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
         choose = prefer_good(power_of_two(random.Random(seed)))
         dispatcher = Dispatcher(
-            Upstream(signer, pool, TIMEOUTS), choose, standing, observe, settler.owe
+            Upstream(signer, pool, timeouts), choose, standing, observe, settler.owe
         )
         plane = DataPlane(accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting)
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
