@@ -1,8 +1,8 @@
 """Trains the multi-exit network of `models/edge` on the handwritten digits of scikit-learn.
 
-A trunk of three convolutions and a dense layer with three exits, all trained together on
-images moved by up to a pixel. The steps are fixed and every draw is seeded, so the same versions on the same
-processor give the same weights. Takes about a minute on one core.
+A trunk of three convolutions and a dense layer with three exits, all trained together on images
+moved by up to a pixel. The steps are fixed and every draw is seeded, so the same versions on the
+same processor give the same weights. Takes about twenty seconds on one core.
 
 Requires, beyond this project: scikit-learn 1.9 (its bundled data set only).
 
