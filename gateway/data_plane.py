@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from gateway.accounts import Account, Accounts
+from gateway.body import RequestLimits
 from gateway.dispatch import Dispatcher
 from gateway.errors import (
     GatewayError,
@@ -16,7 +17,7 @@ from gateway.errors import (
     NoSupplierError,
     RouteNotFoundError,
 )
-from gateway.openai import Endpoint, OpenAIRequest, RequestLimits, read_request
+from gateway.openai import Endpoint, OpenAIRequest, read_request
 from gateway.relay import Relay
 from gateway.sessions import ServiceView, Session, SessionTable
 from node.http import Request, Response, StreamWriter
@@ -25,9 +26,6 @@ from relay_mining import UNITS_MAX, UnitsOverflowError
 Answer = Response | StreamWriter | None
 Route = Callable[[Request], Awaitable[Answer]]
 
-ANSWER_BYTES_MIN = 1 << 20
-ANSWER_BYTES_PER_TOKEN = 4096
-ANSWER_BYTES_MAX = 32 << 20
 RETRY_HEADERS = ((b"retry-after", b"1"),)
 
 
@@ -60,6 +58,7 @@ class DataPlane:
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
             Endpoint.CHAT.value: (b"POST", self._chat),
             Endpoint.COMPLETIONS.value: (b"POST", self._complete),
+            Endpoint.EMBEDDINGS.value: (b"POST", self._embed),
             b"/v1/models": (b"GET", self._list_models),
             b"/healthz": (b"GET", self._health),
             b"/readyz": (b"GET", self._ready),
@@ -87,10 +86,14 @@ class DataPlane:
     async def _complete(self, request: Request) -> Answer:
         return await self._relay(Endpoint.COMPLETIONS, request)
 
+    async def _embed(self, request: Request) -> Answer:
+        return await self._relay(Endpoint.EMBEDDINGS, request)
+
     async def _relay(self, endpoint: Endpoint, request: Request) -> Answer:
         account = self._authorize(request)
         asked = read_request(endpoint, request.body, self._settings.limits)
         session = self._table.find(account.application, asked.model)
+        session.service.spec.verify_serves(endpoint)
         if self._count_owed() >= self._settings.owed_max:
             raise NoSupplierError("the gateway is busy counting; try again shortly")
         relay = self._plan(session, asked, account)
@@ -104,11 +107,11 @@ class DataPlane:
 
     def _plan(self, session: Session, asked: OpenAIRequest, account: Account) -> Relay:
         """The relay of a request: what is forwarded, and the most it may cost."""
-        spec = session.service.spec
+        context, overhead = session.service.spec.context_length, session.service.overhead
         allowed = asked.output_tokens_max or asked.output_default(
-            spec.context_length, self._settings.output_tokens_default
+            context, self._settings.output_tokens_default, overhead
         )
-        inputs, outputs = asked.worst_case_tokens(spec.context_length, allowed)
+        inputs, outputs = asked.worst_case_tokens(context, allowed, overhead)
         try:
             max_units = session.service.weights.worst_case(inputs, outputs)
         except (UnitsOverflowError, ValueError):
@@ -124,10 +127,7 @@ class DataPlane:
             key_id=account.key_id,
             body=asked.forwarded_body(allowed),
             max_units=max(max_units, 1),
-            answer_bytes_max=min(
-                ANSWER_BYTES_MAX,
-                ANSWER_BYTES_MIN + ANSWER_BYTES_PER_TOKEN * outputs + 16 * len(asked.body),
-            ),
+            answer_bytes_max=asked.answer_bytes_max(inputs, outputs),
         )
 
     def _authorize(self, request: Request) -> Account:
@@ -184,6 +184,6 @@ def describe_model(name: str, session: Session) -> dict[str, object]:
             "cached": weights.cached,
             "output": weights.output,
         },
-        "capabilities": ["chat.completions", "completions", "streaming", "logprobs"],
+        "capabilities": list(service.spec.capabilities),
         "suppliers": len(session.members),
     }

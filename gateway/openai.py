@@ -1,4 +1,4 @@
-"""Reading an OpenAI request: one parse, an allowlist, limits, and bytes spliced, never re-encoded.
+"""Reading an OpenAI request: one parse, an allowlist, limits, and what the market must know of it.
 
 The client's own bytes go to the supplier. Where a field must be added (`return_token_ids`, a
 default `max_tokens`, `stream_options.include_usage`) it is written before the last brace; where
@@ -6,45 +6,63 @@ the client had set it otherwise, the later of two equal names counts, as in ever
 the engines served here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import orjson
 
+from gateway.body import RequestLimits, parse_object, splice
+from gateway.checks import Check
 from gateway.errors import (
-    BodyTooLargeError,
     InvalidParameterError,
-    MalformedBodyError,
     MissingParameterError,
-    RequestError,
     UnknownParameterError,
     UnsupportedParameterError,
 )
-from gateway.parameters import CHAT, COMPLETION, UNSUPPORTED, Check
-from node.nesting import is_deeper
+from gateway.messages import check_messages
+from gateway.parameters import CHAT, COMPLETION, EMBEDDING, UNSUPPORTED
 
-WHITESPACE = b" \t\r\n"
-PROMPT_TOKENS_EXTRA = 64
-"""Tokens a chat template may add that no byte of the body stands for."""
+TOKENS_PER_TOOL_EXTRA = 16
+"""Tokens a template may write for a tool beyond the bytes the client sent for it."""
+
+ANSWER_BYTES_MIN = 1 << 20
+ANSWER_BYTES_PER_TOKEN = 4096
+ANSWER_BYTES_PER_VECTOR = 128 << 10
+ANSWER_BYTES_MAX = 32 << 20
 
 
 class Endpoint(Enum):
-    """The generating endpoints, by their path."""
+    """The endpoints whose requests are relayed, by their path."""
 
     CHAT = b"/v1/chat/completions"
     COMPLETIONS = b"/v1/completions"
+    EMBEDDINGS = b"/v1/embeddings"
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """Bounds on one request; sizes in bytes."""
+class Shape:
+    """What one endpoint's requests are made of."""
 
-    body_bytes_max: int = 10 << 20
-    depth_max: int = 32
-    choices_max: int = 5
-    messages_max: int = 2048
+    checks: Mapping[str, Check]
+    subject: str
+    """The parameter without which there is nothing to do."""
+
+
+_SHAPES = {
+    Endpoint.CHAT: Shape(CHAT, "messages"),
+    Endpoint.COMPLETIONS: Shape(COMPLETION, "prompt"),
+    Endpoint.EMBEDDINGS: Shape(EMBEDDING, "input"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOverhead:
+    """Tokens a service's chat template writes that no byte of a body stands for."""
+
+    plain: int = 64
+    with_tools: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +74,47 @@ class OpenAIRequest:
     is_stream: bool
     wants_usage: bool
     choices: int
-    """Answers asked for: `n` times the number of prompts."""
+    """Answers to be generated: `n` times the number of prompts; none for embeddings."""
     prompts: int
+    tools: int
+    echoes: bool
+    """Whether the prompt is shown again, with its log-probabilities where those are asked for."""
     output_tokens_max: int | None
-    """Per answer; None where the client leaves it open."""
+    """Per answer; None where the client leaves it open, 0 where nothing is generated."""
     body: bytes
     additions: bytes
     """Members to splice in, each `"name":value`, joined by commas; empty for none."""
 
-    def worst_case_tokens(self, context_length: int, output_tokens_max: int) -> tuple[int, int]:
-        """Most input and output tokens the request can take.
-
-        A token of text is at least one byte of the body, and no prompt exceeds the context.
-        """
-        by_bytes = len(self.body) + PROMPT_TOKENS_EXTRA * self.prompts
+    def worst_case_tokens(
+        self, context_length: int, output_tokens_max: int, overhead: PromptOverhead
+    ) -> tuple[int, int]:
+        """Most input and output tokens the request can take; no prompt exceeds the context."""
         return (
-            min(by_bytes, context_length * self.prompts),
+            min(self._input_tokens_max(overhead), context_length * self.prompts),
             min(output_tokens_max, context_length) * self.choices,
         )
 
-    def output_default(self, context_length: int, default: int) -> int:
+    def output_default(self, context_length: int, default: int, overhead: PromptOverhead) -> int:
         """Tokens to allow each answer where the client has not said: what surely fits."""
-        fits = context_length - len(self.body) - PROMPT_TOKENS_EXTRA
+        fits = context_length - self._input_tokens_max(overhead)
         return max(min(default, fits), min(16, context_length), 1)
+
+    def answer_bytes_max(self, input_tokens_max: int, output_tokens_max: int) -> int:
+        """More bytes than an honest answer to this has."""
+        tokens = output_tokens_max + (input_tokens_max if self.echoes else 0)
+        vectors = self.prompts if self.endpoint is Endpoint.EMBEDDINGS else 0
+        return min(
+            ANSWER_BYTES_MAX,
+            ANSWER_BYTES_MIN
+            + ANSWER_BYTES_PER_TOKEN * tokens
+            + ANSWER_BYTES_PER_VECTOR * vectors
+            + 16 * len(self.body),
+        )
+
+    def _input_tokens_max(self, overhead: PromptOverhead) -> int:
+        """A token of text is at least one byte of the body; the rest is the template's own."""
+        own = overhead.with_tools if self.tools else overhead.plain
+        return len(self.body) + own * self.prompts + TOKENS_PER_TOOL_EXTRA * self.tools
 
     def forwarded_body(self, output_tokens_max: int) -> bytes:
         """The body a supplier is sent, `max_tokens` written in where the client left it open."""
@@ -91,8 +127,18 @@ class OpenAIRequest:
 def read_request(endpoint: Endpoint, body: bytes, limits: RequestLimits) -> OpenAIRequest:
     """Parse and check a body once; raises RequestError with the parameter at fault."""
     members = parse_object(body, limits)
-    checks = CHAT if endpoint is Endpoint.CHAT else COMPLETION
-    check_parameters(members, checks)
+    check_parameters(members, _SHAPES[endpoint])
+    if endpoint is Endpoint.EMBEDDINGS:
+        return _read_embedding(members, body, limits)
+    if endpoint is Endpoint.CHAT:
+        check_messages(members["messages"], limits.messages_max)
+        _check_tool_choice(members)
+    return _read_generation(endpoint, members, body, limits)
+
+
+def _read_generation(
+    endpoint: Endpoint, members: Mapping[str, Any], body: bytes, limits: RequestLimits
+) -> OpenAIRequest:
     is_stream = members.get("stream") is True
     options = members.get("stream_options")
     if options is not None and not is_stream:
@@ -100,60 +146,90 @@ def read_request(endpoint: Endpoint, body: bytes, limits: RequestLimits) -> Open
             "stream_options is allowed only where stream is true", param="stream_options"
         )
     wants_usage = bool(options and options.get("include_usage") is True)
-    prompts = count_prompts(endpoint, members, limits)
-    choices = prompts * (members.get("n") or 1)
-    if choices > limits.choices_max:
+    prompts = 1 if endpoint is Endpoint.CHAT else len(split_inputs(endpoint, members))
+    answers = members.get("n") or 1
+    if prompts * answers > limits.choices_max:
         raise InvalidParameterError(
-            f"n asks for {choices} answers; at most {limits.choices_max} are served", param="n"
+            f"n asks for {prompts * answers} answers; at most {limits.choices_max} are served",
+            param="n",
+        )
+    if (members.get("best_of") or answers) != answers:
+        raise InvalidParameterError(
+            "best_of must equal n: answers that are not shown cannot be counted again",
+            param="best_of",
         )
     return OpenAIRequest(
         endpoint=endpoint,
         model=members["model"],
         is_stream=is_stream,
         wants_usage=wants_usage,
-        choices=choices,
+        choices=prompts * answers,
         prompts=prompts,
+        tools=len(members.get("tools") or ()),
+        echoes=members.get("echo") is True,
         output_tokens_max=read_output_tokens_max(members),
         body=body,
         additions=write_additions(members, is_stream, wants_usage),
     )
 
 
-def parse_object(body: bytes, limits: RequestLimits) -> dict[str, Any]:
-    """The JSON object a body holds, refused by size, depth and form (RequestError)."""
-    if len(body) > limits.body_bytes_max:
-        raise BodyTooLargeError(f"the body exceeds {limits.body_bytes_max} bytes")
-    try:
-        members = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBodyError(f"the body is not JSON: {error}") from error
-    if not isinstance(members, dict):
-        raise MalformedBodyError("the body is not a JSON object")
-    if body.count(b"[") + body.count(b"{") > limits.depth_max:
-        require_depth(members, limits.depth_max)
-    return members
+def _read_embedding(
+    members: Mapping[str, Any], body: bytes, limits: RequestLimits
+) -> OpenAIRequest:
+    inputs = len(split_inputs(Endpoint.EMBEDDINGS, members))
+    if inputs > limits.inputs_max:
+        raise InvalidParameterError(
+            f"{inputs} inputs; at most {limits.inputs_max} are embedded at once", param="input"
+        )
+    return OpenAIRequest(
+        endpoint=Endpoint.EMBEDDINGS,
+        model=members["model"],
+        is_stream=False,
+        wants_usage=True,
+        choices=0,
+        prompts=inputs,
+        tools=0,
+        echoes=False,
+        output_tokens_max=0,
+        body=body,
+        additions=b"",
+    )
 
 
-def require_depth(value: object, depth_max: int) -> None:
-    """Refuse a value nested deeper than `depth_max` containers (MalformedBodyError)."""
-    if is_deeper(value, depth_max):
-        raise MalformedBodyError(f"the body is nested deeper than {depth_max} levels")
+def split_inputs(endpoint: Endpoint, members: Mapping[str, Any]) -> list[str | list[int]]:
+    """The prompts of a completion, or the inputs of an embedding: each a text or token ids."""
+    value = members[_SHAPES[endpoint].subject]
+    if isinstance(value, str) or isinstance(value[0], int):
+        return [value]
+    return list(value)
 
 
-def check_parameters(members: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
+def check_parameters(members: Mapping[str, Any], shape: Shape) -> None:
     """Refuse unknown names and values outside their rule (RequestError)."""
+    needed = ("model", shape.subject)
     for name, value in members.items():
-        check = checks.get(name)
+        check = shape.checks.get(name)
         if check is None:
             _refuse_name(name)
         elif value is None:
-            if name in ("model", "messages", "prompt"):
+            if name in needed:
                 raise MissingParameterError(f"{name} is null", param=name)
         elif not check.is_allowed(value):
             raise InvalidParameterError(f"{name} must be {check.rule}", param=name)
-    for name in ("model", "messages" if checks is CHAT else "prompt"):
+    for name in needed:
         if name not in members:
             raise MissingParameterError(f"you must provide {name}", param=name)
+
+
+def _check_tool_choice(members: Mapping[str, Any]) -> None:
+    choice, tools = members.get("tool_choice"), members.get("tools") or []
+    if choice in (None, "none", "auto"):
+        return
+    if not tools:
+        raise InvalidParameterError("tool_choice needs tools to choose from", param="tool_choice")
+    names = [each["function"]["name"] for each in tools]
+    if isinstance(choice, dict) and choice["function"]["name"] not in names:
+        raise InvalidParameterError("tool_choice names none of the tools", param="tool_choice")
 
 
 def _refuse_name(name: str) -> None:
@@ -163,17 +239,6 @@ def _refuse_name(name: str) -> None:
             f"{shown} is not supported: {UNSUPPORTED[name]}", param=shown
         )
     raise UnknownParameterError(f"unrecognized request argument supplied: {shown}", param=shown)
-
-
-def count_prompts(endpoint: Endpoint, members: Mapping[str, Any], limits: RequestLimits) -> int:
-    """How many prompts a request holds; raises RequestError where a message is malformed."""
-    if endpoint is Endpoint.COMPLETIONS:
-        prompt = members["prompt"]
-        return 1 if isinstance(prompt, str) or isinstance(prompt[0], int) else len(prompt)
-    messages = members["messages"]
-    if len(messages) > limits.messages_max:
-        raise InvalidParameterError(f"more than {limits.messages_max} messages", param="messages")
-    return 1
 
 
 def read_output_tokens_max(members: Mapping[str, Any]) -> int | None:
@@ -196,26 +261,3 @@ def write_additions(members: Mapping[str, Any], is_stream: bool, wants_usage: bo
         options = {**(members.get("stream_options") or {}), "include_usage": True}
         additions += b',"stream_options":' + orjson.dumps(options)
     return additions
-
-
-def splice(body: bytes, additions: bytes) -> bytes:
-    """`body` with `additions` (`,"name":value...`) before the brace that ends it."""
-    if not additions:
-        return body
-    head = body.rstrip(WHITESPACE)[:-1]
-    if head.rstrip(WHITESPACE).endswith(b"{"):
-        additions = additions[1:]
-    return b"".join((head, additions, b"}"))
-
-
-RequestReader = Callable[[Endpoint, bytes, RequestLimits], OpenAIRequest]
-
-__all__ = [
-    "Endpoint",
-    "OpenAIRequest",
-    "RequestError",
-    "RequestLimits",
-    "parse_object",
-    "read_request",
-    "splice",
-]

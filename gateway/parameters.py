@@ -3,190 +3,102 @@
 A parameter is here only if the market can bound, count and check an answer made with it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from gateway.checks import (
+    FLAG,
+    TOKENS_MAX,
+    TOOLS_MAX,
+    Check,
+    integer,
+    is_input,
+    is_logit_bias,
+    is_metadata,
+    is_prompt,
+    is_response_format,
+    is_stop,
+    is_stream_options,
+    is_template_variables,
+    is_tool_choice,
+    is_tools,
+    number,
+    one_of,
+    text,
+)
 
-TOKENS_MAX = 1 << 24
+_ANY: dict[str, Check] = {"model": text(256, 1), "user": text(512)}
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A predicate on a value that is not null, and the words for it."""
-
-    is_allowed: Callable[[Any], bool]
-    rule: str
-
-
-def _number(low: float, high: float) -> Check:
-    def is_allowed(value: Any) -> bool:
-        return type(value) in (int, float) and low <= value <= high
-
-    return Check(is_allowed, f"a number from {low:g} to {high:g}")
-
-
-def _integer(low: int, high: int) -> Check:
-    def is_allowed(value: Any) -> bool:
-        return type(value) is int and low <= value <= high
-
-    return Check(is_allowed, f"an integer from {low} to {high}")
-
-
-def _text(length_max: int, length_min: int = 0) -> Check:
-    def is_allowed(value: Any) -> bool:
-        return type(value) is str and length_min <= len(value) <= length_max
-
-    return Check(is_allowed, f"a string of {length_min} to {length_max} characters")
-
-
-def _one_of(*values: str) -> Check:
-    return Check(
-        lambda value: value in values if type(value) is str else False,
-        "one of " + ", ".join(values),
-    )
-
-
-def _is_stop(value: Any) -> bool:
-    if type(value) is str:
-        return 0 < len(value) <= 1024
-    return (
-        type(value) is list
-        and len(value) <= 16
-        and all(type(each) is str and 0 < len(each) <= 1024 for each in value)
-    )
-
-
-def _is_token_list(value: Any) -> bool:
-    return type(value) is list and all(type(i) is int and 0 <= i < 1 << 32 for i in value)
-
-
-def _is_logit_bias(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and len(value) <= 1024
-        and all(
-            key.isascii() and key.isdigit() and type(bias) in (int, float) and -100 <= bias <= 100
-            for key, bias in value.items()
-        )
-    )
-
-
-def _is_stream_options(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and value.keys() <= {"include_usage"}
-        and all(type(each) is bool for each in value.values())
-    )
-
-
-def _is_metadata(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and len(value) <= 16
-        and all(type(each) is str and len(each) <= 512 for each in value.values())
-    )
-
-
-def _is_text_part(part: Any) -> bool:
-    return (
-        type(part) is dict
-        and part.get("type") == "text"
-        and type(part.get("text")) is str
-        and len(part) == 2
-    )
-
-
-def _is_content(value: Any) -> bool:
-    return type(value) is str or (
-        type(value) is list and len(value) > 0 and all(_is_text_part(part) for part in value)
-    )
-
-
-def _is_message(message: Any) -> bool:
-    return (
-        type(message) is dict
-        and message.keys() <= {"role", "content", "name"}
-        and message.get("role") in ("system", "developer", "user", "assistant")
-        and _is_content(message.get("content"))
-        and type(message.get("name", "")) is str
-    )
-
-
-def _is_messages(value: Any) -> bool:
-    return type(value) is list and len(value) > 0 and all(_is_message(each) for each in value)
-
-
-def _is_prompt(value: Any) -> bool:
-    if type(value) is str:
-        return True
-    if type(value) is not list or not value:
-        return False
-    if type(value[0]) is int:
-        return _is_token_list(value)
-    if type(value[0]) is str:
-        return all(type(each) is str for each in value)
-    return all(_is_token_list(each) and each for each in value)
-
-
-_FLAG = Check(lambda value: type(value) is bool, "true or false")
-_TRUE = Check(lambda value: type(value) is bool, "true or false")
-
-_SHARED: dict[str, Check] = {
-    "model": _text(256, 1),
-    "max_tokens": _integer(1, TOKENS_MAX),
-    "n": _integer(1, 128),
-    "stream": _FLAG,
-    "stream_options": Check(_is_stream_options, 'an object such as {"include_usage": true}'),
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "top_k": _integer(-1, 1 << 20),
-    "min_p": _number(0, 1),
-    "seed": _integer(-(1 << 63), (1 << 63) - 1),
-    "stop": Check(_is_stop, "a string or at most 16 strings, none of them empty"),
-    "presence_penalty": _number(-2, 2),
-    "frequency_penalty": _number(-2, 2),
-    "repetition_penalty": _number(0.01, 10),
-    "logit_bias": Check(_is_logit_bias, "a map of token ids to numbers from -100 to 100"),
-    "min_tokens": _integer(0, TOKENS_MAX),
-    "ignore_eos": _FLAG,
-    "user": _text(512),
-    "return_token_ids": _TRUE,
+_GENERATED: dict[str, Check] = {
+    **_ANY,
+    "max_tokens": integer(1, TOKENS_MAX),
+    "n": integer(1, 128),
+    "stream": FLAG,
+    "stream_options": Check(is_stream_options, 'an object such as {"include_usage": true}'),
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "top_k": integer(-1, 1 << 20),
+    "min_p": number(0, 1),
+    "seed": integer(-(1 << 63), (1 << 63) - 1),
+    "stop": Check(is_stop, "a string or at most 16 strings, none of them empty"),
+    "presence_penalty": number(-2, 2),
+    "frequency_penalty": number(-2, 2),
+    "repetition_penalty": number(0.01, 10),
+    "logit_bias": Check(is_logit_bias, "a map of token ids to numbers from -100 to 100"),
+    "min_tokens": integer(0, TOKENS_MAX),
+    "ignore_eos": FLAG,
+    "return_token_ids": FLAG,
 }
 
 CHAT: dict[str, Check] = {
-    **_SHARED,
-    "messages": Check(_is_messages, "a non-empty list of {role, content} whose contents are text"),
-    "max_completion_tokens": _integer(1, TOKENS_MAX),
-    "logprobs": _FLAG,
-    "top_logprobs": _integer(0, 20),
-    "metadata": Check(_is_metadata, "at most 16 short strings by name"),
+    **_GENERATED,
+    "messages": Check(lambda value: type(value) is list, "a list of messages"),
+    "max_completion_tokens": integer(1, TOKENS_MAX),
+    "logprobs": FLAG,
+    "top_logprobs": integer(0, 20),
+    "metadata": Check(is_metadata, "at most 16 short strings by name"),
     "store": Check(lambda value: value is False, "false: nothing is stored"),
     "response_format": Check(
-        lambda value: type(value) is dict and value.get("type") == "text" and len(value) == 1,
-        '{"type": "text"}',
+        is_response_format,
+        '{"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": '
+        '{"name": ..., "schema": {...}}}',
+    ),
+    "tools": Check(
+        is_tools,
+        f'at most {TOOLS_MAX} of {{"type": "function", "function": {{"name": ..., '
+        '"parameters": {...}}}',
+    ),
+    "tool_choice": Check(
+        is_tool_choice,
+        'none, auto, required, or {"type": "function", "function": {"name": ...}}',
+    ),
+    "parallel_tool_calls": FLAG,
+    "reasoning_effort": one_of("low", "medium", "high"),
+    "chat_template_kwargs": Check(
+        is_template_variables, "at most 16 flags, numbers or short strings by name"
     ),
 }
 """Parameters of /v1/chat/completions."""
 
 COMPLETION: dict[str, Check] = {
-    **_SHARED,
-    "prompt": Check(_is_prompt, "a string, a list of strings, or lists of token ids"),
-    "logprobs": _integer(0, 5),
+    **_GENERATED,
+    "prompt": Check(is_prompt, "a string, a list of strings, or lists of token ids"),
+    "logprobs": integer(0, 5),
+    "echo": FLAG,
+    "best_of": integer(1, 128),
 }
 """Parameters of /v1/completions."""
 
+EMBEDDING: dict[str, Check] = {
+    **_ANY,
+    "input": Check(is_input, "a string, a list of strings, or lists of token ids, none empty"),
+    "encoding_format": one_of("float", "base64"),
+    "dimensions": integer(1, 1 << 16),
+}
+"""Parameters of /v1/embeddings."""
+
 UNSUPPORTED: dict[str, str] = {
-    "tools": "tool calls are not recounted",
-    "tool_choice": "tool calls are not recounted",
-    "functions": "tool calls are not recounted",
-    "function_call": "tool calls are not recounted",
-    "parallel_tool_calls": "tool calls are not recounted",
+    "functions": "use tools",
+    "function_call": "use tool_choice",
     "audio": "only text is served",
     "modalities": "only text is served",
-    "echo": "the prompt would be counted as output",
-    "suffix": "the engines served here do not insert",
-    "best_of": "answers nobody sees cannot be counted",
-    "reasoning_effort": "reasoning is not counted apart",
-    "chat_template_kwargs": "the prompt is counted by the template as it is",
+    "suffix": "the engines served here do not insert; put the text before the gap into prompt",
 }
 """Parameters OpenAI or vLLM know, and why they are refused."""

@@ -8,16 +8,14 @@ is killed and started afresh.
 import asyncio
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
-import orjson
-
-from gateway.answers import read_choices
-from relay_mining import Hash32, Recounter, RecountError, TemplateError
+from gateway.counting import UNKNOWN, Count, CountFiles, CountJob, ServiceCounter
+from gateway.openai import PromptOverhead
+from relay_mining import Hash32, RecountError
 
 DEADLINE_S = 60.0
 NICE = 10
@@ -25,78 +23,19 @@ NICE = 10
 T = TypeVar("T")
 R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class CountFiles:
-    """What a service counts with, as verified bytes."""
-
-    service: Hash32
-    tokenizer: bytes
-    chat_template: str | None
+_counters: dict[Hash32, ServiceCounter] = {}
+"""In the worker process: one counter a service."""
 
 
-class CountJob(NamedTuple):
-    """One answer to count; a tuple, since every one goes through a pipe."""
-
-    service: Hash32
-    body: bytes
-    answer: bytes
-    is_chat: bool
-    is_stream: bool
-
-
-class Count(NamedTuple):
-    """Tokens as the gateway counts them; None where it cannot say."""
-
-    input_tokens: int | None
-    output_tokens: int | None
-    output_tokens_max: int | None
-    """The most an honest supplier can have counted."""
-
-
-UNKNOWN = Count(None, None, None)
-_recounters: dict[Hash32, Recounter] = {}
-"""In the worker process: one recounter a service."""
-
-
-def load_files(files: CountFiles) -> None:
-    """Prepare to count for a service (runs in the worker)."""
-    _recounters[files.service] = Recounter(files.tokenizer, files.chat_template)
+def load_files(files: CountFiles) -> PromptOverhead:
+    """Prepare to count for a service, and say what its template adds (runs in the worker)."""
+    counter = _counters[files.service] = ServiceCounter(files)
+    return counter.measure_overhead()
 
 
 def count_jobs(jobs: Sequence[CountJob]) -> list[Count]:
     """Count several answers (runs in the worker)."""
-    return [count_job(_recounters[job.service], job) for job in jobs]
-
-
-def count_job(recounter: Recounter, job: CountJob) -> Count:
-    """Count one answer: the prompt by the service's template, each choice by ids or text."""
-    members = orjson.loads(job.body)
-    stop = members.get("stop") or ()
-    inputs = _count_input(recounter, members, job.is_chat)
-    try:
-        outputs = [
-            recounter.recount_output(
-                each.text, each.token_ids, (stop,) if isinstance(stop, str) else stop
-            )
-            for each in read_choices(job.answer, job.is_stream)
-        ]
-    except RecountError:
-        return Count(inputs, None, None)
-    return Count(
-        inputs, sum(each.tokens for each in outputs), sum(each.tokens_max for each in outputs)
-    )
-
-
-def _count_input(recounter: Recounter, members: Mapping[str, Any], is_chat: bool) -> int | None:
-    try:
-        if is_chat:
-            return recounter.count_prompt(members["messages"])
-        prompt = members["prompt"]
-        prompts = [prompt] if isinstance(prompt, str) or isinstance(prompt[0], int) else prompt
-        return sum(recounter.count_prompt(each) for each in prompts)
-    except (RecountError, TemplateError):
-        return None
+    return [_counters[job.service].count(job) for job in jobs]
 
 
 class RecountWorker:
@@ -104,21 +43,26 @@ class RecountWorker:
 
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
-        self._files: dict[Hash32, CountFiles] = {}
+        self._files: dict[Hash32, tuple[CountFiles, PromptOverhead]] = {}
         self._executor = self._start()
         self._lock = asyncio.Lock()
 
-    async def load(self, files: CountFiles) -> None:
-        """Prepare to count for a service; raises RecountError for files that do not load."""
+    async def load(self, files: CountFiles) -> PromptOverhead:
+        """Prepare to count for a service; returns what its template adds to a prompt.
+
+        Raises RecountError for files that do not load.
+        """
         async with self._lock:
-            if files.service in self._files:
-                return
+            known = self._files.get(files.service)
+            if known is not None:
+                return known[1]
             try:
-                await self._run(load_files, files)
+                overhead = await self._run(load_files, files)
             except (TimeoutError, BrokenProcessPool) as error:
                 await self._restart()
                 raise RecountError("the service's tokenizer does not load") from error
-            self._files[files.service] = files
+            self._files[files.service] = (files, overhead)
+            return overhead
 
     async def count(self, jobs: Sequence[CountJob]) -> list[Count]:
         """Counts in the order of the jobs."""
@@ -145,7 +89,7 @@ class RecountWorker:
     async def _restart(self) -> None:
         self.close()
         self._executor = self._start()
-        for files in self._files.values():
+        for files, _ in self._files.values():
             await self._run(load_files, files)
 
     def _start(self) -> ProcessPoolExecutor:

@@ -1,8 +1,10 @@
 """The sessions a gateway serves: what the chain said of them, frozen when they open."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.errors import ModelNotFoundError
+from gateway.errors import InvalidParameterError, ModelNotFoundError
+from gateway.openai import Endpoint, PromptOverhead
 from relay_mining import Address, Hash32, SessionKey, SessionTerms, UnitWeights, Verifier
 
 
@@ -15,6 +17,27 @@ class ServiceSpec:
     tokenizer_sha256: str
     chat_template_sha256: str
     document: dict[str, object]
+    task: str = "generate"
+    """`generate` or `embed`."""
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    """What the chat template calls by name (`bos_token`)."""
+    chat_adds_special_tokens: bool = False
+    """Whether the engine adds the tokenizer's own to a rendered chat, and below to a prompt."""
+    prompt_adds_special_tokens: bool = True
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What can be asked of the service, as `/v1/models` names it."""
+        if self.task == "embed":
+            return ("embeddings",)
+        return ("chat.completions", "completions", "streaming", "logprobs")
+
+    def verify_serves(self, endpoint: Endpoint) -> None:
+        """Raise InvalidParameterError where the service does something else."""
+        if (endpoint is Endpoint.EMBEDDINGS) != (self.task == "embed"):
+            raise InvalidParameterError(
+                f"{self.name[:128]} serves {', '.join(self.capabilities)}", param="model"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +50,7 @@ class ServiceView:
     spec_hash: Hash32
     weights: UnitWeights
     spec: ServiceSpec
+    overhead: PromptOverhead = field(default_factory=PromptOverhead)
 
 
 @dataclass(frozen=True, slots=True)

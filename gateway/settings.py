@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
-from gateway.openai import RequestLimits
+from gateway.body import RequestLimits
 from gateway.upstream import UpstreamTimeouts
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls

@@ -6,15 +6,16 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 import orjson
 
+from gateway.counting import UNKNOWN, Count, CountJob
 from gateway.observation import Observe, Recount
-from gateway.openai import Endpoint
 from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed
-from gateway.recounting import UNKNOWN, Count, CountJob, RecountWorker
+from gateway.recounting import RecountWorker
 from gateway.relay import Served
 from gateway.standing import Standing
 from node.append_log import AppendLog
@@ -25,10 +26,6 @@ logger = logging.getLogger("gateway.settling")
 BATCH_MAX = 128
 GATHER_S = 0.02
 """Answers of so long share one sync and one trip to the worker; a kill loses no more."""
-
-
-INPUT_TOLERANCE = 16
-"""Prompt tokens an engine may add that the template does not show, before it is an over-claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,8 @@ def judge(served: Served, count: Count) -> Verdict:
     response, weights = served.response, served.relay.session.service.weights
     inputs, outputs = response.input_tokens, response.output_tokens
     is_overclaim = False
-    if count.input_tokens is not None:
-        is_overclaim = inputs > count.input_tokens + INPUT_TOLERANCE
+    if count.input_tokens is not None and count.input_tokens_max is not None:
+        is_overclaim = inputs > count.input_tokens_max
         inputs = min(inputs, count.input_tokens)
     if count.output_tokens is not None and count.output_tokens_max is not None:
         is_overclaim = is_overclaim or outputs > count.output_tokens_max
@@ -213,8 +210,9 @@ def _job(served: Served) -> CountJob:
     request = served.relay.request
     return CountJob(
         service=served.relay.session.key.service,
+        endpoint=request.endpoint,
         body=served.relay.body,
         answer=served.answer,
-        is_chat=request.endpoint is Endpoint.CHAT,
         is_stream=request.is_stream,
+        asked=datetime.now(UTC),
     )

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from contracts.service import Service
+from gateway.counting import CountFiles
 from gateway.errors import UpstreamError, UpstreamInvalidError
-from gateway.recounting import CountFiles, RecountWorker
+from gateway.recounting import RecountWorker
 from gateway.sessions import ServiceSpec, ServiceView
 from gateway.upstream import translate
 from node.http import ClientPool, HttpClientError, Timeout
@@ -21,7 +22,7 @@ from relay_mining import Hash32, RelayMiningError
 logger = logging.getLogger("gateway.specs")
 
 TIMEOUT = Timeout(3.0, 10.0, 10.0, 30.0)
-SPEC_BYTES_MAX = 1 << 20
+SPECIAL_TOKENS_MAX = 64
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
@@ -52,15 +53,31 @@ def _objects(document: Any, depth: int = 4) -> Iterator[dict[str, Any]]:
 
 def _read_spec(document: dict[str, Any]) -> ServiceSpec:
     try:
+        adds = document["add_special_tokens"]
         return ServiceSpec(
             name=str(document["name"]),
             context_length=int(document["context_length"]),
             tokenizer_sha256=str(document["tokenizer_sha256"]),
             chat_template_sha256=str(document["chat_template_sha256"]),
             document=document,
+            task=str(document["task"]),
+            special_tokens=_read_special_tokens(document["special_tokens"]),
+            chat_adds_special_tokens=adds["chat"] is True,
+            prompt_adds_special_tokens=adds["prompt"] is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UpstreamInvalidError(f"the service's spec lacks a field: {error}") from error
+
+
+def _read_special_tokens(named: dict[str, str]) -> dict[str, str]:
+    """Strings for the chat template, whose names cannot hide what else it is given."""
+    if len(named) > SPECIAL_TOKENS_MAX:
+        raise ValueError(f"{len(named)} special tokens")
+    for name, text in named.items():
+        is_text = isinstance(text, str) and len(text) <= 256
+        if not is_text or not name.endswith("_token") or len(name) > 64:
+            raise ValueError(f"a special token {name[:64]!r}")
+    return dict(named)
 
 
 @dataclass(slots=True)
@@ -101,13 +118,21 @@ class SpecLibrary:
             self._get_verified(f"{base}/chat_template.jinja", spec.chat_template_sha256),
         )
         try:
-            files = CountFiles(service_id, tokenizer, template.decode() if template else None)
-            await self.worker.load(files)
+            files = CountFiles(
+                service_id,
+                tokenizer,
+                template.decode() if template else None,
+                spec.special_tokens,
+                spec.chat_adds_special_tokens,
+                spec.prompt_adds_special_tokens,
+            )
+            overhead = await self.worker.load(files)
         except (RelayMiningError, UnicodeDecodeError) as error:
             raise UpstreamInvalidError(f"the service cannot be recounted: {error}") from error
         return ServiceView(
-            service_id, service.name, service.source, service.spec_hash, service.weights, spec
-        )
+            service_id, service.name, service.source, service.spec_hash, service.weights, spec,
+            overhead,
+        )  # fmt: skip
 
     async def _get_verified(self, url: str, digest: str) -> bytes:
         if digest == EMPTY_SHA256:

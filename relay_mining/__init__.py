@@ -24,6 +24,12 @@ from relay_mining.claim import (
     minimum_bond,
     verify_claim,
 )
+from relay_mining.conversation import (
+    RESERVED_VARIABLES,
+    Conversation,
+    ConversationError,
+    read_conversation,
+)
 from relay_mining.credit import (
     CreditLine,
     CreditPool,
@@ -97,9 +103,9 @@ from relay_mining.proof import (
     verify_proof,
 )
 from relay_mining.recount import (
+    InputCount,
     OutputCount,
     Recounter,
-    RecountError,
     RecountLimits,
 )
 from relay_mining.session import Clock, SessionKey, SessionTerms, Window, compute_terms
@@ -107,6 +113,7 @@ from relay_mining.signing import Signer, Verifier, recover
 from relay_mining.slice import (
     SliceMeter,
 )
+from relay_mining.speech import Speech, ToolCall
 from relay_mining.sum_trie import (
     DEPTH_MAX,
     EMPTY,
@@ -130,6 +137,7 @@ from relay_mining.threshold import (
     is_payable,
     leaf_weight,
 )
+from relay_mining.tokens import RecountError
 from relay_mining.types import (
     AMOUNT_MAX,
     UNITS_MAX,
@@ -181,6 +189,7 @@ __all__ = [
     "PARTS_MAX",
     "RECEIPTS_BYTES_MAX",
     "REQUEST_HEADER",
+    "RESERVED_VARIABLES",
     "RESPONSE_HEADER",
     "STREAM_FRAME_PREFIX",
     "STREAM_FRAME_SUFFIX",
@@ -196,6 +205,8 @@ __all__ = [
     "ChatTemplate",
     "Claim",
     "Clock",
+    "Conversation",
+    "ConversationError",
     "CreditLine",
     "CreditPool",
     "DifficultyRule",
@@ -204,6 +215,7 @@ __all__ = [
     "DrawnMember",
     "ExpiredError",
     "Hash32",
+    "InputCount",
     "InvalidClaimError",
     "InvalidProofError",
     "InvalidRelayError",
@@ -240,10 +252,12 @@ __all__ = [
     "SignedResponse",
     "Signer",
     "SliceMeter",
+    "Speech",
     "Status",
     "SumTrie",
     "TemplateError",
     "TemplateLimits",
+    "ToolCall",
     "TrieRoot",
     "UnitWeights",
     "UnitsOverflowError",
@@ -287,6 +301,7 @@ __all__ = [
     "minimum_bond",
     "plan_parts",
     "points_required",
+    "read_conversation",
     "rebuild_receipt",
     "receipt_units",
     "recover",

@@ -9,26 +9,27 @@ The gateway recounts before it signs a receipt, and pays for the lesser of the t
   would, so ids count for at most what encoding again gives, plus the tolerance.
 * output without ids: the text encoded again. Sampling does not always take the tokenizer's own cut,
   hence a tolerance before a supplier is held to have lied.
-* input: the messages through the chat template, or the prompt, encoded. Exact.
+* reasoning and tool calls: engines drop the marks between the parts and write arguments anew, so
+  the decoding of the ids must hold every part (`Speech.is_within`), and counts for at most the
+  parts encoded again, the tolerance, and a stated allowance for the marks. What is not shown is
+  not paid.
+* input: the messages through the chat template, or the prompt, encoded. Exact, but for what an
+  engine may add that the template does not show.
+* a template that asks for the date is told the day of the count, the one before and the one
+  after; the most of the three counts, for clocks differ and midnight comes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
-from tokenizers import Tokenizer
-
-from relay_mining.errors import RelayMiningError
+from relay_mining.conversation import Conversation
+from relay_mining.speech import Speech
 from relay_mining.template import ChatTemplate, TemplateLimits
+from relay_mining.tokens import RecountError, TokenCounter
 
 _INCOMPLETE = "\ufffd"
-_PROBE = "The count of a probe, 0123."
-
-
-class RecountError(RelayMiningError):
-    """The tokenizer or the text cannot be counted within the limits."""
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,19 @@ class RecountLimits:
     """What a recount may take, and how far an honest count may be off.
 
     The tolerance of an encoded count `c` is `tolerance_tokens + c * tolerance_bps / 10000`, rounded
-    down (against the supplier).
+    down (against the supplier). Reasoning adds `reasoning_tokens`, each tool call `call_tokens`
+    and `call_bps` of its own encoding (rounded down too); input may be over by `input_tokens`, and
+    by as many again for each tool.
     """
 
     tokenizer_bytes_max: int = 64 << 20
     text_chars_max: int = 8 << 20
     tolerance_tokens: int = 8
     tolerance_bps: int = 1_000
+    reasoning_tokens: int = 8
+    call_tokens: int = 24
+    call_bps: int = 5_000
+    input_tokens: int = 16
     template: TemplateLimits = field(default_factory=TemplateLimits)
 
 
@@ -56,6 +63,14 @@ class OutputCount:
     """The most an honest supplier can have counted: the tolerance is in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class InputCount:
+    """Input tokens of one request: those to pay for, and the most an honest supplier counts."""
+
+    tokens: int
+    tokens_max: int
+
+
 class Recounter:
     """The tokenizer and chat template of one service; threads may share one.
 
@@ -64,7 +79,7 @@ class Recounter:
         TemplateError: the template is refused.
     """
 
-    __slots__ = ("_limits", "_special_ids", "_template", "_tokenizer")
+    __slots__ = ("_counter", "_limits", "_template")
 
     def __init__(
         self,
@@ -74,130 +89,125 @@ class Recounter:
         limits: RecountLimits | None = None,
     ) -> None:
         self._limits = limits or RecountLimits()
-        self._tokenizer = _load(tokenizer_json, self._limits)
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._special_ids = frozenset(id_ for id_, token in added.items() if token.special)
+        self._counter = TokenCounter(
+            tokenizer_json, self._limits.tokenizer_bytes_max, self._limits.text_chars_max
+        )
         self._template = (
             None
             if chat_template is None
             else ChatTemplate(chat_template, special_tokens, self._limits.template)
         )
 
-    def count_output(
-        self, text: str, token_ids: Sequence[int] | None, stop: Sequence[str] = ()
-    ) -> int:
-        """Return the output tokens to pay for: see `recount_output`."""
-        return self.recount_output(text, token_ids, stop).tokens
-
     def recount_output(
         self, text: str, token_ids: Sequence[int] | None, stop: Sequence[str] = ()
     ) -> OutputCount:
         """Return the output tokens of one answer's whole text, and what proves them.
 
-        `text` is all that was generated (reasoning and tool calls as the model wrote them), `stop`
-        the request's stop strings. An answer cut short by a client counts as far as it was sent.
+        `stop` are the request's stop strings. An answer cut short by a client counts as far as it
+        was sent.
 
         Raises:
             RecountError: the text is too long.
         """
-        encoded = len(self._encode(text, add_special_tokens=False))
+        encoded = self._counter.count(text)
         most = encoded + self.tolerance(encoded)
-        if token_ids is None or not self._decodes_to(token_ids, text, stop):
-            return OutputCount(encoded, False, most)
-        count = len(token_ids)
-        return OutputCount(min(count, most), count <= most, min(count, most))
+        is_proved = token_ids is not None and self._decodes_to(token_ids, text, stop)
+        return _output(encoded, most, token_ids if is_proved else None)
 
-    def count_prompt(
-        self,
-        prompt: str | Sequence[int] | Sequence[Mapping[str, Any]],
-        *,
-        add_generation_prompt: bool = True,
-        now: datetime | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> int:
-        """Return the input tokens of a request, exactly as its engine sees them.
-
-        `prompt` is a chat's messages (rendered, then encoded as it is), a completion's text
-        (encoded with the tokenizer's own special tokens), or token ids, each of them one.
+    def recount_speech(
+        self, speech: Speech, token_ids: Sequence[int] | None, stop: Sequence[str] = ()
+    ) -> OutputCount:
+        """Return the output tokens of an answer in parts: reasoning, content, tool calls.
 
         Raises:
-            RecountError: too long, or messages for a service without a chat template.
-            TemplateError: the template refuses the messages or spends its limits.
+            RecountError: a part is too long.
+        """
+        if speech.is_plain:
+            return self.recount_output(speech.content, token_ids, stop)
+        limits, count = self._limits, self._counter.count
+        calls = sum(count(each.name) + count(each.arguments) for each in speech.calls)
+        reasoning = count(speech.reasoning)
+        encoded = count(speech.content) + reasoning + calls
+        marks = limits.reasoning_tokens if reasoning else 0
+        marks += limits.call_tokens * len(speech.calls) + calls * limits.call_bps // 10_000
+        most = encoded + self.tolerance(encoded) + marks
+        written = None if token_ids is None else self._counter.decode(token_ids)
+        is_proved = written is not None and speech.is_within(written)
+        return _output(encoded, most, token_ids if is_proved else None)
+
+    def count_prompt(
+        self, prompt: str | Sequence[int], *, add_special_tokens: bool = True
+    ) -> InputCount:
+        """Return the input tokens of a text or of token ids, each of them one.
+
+        Raises:
+            RecountError: the text is too long.
         """
         if isinstance(prompt, str):
-            return len(self._encode(prompt, add_special_tokens=True))
-        if all(type(token) is int for token in prompt):
-            return len(prompt)
-        if self._template is None:
+            tokens = self._counter.count(prompt, add_special_tokens=add_special_tokens)
+        else:
+            tokens = len(prompt)
+        return InputCount(tokens, tokens + self._limits.input_tokens)
+
+    def count_chat(
+        self,
+        conversation: Conversation,
+        *,
+        now: datetime | None = None,
+        add_generation_prompt: bool = True,
+        add_special_tokens: bool = False,
+    ) -> InputCount:
+        """Return the input tokens of a chat, rendered and then encoded.
+
+        `now` is the date of the request, for a template that asks for it.
+
+        Raises:
+            RecountError: too long, or a chat for a service without a chat template.
+            TemplateError: the template refuses the messages or spends its limits.
+        """
+        template = self._template
+        if template is None:
             raise RecountError("messages for a service without a chat template")
-        messages = [_plain(message) for message in prompt]
-        rendered = self._template.render(
-            messages, add_generation_prompt=add_generation_prompt, now=now, extra=extra
+        days = (now,) if now is None or not template.asks_the_date else _days_around(now)
+        tokens = max(
+            self._counter.count(
+                template.render(conversation, add_generation_prompt=add_generation_prompt, now=day),
+                add_special_tokens=add_special_tokens,
+            )
+            for day in days
         )
-        return len(self._encode(rendered, add_special_tokens=False))
+        return InputCount(
+            tokens, tokens + self._limits.input_tokens * (1 + len(conversation.tools))
+        )
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """Return the text of a prompt given as ids, as engines echo it; None for ids of nothing."""
+        return self._counter.decode(token_ids, skip_special_tokens=True)
 
     def tolerance(self, encoded: int) -> int:
         """Return by how many tokens an honest count may exceed an encoded one."""
         return self._limits.tolerance_tokens + encoded * self._limits.tolerance_bps // 10_000
 
-    def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        if len(text) > self._limits.text_chars_max:
-            raise RecountError(f"a text of {len(text)} characters")
-        if not text and not add_special_tokens:
-            return []
-        with _blaming_the_tokenizer():
-            return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids)
-
     def _decodes_to(self, ids: Sequence[int], text: str, stop: Sequence[str]) -> bool:
-        if len(ids) > self._limits.text_chars_max or any(not 0 <= id_ < 2**32 for id_ in ids):
+        spoken = ids[:-1] if ids and self._counter.is_special(ids[-1]) else ids
+        if any(self._counter.is_special(id_) for id_ in spoken):
             return False
-        if any(self._tokenizer.id_to_token(id_) is None for id_ in ids):
-            return False  # what no token stands for decodes to nothing
-        spoken = ids[:-1] if ids and ids[-1] in self._special_ids else ids
-        if any(id_ in self._special_ids for id_ in spoken):
+        decoded = self._counter.decode(spoken)
+        if decoded is None:
             return False
-        with _blaming_the_tokenizer():
-            decoded = self._tokenizer.decode(list(spoken), skip_special_tokens=False)
         if decoded in (text, text + _INCOMPLETE) or decoded.rstrip(_INCOMPLETE) == text:
             return True
         rest = decoded[len(text) :]
         return decoded.startswith(text) and any(rest.startswith(mark) for mark in stop if mark)
 
 
-def _plain(message: Any) -> dict[str, Any]:
-    """A message as a template expects it: parts of text joined, as engines do."""
-    if not isinstance(message, Mapping):
-        raise RecountError("a message is no object")
-    plain = dict(message)
-    content = plain.get("content")
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
-        if len(parts) != len(content) or not all(isinstance(part, str) for part in parts):
-            raise RecountError("a part of a message that is no text")
-        plain["content"] = "\n".join(str(part) for part in parts)
-    return plain
+def _output(encoded: int, most: int, proof: Sequence[int] | None) -> OutputCount:
+    """The count of ids that prove themselves, bounded by `most`; else the encoded count."""
+    if proof is None:
+        return OutputCount(encoded, False, most)
+    count = len(proof)
+    return OutputCount(min(count, most), count <= most, min(count, most))
 
 
-def _load(tokenizer_json: bytes, limits: RecountLimits) -> Tokenizer:
-    if len(tokenizer_json) > limits.tokenizer_bytes_max:
-        raise RecountError(f"a tokenizer of {len(tokenizer_json)} bytes")
-    with _blaming_the_tokenizer():
-        tokenizer = Tokenizer.from_buffer(tokenizer_json)
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        tokenizer.encode(_PROBE)
-        return tokenizer
-
-
-@contextmanager
-def _blaming_the_tokenizer() -> Iterator[None]:
-    """Turn what the tokenizer library raises, a Rust panic included, into a RecountError.
-
-    Neither has a class that can be imported; interrupts and exits pass.
-    """
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise RecountError(f"the tokenizer fails: {error}") from error
+def _days_around(now: datetime) -> tuple[datetime, ...]:
+    return (now - _DAY, now, now + _DAY)

@@ -6,21 +6,23 @@ the syntax, filters and methods that chat templates use are let in, and every on
 for out of one budget before it runs: loop turns, calls, lengths read, compared, joined and written.
 The count needs no clock, so a template gives the same verdict on every machine.
 
-`sandbox` holds the environment and its budget.
+`sandbox` holds the environment, `template_budget` what it may take.
 
 Source: the rendering rules of Hugging Face transformers (`apply_chat_template`).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError as JinjaError
 
+from relay_mining.conversation import Conversation
 from relay_mining.errors import RelayMiningError
-from relay_mining.sandbox import BUDGET, Budget, BudgetError, SandboxEnvironment
+from relay_mining.sandbox import SandboxEnvironment
+from relay_mining.template_budget import BUDGET, Budget, BudgetError
 
 _DATE_FORMAT = re.compile(r"(?:%[aAbBdHIjmMpSUwWyYZz%]|[^%]){0,64}")
 
@@ -48,7 +50,7 @@ class ChatTemplate:
         TemplateError: it is too long, does not parse, or uses what chat templates do not.
     """
 
-    __slots__ = ("_limits", "_special_tokens", "_template")
+    __slots__ = ("_limits", "_special_tokens", "_template", "asks_the_date")
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class ChatTemplate:
     ) -> None:
         self._limits = limits or TemplateLimits()
         self._special_tokens = dict(special_tokens or {})
+        self.asks_the_date = "strftime_now" in source
         if len(source) > self._limits.source_chars_max:
             raise TemplateError(f"a template of {len(source)} characters")
         try:
@@ -67,33 +70,33 @@ class ChatTemplate:
 
     def render(
         self,
-        messages: Sequence[Mapping[str, Any]],
+        conversation: Conversation,
         *,
         add_generation_prompt: bool = True,
         now: datetime | None = None,
-        extra: Mapping[str, Any] | None = None,
     ) -> str:
-        """Return the prompt of `messages`; `now` is what a template that asks for the date is told.
-
-        `extra` holds further variables of the request (`tools`, `documents`, flags).
+        """Return the prompt of a chat; `now` is what a template that asks for the date is told.
 
         Raises:
             TemplateError: it failed, refused the messages, or spent its limits.
         """
         budget = Budget(self._limits.steps_max, self._limits.output_chars_max)
+        inputs = {
+            **conversation.variables,
+            "messages": list(conversation.messages),
+            "tools": list(conversation.tools) or None,
+        }
         values = {
-            "tools": None,
-            "documents": None,
             **self._special_tokens,
-            **(extra or {}),
-            "messages": list(messages),
+            **inputs,
+            "documents": None,
             "add_generation_prompt": add_generation_prompt,
             "strftime_now": _clock_of(now),
             "raise_exception": _raise,
             BUDGET: budget,
         }
         try:
-            budget.grant(self._limits.steps_per_char, [values["messages"], extra])
+            budget.grant(self._limits.steps_per_char, inputs)
             return "".join(budget.meter_output(self._template.generate(values)))
         except _FAILURES as error:
             raise TemplateError(f"the template failed: {error}") from error

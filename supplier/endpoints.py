@@ -36,10 +36,16 @@ from supplier.metrics import Metrics
 from supplier.receipts import PartlyRefusedError, ReceiptDesk
 from supplier.relays import RESPONSE_HEADER, RelayServer
 from supplier.serving import OpenRelay, Signed
-from supplier.usage import RelayBody, parse_body
+from supplier.usage import (
+    CHAT_PATH,
+    COMPLETIONS_PATH,
+    EMBEDDINGS_PATH,
+    RelayBody,
+    parse_body,
+)
 
 REQUEST_HEADER = b"lode-request"
-RELAY_PATHS = frozenset({b"/v1/chat/completions", b"/v1/completions"})
+RELAY_PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH})
 SPEC_PATH = b"/lode/v1/spec"
 OCTETS = b"application/octet-stream"
 LONG_PROMPT_BYTES = 64 << 10
@@ -103,7 +109,7 @@ class Endpoints:
     async def _route(self, request: Request) -> Answer:
         path = request.path
         if request.method == b"POST":
-            if path in RELAY_PATHS:
+            if path.decode("latin-1") in RELAY_PATHS:
                 return await self._relay(request)
             if path == b"/lode/v1/receipts":
                 return await self._receipts(request)
@@ -111,13 +117,15 @@ class Endpoints:
                 return await self._cancel(request)
         if request.method == b"GET":
             return await self._show(path)
-        raise PathNotServedError("this supplier serves chat completions and completions")
+        raise PathNotServedError(
+            "this supplier serves chat completions, completions and embeddings"
+        )
 
     async def _relay(self, request: Request) -> Answer:
         desk = self._desk
         signed = self._decode(request)
         check_request(desk.books, signed, desk.clock(), desk.rules)
-        body = parse_body(request.body)
+        body = parse_body(request.path.decode(), request.body)
         if not desk.relays.is_open:
             raise BusyError("the engine is down, and being waited for")
         if len(desk.relays.open) >= desk.relays_open_max:

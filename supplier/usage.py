@@ -10,11 +10,16 @@ from relay_mining import UnitWeights
 from supplier.admission import Demand
 from supplier.errors import MalformedRelayError
 
+CHAT_PATH = "/v1/chat/completions"
+COMPLETIONS_PATH = "/v1/completions"
+EMBEDDINGS_PATH = "/v1/embeddings"
 CHOICES_MAX = 128
 UINT32_MAX = 2**32 - 1
 EVENT_BYTES_MAX = 4 << 20
 DEPTH_MAX = 32
 _DONE = b"[DONE]"
+_SPOKEN = ("content", "reasoning", "reasoning_content", "tool_calls")
+"""Members of a delta that the engine generated."""
 
 
 class EngineAnswerError(Exception):
@@ -42,7 +47,7 @@ class RelayBody:
     output_tokens_max: int | None
     """For one answer; None where the body sets no bound."""
     answers: int
-    """How many answers the engine makes: `n` (or `best_of`) for each prompt."""
+    """How many answers the engine makes: `n` (or `best_of`) for each prompt; none to embed."""
     parsed: dict[str, Any]
 
     def demand(self, prompt_tokens: int, context_length: int) -> Demand:
@@ -52,8 +57,8 @@ class RelayBody:
         return Demand(served, min(bound, context_length) * self.answers)
 
 
-def parse_body(body: bytes) -> RelayBody:
-    """Read a request's body once; raises MalformedRelayError."""
+def parse_body(path: str, body: bytes) -> RelayBody:
+    """Read the body of a request to `path` once; raises MalformedRelayError."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -62,6 +67,8 @@ def parse_body(body: bytes) -> RelayBody:
         raise MalformedRelayError("the body is not a JSON object")
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and is_deeper(parsed, DEPTH_MAX):
         raise MalformedRelayError(f"the body is nested deeper than {DEPTH_MAX} levels")
+    if path == EMBEDDINGS_PATH:
+        return RelayBody(is_stream=False, output_tokens_max=0, answers=0, parsed=parsed)
     choices = _integer(parsed, "n", 1, CHOICES_MAX)
     best_of = _integer(parsed, "best_of", 1, CHOICES_MAX)
     bounds = [
@@ -208,5 +215,5 @@ def _is_length(parsed: dict[str, Any]) -> bool:
 def _has_text(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta")
     if isinstance(delta, dict):
-        return any(delta.get(name) for name in ("content", "reasoning_content", "tool_calls"))
+        return any(delta.get(name) for name in _SPOKEN)
     return bool(choice.get("text"))

@@ -8,6 +8,8 @@ from supplier.engines.spec import (
     encode_service_spec,
     hash_service_spec,
     read_model_files,
+    read_special_tokens,
+    read_task,
 )
 
 __all__ = [
@@ -18,4 +20,6 @@ __all__ = [
     "encode_service_spec",
     "hash_service_spec",
     "read_model_files",
+    "read_special_tokens",
+    "read_task",
 ]

@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 __all__ = [
     "EngineSpec",
@@ -18,14 +18,25 @@ __all__ = [
     "encode_service_spec",
     "hash_service_spec",
     "read_model_files",
+    "read_special_tokens",
+    "read_task",
 ]
 
 READ_BYTES = 1 << 20
+EMBEDDING_MODEL_TYPES = ("bert",)
+ADDED_SPECIAL_TOKENS = {"chat": False, "prompt": True}
+"""As vLLM and the embedded engine do: a chat template writes its own, a prompt gets them."""
+
+Task = Literal["generate", "embed"]
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """What is served: digests are sha256 in hex; a file that is absent has the digest of b""."""
+    """What is served: digests are sha256 in hex; a file that is absent has the digest of b"".
+
+    `special_tokens` are the strings the chat template calls by name, `add_special_tokens` whether
+    the engine has the tokenizer add its own to a rendered `chat` and to a `prompt`.
+    """
 
     context_length: int
     chat_template_sha256: str
@@ -39,6 +50,9 @@ class ServiceSpec:
     """The release, as "0.32"; "" for any."""
     name: str
     generation_config_sha256: str
+    task: Task
+    special_tokens: dict[str, str]
+    add_special_tokens: dict[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class ModelFiles:
     tokenizer: bytes
     chat_template: bytes
     generation_config: bytes
+    tokenizer_config: bytes
 
 
 def read_model_files(directory: Path) -> ModelFiles:
@@ -62,7 +77,25 @@ def read_model_files(directory: Path) -> ModelFiles:
         tokenizer=(directory / "tokenizer.json").read_bytes(),
         chat_template=_read_chat_template(directory),
         generation_config=_read_optional(directory / "generation_config.json"),
+        tokenizer_config=_read_optional(directory / "tokenizer_config.json"),
     )
+
+
+def read_special_tokens(tokenizer_config: bytes) -> dict[str, str]:
+    """Return the special tokens that tokenizer_config.json states, by name (`bos_token`)."""
+    named: dict[str, str] = {}
+    for name, value in json.loads(tokenizer_config or b"{}").items():
+        text = value.get("content") if isinstance(value, dict) else value
+        if name.endswith("_token") and isinstance(text, str):
+            named[name] = text
+    return named
+
+
+def read_task(config: bytes) -> Task:
+    """Return what the model of a config.json is for."""
+    raw = json.loads(config)
+    kind = raw.get("model_type") if isinstance(raw, dict) else None
+    return "embed" if kind in EMBEDDING_MODEL_TYPES else "generate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +120,7 @@ def compute_service_spec(directory: Path, engine: EngineSpec) -> ServiceSpec:
     files = read_model_files(directory)
     config: dict[str, Any] = json.loads(files.config)
     return ServiceSpec(
-        context_length=_context_length(config, engine.context_length),
+        context_length=_context_length(directory, config, engine.context_length),
         chat_template_sha256=_sha256(files.chat_template),
         tokenizer_sha256=_sha256(files.tokenizer),
         weights_sha256=_hash_weights(directory),
@@ -97,6 +130,9 @@ def compute_service_spec(directory: Path, engine: EngineSpec) -> ServiceSpec:
         engine_version=engine.version,
         name=engine.name,
         generation_config_sha256=_sha256(files.generation_config),
+        task=read_task(files.config),
+        special_tokens=read_special_tokens(files.tokenizer_config),
+        add_special_tokens=ADDED_SPECIAL_TOKENS,
     )
 
 
@@ -110,11 +146,13 @@ def hash_service_spec(spec: ServiceSpec) -> bytes:
     return hashlib.sha256(encode_service_spec(spec)).digest()
 
 
-def _context_length(config: dict[str, Any], limit: int | None) -> int:
+def _context_length(directory: Path, config: dict[str, Any], limit: int | None) -> int:
+    """Tokens of context; a sentence model's are those it was trained on."""
     own = config.get("max_position_embeddings")
     if not isinstance(own, int) or own < 1:
         raise ValueError("config.json states no max_position_embeddings")
-    return own if limit is None else min(own, limit)
+    sentences = json.loads(_read_optional(directory / "sentence_bert_config.json") or b"{}")
+    return min(own, int(sentences.get("max_seq_length") or own), limit or own)
 
 
 def _quantization(config: dict[str, Any]) -> str:

@@ -12,13 +12,14 @@ from openai import AsyncOpenAI
 
 from gateway.accounts import Accounts, KeyStore
 from gateway.balancer import power_of_two, prefer_good
+from gateway.counting import CountFiles
 from gateway.data_plane import DataPlane, DataPlaneSettings
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
 from gateway.outbox import Outbox
-from gateway.recounting import CountFiles, RecountWorker
+from gateway.recounting import RecountWorker
 from gateway.relay import RelaySigner
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.settling import Settler, load_dropped

@@ -220,7 +220,7 @@ async def test_a_request_larger_than_the_slice_is_refused(tmp_path: Path) -> Non
         (b'{"model":"tiny"}', 400, "missing_required_parameter"),
         (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"zz":1}', 400,
          "unknown_parameter"),
-        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":[]}', 400,
+        (b'{"model":"tiny","messages":[{"role":"user","content":"hi"}],"suffix":""}', 400,
          "unsupported_parameter"),
         (b" " * ((10 << 20) + 1), 413, "body_too_large"),
     ],

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.body import RequestLimits, parse_object, splice
 from gateway.errors import (
     BodyTooLargeError,
     InvalidParameterError,
@@ -12,7 +13,7 @@ from gateway.errors import (
     RequestError,
     UnknownParameterError,
 )
-from gateway.openai import Endpoint, RequestLimits, parse_object, read_request, splice
+from gateway.openai import Endpoint, PromptOverhead, read_request
 
 LIMITS = RequestLimits()
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -150,7 +151,7 @@ def test_bad_prompts(prompt: object) -> None:
 def test_the_worst_case_covers_every_byte(content: str, allowed: int, n: int) -> None:
     message = [{"role": "user", "content": content}]
     request = read(model="m", messages=message, n=n, max_tokens=allowed)
-    inputs, outputs = request.worst_case_tokens(8192, allowed)
+    inputs, outputs = request.worst_case_tokens(8192, allowed, PromptOverhead())
     assert inputs >= len(content.encode("utf-8", "surrogatepass"))
     assert outputs == n * allowed
 
@@ -158,4 +159,4 @@ def test_the_worst_case_covers_every_byte(content: str, allowed: int, n: int) ->
 @given(st.integers(1, 4096), st.integers(1, 4096), st.integers(0, 3000))
 def test_the_default_length_fits_the_context(context: int, default: int, size: int) -> None:
     request = read(model="m", messages=[{"role": "user", "content": "x" * size}])
-    assert 1 <= request.output_default(context, default) <= max(context, 1)
+    assert 1 <= request.output_default(context, default, PromptOverhead()) <= max(context, 1)

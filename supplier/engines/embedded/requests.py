@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from supplier.engines.embedded.chat_template import ChatTemplate
+from relay_mining import ChatTemplate
+from supplier.engines.embedded.chat_template import render_chat
 from supplier.engines.embedded.config import GenerationDefaults
 from supplier.engines.embedded.errors import (
     ContextLengthError,
@@ -35,7 +36,10 @@ SHARED = {
 }  # fmt: skip
 # accepted and without effect: they change who asks or how it is billed, not what is answered
 UNUSED = {"user", "metadata", "store", "service_tier"}
-CHAT = SHARED | UNUSED | {"messages", "max_completion_tokens", "top_logprobs", "response_format"}
+TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
+CHAT = SHARED | UNUSED | TOOLS | {
+    "messages", "max_completion_tokens", "top_logprobs", "response_format",
+}  # fmt: skip
 COMPLETION = SHARED | UNUSED | {"prompt", "echo", "best_of"}
 
 
@@ -75,6 +79,7 @@ class RequestReader:
         fields = Fields(values, CHAT)
         self.verify_model(fields)
         _verify_response_format(fields.get("response_format"))
+        _verify_no_tools(fields)
         prompt = self.encode_chat(fields.get("messages"))
         logprobs = fields.flag("logprobs")
         top = fields.integer("top_logprobs", 0, CHAT_LOGPROBS_MAX)
@@ -111,7 +116,7 @@ class RequestReader:
         if self.template is None:
             raise RequestError("this model has no chat template; use completions", "messages")
         self._verify_size(sum(len(message["content"]) for message in read), "messages")
-        text = self.template.render(read, add_generation_prompt=add_generation_prompt)
+        text = render_chat(self.template, read, add_generation_prompt=add_generation_prompt)
         return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def encode_text(self, text: str, *, add_special_tokens: bool = True) -> tuple[int, ...]:
@@ -214,6 +219,16 @@ def _repeat(prototype: Job, prompts: Collection[tuple[int, ...]], choices: int) 
 def _verify_response_format(value: Any) -> None:
     if value is not None and value != {"type": "text"}:
         raise RequestError('response_format can only be {"type": "text"}', "response_format")
+
+
+def _verify_no_tools(fields: Fields) -> None:
+    """Nothing here cuts calls out of what a model writes, so no model here is offered tools."""
+    if fields.get("tools"):
+        raise RequestError("this engine calls no tools; vLLM does, by its tool parsers", "tools")
+    if fields.get("tool_choice") not in (None, "none", "auto"):
+        raise RequestError(
+            "tool_choice needs tools, which this engine calls none of", "tool_choice"
+        )
 
 
 def _read_include_usage(value: Any, stream: bool) -> bool:

@@ -16,7 +16,7 @@ import httpx
 import openai
 import pytest
 
-from relay_mining import Recounter
+from relay_mining import Recounter, read_conversation
 from supplier.engines import read_model_files
 from tests.supplier.engines.parts import DEMO
 
@@ -199,7 +199,8 @@ def test_a_gateway_s_recount_confirms_what_is_billed(client: httpx.Client) -> No
         for fields in ({}, {"temperature": 1, "seed": 2}, {"max_tokens": 3}, {"stop": ["e"]}):
             answer = chat(client, messages=messages, return_token_ids=True, **fields)
             usage, (choice,) = answer["usage"], answer["choices"]
-            assert recounter.count_prompt(messages) == usage["prompt_tokens"]
+            conversation = read_conversation({"messages": messages})
+            assert recounter.count_chat(conversation).tokens == usage["prompt_tokens"]
             counted = recounter.recount_output(
                 choice["message"]["content"], choice["token_ids"], fields.get("stop", ())
             )
@@ -281,7 +282,7 @@ MANY = [f"x{index}" for index in range(17)]
         ({"stream": True, "stream_options": {"other": True}}, "other"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"min_tokens": 6, "max_tokens": 5}, "min_tokens"),
-        ({"tools": []}, "tools"),
+        ({"tools": [{}]}, "tools"),
         ({"surprise": 1}, "surprise"),
     ],
 )  # fmt: skip

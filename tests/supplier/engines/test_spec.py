@@ -34,7 +34,11 @@ def test_the_demo_model_s_spec_is_canonical() -> None:
     assert set(values) == {
         "context_length", "chat_template_sha256", "tokenizer_sha256", "weights_sha256", "dtype",
         "quantization", "engine", "engine_version", "name", "generation_config_sha256",
+        "task", "special_tokens", "add_special_tokens",
     }  # fmt: skip
+    assert values["task"] == "generate"
+    assert values["special_tokens"] == {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    assert values["add_special_tokens"] == {"chat": False, "prompt": True}
     assert (values["context_length"], values["dtype"]) == (1024, "bfloat16")
     for name, file in (("weights", "model.safetensors"), ("tokenizer", "tokenizer.json")):
         digest = hashlib.sha256((DEMO / file).read_bytes()).hexdigest()
@@ -52,6 +56,14 @@ def test_every_file_moves_the_hash(tmp_path: Path, file: str) -> None:
     assert spec_hash(directory) == spec_hash(DEMO)
     path = directory / file
     path.write_bytes(path.read_bytes() + b" ")
+    assert spec_hash(directory) != spec_hash(DEMO)
+
+
+def test_a_special_token_moves_the_hash(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(DEMO, directory)
+    (directory / "tokenizer_config.json").write_text('{"eos_token": {"content": "</s>"}, "x": 1}')
+    assert compute_service_spec(directory, ENGINE).special_tokens == {"eos_token": "</s>"}
     assert spec_hash(directory) != spec_hash(DEMO)
 
 
