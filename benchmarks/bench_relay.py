@@ -21,11 +21,11 @@ import orjson
 
 from benchmarks.instant_supplier import ANSWER, ANSWER_HASH, InstantSupplier
 from benchmarks.measuring import time_us
+from gateway.counting import Count
 from gateway.data_plane import DataPlane
 from gateway.observation import Observation, Recount, Result
 from gateway.openai import Endpoint, read_request
 from gateway.outbox import encode_owed, encode_settled
-from gateway.recounting import Count
 from gateway.relay import Served
 from gateway.settling import _job, _owed, judge
 from node.http import ClientResponse, Headers, Limits, Request, Response, run
@@ -135,7 +135,7 @@ def stages(gateway: Gateway) -> list[Stage]:
     )  # fmt: skip
     owed = _owed(served)
     key = signer.key_of(owed.signer)
-    jobs, count = [_job(served) for _ in range(LOT)], Count(35, 30, 30)
+    jobs, count = [_job(served) for _ in range(LOT)], Count(35, 51, 30, 30)
     wire = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nlode-response: %b\r\n\r\n" % (
         len(ANSWER), answer_header.encode(),
     )  # fmt: skip

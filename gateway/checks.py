@@ -136,9 +136,9 @@ def _is_tool(value: Any) -> bool:
         and value["type"] == "function"
         and function.keys() <= {"name", "description", "parameters", "strict"}
         and _is_name(function.get("name"))
-        and type(function.get("description") or "") is str
-        and type(function.get("parameters") or {}) is dict
-        and type(function.get("strict") or False) is bool
+        and isinstance(function.get("description"), str | None)
+        and isinstance(function.get("parameters"), dict | None)
+        and isinstance(function.get("strict"), bool | None)
     )
 
 

@@ -34,7 +34,7 @@ def _check_message(message: Any, where: str) -> None:
                 param=f"{where}.{name[:64]}",
             )
     for name in ("name", "reasoning", "reasoning_content", "refusal"):
-        if type(message.get(name) or "") is not str:
+        if not isinstance(message.get(name), str | None):
             raise _invalid(f"{where}.{name}", "a string")
     if role == "tool" and type(message.get("tool_call_id")) is not str:
         raise _invalid(f"{where}.tool_call_id", "the id of the call it answers")

@@ -69,10 +69,10 @@ def _read_spec(document: dict[str, Any]) -> ServiceSpec:
         raise UpstreamInvalidError(f"the service's spec lacks a field: {error}") from error
 
 
-def _read_special_tokens(named: dict[str, str]) -> dict[str, str]:
+def _read_special_tokens(named: Any) -> dict[str, str]:
     """Strings for the chat template, whose names cannot hide what else it is given."""
-    if len(named) > SPECIAL_TOKENS_MAX:
-        raise ValueError(f"{len(named)} special tokens")
+    if not isinstance(named, dict) or len(named) > SPECIAL_TOKENS_MAX:
+        raise ValueError(f"special_tokens is no object of at most {SPECIAL_TOKENS_MAX}")
     for name, text in named.items():
         is_text = isinstance(text, str) and len(text) <= 256
         if not is_text or not name.endswith("_token") or len(name) > 64:

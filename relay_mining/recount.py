@@ -12,7 +12,8 @@ The gateway recounts before it signs a receipt, and pays for the lesser of the t
 * reasoning and tool calls: engines drop the marks between the parts and write arguments anew, so
   the decoding of the ids must hold every part (`Speech.is_within`), and counts for at most the
   parts encoded again, the tolerance, and a stated allowance for the marks. What is not shown is
-  not paid.
+  not paid. Of an answer that was cut short, ids may say more than is shown, for engines hold a call
+  back until it is whole: they are paid no more, and are no lie.
 * input: the messages through the chat template, or the prompt, encoded. Exact, but for what an
   engine may add that the template does not show.
 * a template that asks for the date is told the day of the count, the one before and the one
@@ -20,7 +21,7 @@ The gateway recounts before it signs a receipt, and pays for the lesser of the t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from relay_mining.conversation import Conversation
@@ -115,15 +116,24 @@ class Recounter:
         return _output(encoded, most, token_ids if is_proved else None)
 
     def recount_speech(
-        self, speech: Speech, token_ids: Sequence[int] | None, stop: Sequence[str] = ()
+        self,
+        speech: Speech,
+        token_ids: Sequence[int] | None,
+        stop: Sequence[str] = (),
+        *,
+        is_whole: bool = True,
     ) -> OutputCount:
         """Return the output tokens of an answer in parts: reasoning, content, tool calls.
+
+        `is_whole` says that the answer came to its end.
 
         Raises:
             RecountError: a part is too long.
         """
         if speech.is_plain:
-            return self.recount_output(speech.content, token_ids, stop)
+            plain = self.recount_output(speech.content, token_ids, stop)
+            if plain.is_exact or is_whole:
+                return plain
         limits, count = self._limits, self._counter.count
         calls = sum(count(each.name) + count(each.arguments) for each in speech.calls)
         reasoning = count(speech.reasoning)
@@ -133,7 +143,10 @@ class Recounter:
         most = encoded + self.tolerance(encoded) + marks
         written = None if token_ids is None else self._counter.decode(token_ids)
         is_proved = written is not None and speech.is_within(written)
-        return _output(encoded, most, token_ids if is_proved else None)
+        found = _output(encoded, most, token_ids if is_proved else None)
+        if is_whole or token_ids is None or not is_proved:
+            return found
+        return replace(found, tokens_max=max(most, len(token_ids)))
 
     def count_prompt(
         self, prompt: str | Sequence[int], *, add_special_tokens: bool = True

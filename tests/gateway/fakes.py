@@ -1,7 +1,10 @@
 """A supplier that signs for real, honest or lying in one way, and a tokenizer to count with."""
 
 import asyncio
+import base64
 import hashlib
+import json
+import struct
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,13 +34,17 @@ from relay_mining import (
     encode_response_header,
     encode_stream_frame,
     keccak,
+    read_conversation,
     recover,
     request_body_hash,
 )
 from tests.factories import DOMAIN, WEIGHTS
 
 SPEC_HASH = hashlib.sha256(b"spec").digest()
-TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+TEMPLATE = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}"
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+)
 DONE = b"data: [DONE]\n\n"
 
 
@@ -59,10 +66,14 @@ def encode(text: str) -> list[int]:
 
 
 def count_prompt(body: dict[str, Any]) -> int:
-    messages = body.get("messages")
-    if messages is None:
-        return len(encode(body["prompt"]))
-    return len(encode("".join(f"<{m['role']}>{m['content']}" for m in messages)))
+    if "messages" in body:
+        conversation = read_conversation(body)
+        tools = json.dumps(conversation.tools, ensure_ascii=False) if conversation.tools else ""
+        talk = "".join(f"<{m['role']}>{m['content']}" for m in conversation.messages)
+        return len(encode(tools + talk))
+    inputs = body.get("prompt", body.get("input"))
+    inputs = [inputs] if isinstance(inputs, str) or isinstance(inputs[0], int) else inputs
+    return sum(len(encode(each) if isinstance(each, str) else each) for each in inputs)
 
 
 def usage_of(inputs: int, outputs: int) -> dict[str, int]:
@@ -80,6 +91,9 @@ class FakeSupplier:
     name: str
     lie: str = ""
     words: list[str] = field(default_factory=lambda: ["Hello", ", ", "world"])
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    """Functions, name and arguments, that an answer calls after its words."""
+    reasoning: str = ""
     pause: asyncio.Event | None = None
     """Where set, a stream waits for it after its first word."""
     part_every: int = 0
@@ -170,6 +184,8 @@ class FakeSupplier:
                 "code": "context_length_exceeded",
             }
             return Response(400, orjson.dumps({"error": error}))
+        if request.path == b"/v1/embeddings":
+            return self.embed(signed, body)
         if body.get("stream"):
             return await self.stream(request, signed, body)
         return self.plain(signed, body)
@@ -181,6 +197,8 @@ class FakeSupplier:
         request_hash = DOMAIN.digest(signed.request)
         if self.lie == "inflate":
             outputs += 1000
+        if self.lie == "padded":
+            outputs += 200
         if self.lie == "prompt":
             inputs += 100
         if self.lie == "hash":
@@ -226,13 +244,14 @@ class FakeSupplier:
 
     def plain(self, signed: SignedRequest, body: dict[str, Any]) -> Response:
         text = "".join(self.words)
-        ids = encode(text)
+        ids = encode(self.written(text))
+        text = body.get("prompt", "") + text if body.get("echo") else text
         inputs = count_prompt(body)
         usage = usage_of(inputs, len(ids))
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
         is_chat = "messages" in body
         if is_chat:
-            choice["message"] = {"role": "assistant", "content": text}
+            choice["message"] = {"role": "assistant", "content": text, **self.said()}
         else:
             choice["text"] = text
         if body.get("return_token_ids"):
@@ -256,6 +275,42 @@ class FakeSupplier:
         header = (b"lode-response", encode_response_header(sent).encode())
         return Response(200, answer, (header,))
 
+    def written(self, text: str) -> str:
+        """What the model wrote for an answer, with the marks that the answer is without."""
+        thought = f"<t>{self.reasoning}</t>" if self.reasoning else ""
+        return thought + text + "".join(f"<{f['name']}{f['arguments']}>" for f in self.calls)
+
+    def said(self) -> dict[str, Any]:
+        """The members of a message beside its content."""
+        calls = [
+            {"id": f"c{index}", "type": "function", "index": index, "function": function}
+            for index, function in enumerate(self.calls)
+        ]
+        said: dict[str, Any] = {"tool_calls": calls} if calls else {}
+        return {**said, "reasoning": self.reasoning} if self.reasoning else said
+
+    def deltas(self) -> list[tuple[dict[str, Any], list[int]]]:
+        """What a stream says and the ids of it: each word, then what is beside them."""
+        parts = [({"content": word}, encode(word)) for word in self.words]
+        said = self.said()
+        return [*parts, (said, encode(self.written("")))] if said else parts
+
+    def embed(self, signed: SignedRequest, body: dict[str, Any]) -> Response:
+        inputs = count_prompt(body)
+        count = len(body["input"]) if isinstance(body["input"], list) else 1
+        vector: Any = [0.5, -0.5]
+        if body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack("<2f", *vector)).decode()
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(count)]
+        if self.lie == "vectors":
+            data = data[:1]
+        usage = {"prompt_tokens": inputs, "total_tokens": inputs}
+        answer = orjson.dumps(
+            {"object": "list", "model": body["model"], "data": data, "usage": usage}
+        )
+        sent = self.sign(signed, hashlib.sha256(answer).digest(), inputs, 0, Status.OK)
+        return Response(200, answer, ((b"lode-response", encode_response_header(sent).encode()),))
+
     async def stream(
         self, request: Request, signed: SignedRequest, body: dict[str, Any]
     ) -> StreamWriter:
@@ -273,7 +328,7 @@ class FakeSupplier:
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         if self.lie == "engine":
             await send({"error": {"message": "engine died"}})
-        for number, word in enumerate(self.words):
+        for number, (delta, ids) in enumerate(self.deltas()):
             if number == 1 and not await self.misbehave(request, writer, cancelled):
                 return writer
             if cancelled.is_set():
@@ -287,10 +342,8 @@ class FakeSupplier:
             if part and self.lie == "refuses":
                 status = Status.REFUSED
                 break
-            ids = encode(word)
             outputs += len(ids)
-            delta = {"index": 0, "delta": {"content": word}, "token_ids": ids}
-            await send({**base, "choices": [delta]})
+            await send({**base, "choices": [{"index": 0, "delta": delta, "token_ids": ids}]})
         if status is Status.OK and (body.get("stream_options") or {}).get("include_usage"):
             await send({**base, "choices": [], "usage": usage_of(inputs, outputs)})
         sent = self.sign(signed, hasher.digest(), inputs, outputs, status, part)

@@ -160,3 +160,132 @@ def test_the_worst_case_covers_every_byte(content: str, allowed: int, n: int) ->
 def test_the_default_length_fits_the_context(context: int, default: int, size: int) -> None:
     request = read(model="m", messages=[{"role": "user", "content": "x" * size}])
     assert 1 <= request.output_default(context, default, PromptOverhead()) <= max(context, 1)
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
+         {"role": "tool", "tool_call_id": "1", "content": "x"}]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [TOOL], "tool_choice": "auto"},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        {"tools": [TOOL] * 128, "parallel_tool_calls": True},
+        {"tools": [], "tool_choice": "none"},
+        {"messages": [*MESSAGES, *ASKED]},
+        {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "y"}]},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
+        {"chat_template_kwargs": {"enable_thinking": False, "style": "x", "n": 1.5}},
+        {"reasoning_effort": "low"},
+    ],
+)
+def test_what_is_newly_let_in_goes_through_unchanged(members: dict) -> None:
+    body = orjson.dumps({"model": "m", "messages": MESSAGES, **members})
+    request = read_request(Endpoint.CHAT, body, LIMITS)
+    assert request.forwarded_body(5).startswith(body[:-1])
+    assert request.tools == len(members.get("tools", []))
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"tools": [TOOL] * 129}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{**TOOL, "function": {"name": "a b"}}]}, "tools"),
+        ({"tools": [{**TOOL, "function": {"name": "x" * 65}}]}, "tools"),
+        ({"tools": [{**TOOL, "function": {"name": "f", "parameters": []}}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+         "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
+        ({"functions": []}, "functions"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"chat_template_kwargs": {"messages": "x"}}, "chat_template_kwargs"),
+        ({"chat_template_kwargs": {"x": []}}, "chat_template_kwargs"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [*MESSAGES, {"role": "user", "content": 3}]}, "messages[1].content"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": []}]},
+         "messages[0].tool_calls"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{**CALL, "function": {}}]}]},
+         "messages[0].tool_calls[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+         "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_part_at_fault(members: dict, param: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(**{"model": "m", "messages": MESSAGES, **members})
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("depth", [28, 29])
+def test_a_tool_schema_may_fill_the_depth(depth: int) -> None:
+    parameters: dict = {}
+    for _ in range(depth - 1):
+        parameters = {"properties": parameters}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    if depth == 28:
+        assert read(model="m", messages=MESSAGES, tools=[tool]).tools == 1
+    else:
+        with pytest.raises(MalformedBodyError):
+            read(model="m", messages=MESSAGES, tools=[tool])
+
+
+def test_tools_are_in_the_worst_case() -> None:
+    overhead = PromptOverhead(plain=100, with_tools=900)
+    plain = read(model="m", messages=MESSAGES)
+    tooled = read(model="m", messages=MESSAGES, tools=[TOOL, TOOL])
+    assert plain.worst_case_tokens(8192, 5, overhead)[0] == len(plain.body) + 100
+    assert tooled.worst_case_tokens(8192, 5, overhead)[0] == len(tooled.body) + 900 + 32
+
+
+@pytest.mark.parametrize(("n", "best_of", "is_read"), [(2, 2, True), (1, 1, True), (1, 2, False),
+                                                       (2, 1, False)])  # fmt: skip
+def test_best_of_shows_all_its_answers(n: int, best_of: int, is_read: bool) -> None:
+    members = {"model": "m", "prompt": "p", "n": n, "best_of": best_of, "echo": True}
+    if is_read:
+        assert read(Endpoint.COMPLETIONS, **members).choices == n
+    else:
+        with pytest.raises(InvalidParameterError, match="cannot be counted again"):
+            read(Endpoint.COMPLETIONS, **members)
+
+
+@pytest.mark.parametrize(
+    ("given", "inputs"), [("a", 1), (["a"] * 2048, 2048), ([1, 2], 1), ([[1], [2]], 2)]
+)
+def test_inputs_to_embed(given: object, inputs: int) -> None:
+    request = read(Endpoint.EMBEDDINGS, model="m", input=given, dimensions=3)
+    assert (request.prompts, request.choices) == (inputs, 0)
+    assert request.worst_case_tokens(64, 512, PromptOverhead())[1] == 0
+    assert request.forwarded_body(512) is request.body
+
+
+@pytest.mark.parametrize("given", ["", [], [""], ["a", ""], [[]], [1, "a"], {}, ["a"] * 2049, None])
+def test_bad_inputs_to_embed(given: object) -> None:
+    with pytest.raises(RequestError) as caught:
+        read(Endpoint.EMBEDDINGS, model="m", input=given)
+    assert caught.value.param == "input"
+
+
+@given(st.sampled_from(["tools", "tool_choice", "response_format", "chat_template_kwargs",
+                        "messages", "input", "dimensions", "encoding_format", "echo", "best_of"]),
+       values, st.sampled_from(list(Endpoint)))  # fmt: skip
+def test_any_value_of_a_new_parameter_is_read_or_refused(
+    name: str, value: object, endpoint: Endpoint
+) -> None:
+    subject = {"messages": MESSAGES, "prompt": "p", "input": "i"}
+    mine = {Endpoint.CHAT: "messages", Endpoint.COMPLETIONS: "prompt", Endpoint.EMBEDDINGS: "input"}
+    body = {"model": "m", mine[endpoint]: subject[mine[endpoint]], name: value}
+    try:
+        read_request(endpoint, orjson.dumps(body), LIMITS)
+    except RequestError as error:
+        assert error.status == 400

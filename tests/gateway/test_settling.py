@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.recounting import Count, CountJob, RecountWorker
+from gateway.counting import Count, CountJob
+from gateway.recounting import RecountWorker
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay_mining import Recounter, RecountLimits, Speech, ToolCall
@@ -110,7 +110,20 @@ def test_arguments_cut_short_are_counted_by_what_was_sent() -> None:
     assert (count.tokens, count.is_exact) == (len(ids), True)
 
 
+@pytest.mark.parametrize("speech", [Speech("Let me look."), Speech("Let me look.", "", (CALL,))])
+def test_a_call_held_back_when_a_client_left_is_unpaid_and_no_lie(speech: Speech) -> None:
+    ids = ids_of("Let me look." + WRITTEN["hermes"] + WRITTEN["python"] * 9)
+    cut = RECOUNTER.recount_speech(speech, ids, is_whole=False)
+    assert cut.tokens == RECOUNTER.recount_speech(speech, None, is_whole=False).tokens_max
+    assert cut.tokens_max == len(ids) > cut.tokens
+    assert RECOUNTER.recount_speech(speech, ids).tokens_max < len(ids)
+    other = RECOUNTER.recount_speech(Speech("Another text."), ids, is_whole=False)
+    assert other.tokens == len(ids_of("Another text."))
+    assert other.tokens_max < len(ids)
+
+
 @given(st.dictionaries(texts, values, max_size=3), texts, st.booleans())
+@settings(deadline=None)
 def test_whatever_a_call_says_its_own_json_holds(
     arguments: dict[str, object], content: str, is_ascii: bool
 ) -> None:
@@ -120,6 +133,7 @@ def test_whatever_a_call_says_its_own_json_holds(
 
 
 @given(st.text(min_size=1, max_size=20).filter(str.strip))
+@settings(deadline=None)
 def test_what_was_not_written_is_missed(secret: str) -> None:
     marked = "\x01" + secret.strip() + "\x02"
     speech = Speech("hello", "", (ToolCall("f", json.dumps({"a": marked})),))

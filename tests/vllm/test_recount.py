@@ -5,6 +5,7 @@ no tolerance is used.
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -12,8 +13,10 @@ import httpx
 import orjson
 import pytest
 
-from gateway.openai import Endpoint, RequestLimits, read_request
-from gateway.recounting import CountFiles, CountJob, count_jobs, load_files
+from gateway.body import RequestLimits
+from gateway.counting import CountFiles, CountJob
+from gateway.openai import Endpoint, read_request
+from gateway.recounting import count_jobs, load_files
 from localnet.market import MODEL, MODEL_DIR
 from relay_mining import UnitWeights
 from supplier.engines import read_model_files
@@ -72,9 +75,8 @@ class Exchange:
     is_stream: bool
 
     def job(self) -> CountJob:
-        return CountJob(
-            SERVICE, self.body, self.answer, self.endpoint is Endpoint.CHAT, self.is_stream
-        )
+        now = datetime.now(UTC)
+        return CountJob(SERVICE, self.endpoint, self.body, self.answer, self.is_stream, now)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,9 +15,11 @@ from pathlib import Path
 # BLAS reads this once, when NumPy is first imported: threads would only fight over small matrices
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from node.http import run
+from node.http import Server, run
 from supplier.engines.embedded.app import EngineSettings, run_engine
 from supplier.engines.embedded.errors import EngineError
+from supplier.engines.sentence.app import run_sentence_engine
+from supplier.engines.spec import read_task
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,15 +61,31 @@ def _positive(text: str) -> int:
     return value
 
 
+def _embeds(directory: Path) -> bool:
+    """Whether a directory holds a sentence model; one that cannot be read is the other's to say."""
+    try:
+        return read_task((directory / "config.json").read_bytes()) == "embed"
+    except (OSError, ValueError):
+        return False
+
+
+def _announce(server: Server, settings: EngineSettings) -> None:
+    sys.stdout.write(json.dumps({"port": server.port, "model": settings.model_name}) + "\n")
+    sys.stdout.flush()
+
+
 async def _serve(settings: EngineSettings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    if _embeds(settings.directory):
+        async with run_sentence_engine(settings) as server:
+            _announce(server, settings)
+            await stop.wait()
+            return
     async with run_engine(settings) as engine:
-        ready = {"port": engine.server.port, "model": settings.model_name}
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
+        _announce(engine.server, settings)
         stopped = asyncio.create_task(stop.wait())
         broken = asyncio.create_task(engine.worker.wait_broken())
         done, pending = await asyncio.wait({stopped, broken}, return_when="FIRST_COMPLETED")

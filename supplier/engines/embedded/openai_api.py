@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from node.http import Request, Response, StreamWriter
-from supplier.engines.embedded.errors import EngineError, OverloadedError, RequestError
+from supplier.engines.embedded.errors import EngineError, RequestError
 from supplier.engines.embedded.fields import Fields, parse_object
 from supplier.engines.embedded.formats import AnswerFormat, Json, make_format, make_usage
+from supplier.engines.embedded.refusals import error_body, error_response, refuse
 from supplier.engines.embedded.requests import Ask, RequestReader
 from supplier.engines.embedded.sequence import TokenEvent
 from supplier.engines.embedded.worker import Generation, Worker
@@ -21,7 +22,6 @@ Route = Callable[[Request], Awaitable[Response | None]]
 
 TOKENIZE = {"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt"}
 DETOKENIZE = {"model", "tokens"}
-RETRY_HEADERS = ((b"retry-after", b"1"),)
 
 
 class OpenAiApi:
@@ -45,15 +45,15 @@ class OpenAiApi:
         """Return the answer; None where it has been streamed."""
         method, route = self._routes.get(request.path, (b"", None))
         if route is None:
-            return _error(404, "unknown path", "invalid_request_error")
+            return error_response(404, "unknown path", "invalid_request_error")
         if request.method != method:
-            return _error(405, f"use {method.decode()}", "invalid_request_error")
+            return error_response(405, f"use {method.decode()}", "invalid_request_error")
         try:
             return await route(request)
         except RequestError as error:
-            return _refuse(error)
+            return refuse(error)
         except EngineError as error:
-            return _error(500, str(error), "server_error")
+            return error_response(500, str(error), "server_error")
 
     async def _chat(self, request: Request) -> Response | None:
         return await self._generate(request, self._reader.read_chat)
@@ -121,7 +121,7 @@ class OpenAiApi:
 
     async def _health(self, request: Request) -> Response:
         if not self._worker.is_running:
-            return _error(503, "the engine has stopped", "server_error")
+            return error_response(503, "the engine has stopped", "server_error")
         return _json({"status": "ok", "in_flight": self._worker.in_flight})
 
 
@@ -158,7 +158,7 @@ class Answer:
                 self._tokens += 1
                 await writer.write(self._chunk([self._format.delta(event)]))
         except EngineError as error:
-            await writer.write(_event(_error_body(str(error), "server_error")))
+            await writer.write(_event(error_body(str(error), "server_error")))
         else:
             if self._ask.include_usage:
                 usage = make_usage(self._ask, self._tokens)
@@ -176,17 +176,3 @@ def _event(value: Json) -> bytes:
 
 def _json(value: Json, status: int = 200) -> Response:
     return Response(status, orjson.dumps(value))
-
-
-def _error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> Json:
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-def _error(status: int, message: str, kind: str) -> Response:
-    return _json(_error_body(message, kind), status)
-
-
-def _refuse(error: RequestError) -> Response:
-    body = orjson.dumps(_error_body(error.message, error.kind, error.param, error.code))
-    headers = RETRY_HEADERS if isinstance(error, OverloadedError) else ()
-    return Response(error.status, body, headers)

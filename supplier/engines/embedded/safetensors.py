@@ -1,6 +1,7 @@
 """Reads safetensors files: an 8-byte length, a JSON header, then raw little-endian tensors."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-def read_directory(directory: Path) -> dict[str, Floats]:
-    """Return every tensor of `*.safetensors` in a directory, by name, as float32.
+def read_directory(directory: Path, without: Collection[str] = ()) -> dict[str, Floats]:
+    """Return every tensor of `*.safetensors` in a directory but those named, as float32.
 
     Raises ModelError where a file is missing, torn, or of an unknown dtype.
     """
@@ -31,15 +32,17 @@ def read_directory(directory: Path) -> dict[str, Floats]:
         raise ModelError(f"no *.safetensors in {directory}")
     tensors: dict[str, Floats] = {}
     for path in paths:
-        tensors.update(_read_file(path))
+        tensors.update(_read_file(path, without))
     return tensors
 
 
-def _read_file(path: Path) -> dict[str, Floats]:
+def _read_file(path: Path, without: Collection[str]) -> dict[str, Floats]:
     raw = np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else np.empty(0, "u1")
     header, data_start = _read_header(raw, path)
     data = raw[data_start:]
-    return {name: _tensor(name, entry, data) for name, entry in header.items()}
+    return {
+        name: _tensor(name, entry, data) for name, entry in header.items() if name not in without
+    }
 
 
 def _read_header(raw: NDArray[np.uint8], path: Path) -> tuple[dict[str, dict[str, Any]], int]:

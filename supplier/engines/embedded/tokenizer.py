@@ -28,6 +28,8 @@ class TextTokenizer:
     """A tokenizer and its tokens' bytes."""
 
     def __init__(self, tokenizer: Tokenizer, description: dict[str, Any]) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         self._tokenizer = tokenizer
         self.is_byte_level = _is_byte_level(description.get("decoder"))
         added = tokenizer.get_added_tokens_decoder()
