@@ -33,6 +33,7 @@ from gateway.sessions import SessionTable
 from gateway.settings import Settings
 from gateway.settling import Settler, load_dropped
 from gateway.specs import SpecLibrary
+from gateway.spool import Spool, restore_outbox
 from gateway.standing import Standing
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
@@ -96,6 +97,7 @@ async def open_node(
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id))
         receipts_log = await stack.enter_async_context(AppendLog(data / "receipts"))
+        spool = stack.enter_context(Spool(data / "receipts"))
         usage_log = await stack.enter_async_context(AppendLog(data / "usage"))
         keys = KeyStore(data / "keys.db")
         stack.callback(keys.close)
@@ -104,13 +106,13 @@ async def open_node(
         standing = Standing(time.monotonic, relays.credit_units, relays.credit_growth_ppm)
         load_dropped(data / "evidence", standing)
         outbox, ledger = Outbox(), Ledger(usage_log)
-        outbox.replay(receipts_log.replay())
+        await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         observe = fan_out((standing.observe, metrics.observe, ledger.observe))
         signer = RelaySigner(market.domain, keyring, relays.expiry_s)
-        settler = Settler(outbox, receipts_log, worker, standing, observe, data / "evidence")
+        settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
         dispatcher = Dispatcher(
             Upstream(signer, pool, relays.timeouts()),
             prefer_good(power_of_two(random.Random())),

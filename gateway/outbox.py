@@ -94,7 +94,7 @@ class Outbox:
         for record in records:
             kind = record[0] if record else 0
             if kind == OWED:
-                self.add(_decode_owed(record))
+                self.add(decode_owed(record))
             elif kind == LOWERED:
                 _, response_hash, units = _LOWERED.unpack(record)
                 self.lower(response_hash, units)
@@ -145,7 +145,8 @@ class Outbox:
         return tuple(each for each in self if each.session.number < session_min)
 
 
-def _decode_owed(record: bytes) -> OwedReceipt:
+def decode_owed(record: bytes) -> OwedReceipt:
+    """The receipt of a record that `encode_owed` made."""
     _, application, gateway, service, number, *rest = _OWED.unpack(record)
     session = SessionKey(application, gateway, service, number)
     return OwedReceipt(session, *rest)

@@ -17,6 +17,7 @@ from gateway.observation import Observe, Recount
 from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed
 from gateway.recounting import RecountWorker
 from gateway.relay import Served
+from gateway.spool import Spool
 from gateway.standing import Standing
 from node.append_log import AppendLog
 from relay_mining import receipt_units
@@ -25,7 +26,7 @@ logger = logging.getLogger("gateway.settling")
 
 BATCH_MAX = 128
 GATHER_S = 0.02
-"""Answers of so long share one sync and one trip to the worker; a kill loses no more."""
+"""Answers of so long share one sync and one trip to the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Settler:
 
     outbox: Outbox
     log: AppendLog
+    spool: Spool
     worker: RecountWorker
     standing: Standing
     observe: Observe
@@ -80,7 +82,8 @@ class Settler:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def owe(self, served: Served) -> None:
-        """Take an accepted answer whose receipt is owed."""
+        """Take an accepted answer whose receipt is owed; a kill from now on does not lose it."""
+        self.spool.add(encode_owed(_owed(served)))
         self._queue.append(served)
         self.standing.of(served.supplier).owed += served.added
         self._wake.set()
@@ -101,10 +104,14 @@ class Settler:
     async def drain(self) -> None:
         """Settle what has been taken so far; an answer stays in the queue until it is settled."""
         left = len(self._queue)
+        if not left:
+            return
+        self.spool.turn()
         while left > 0:
             batch = tuple(islice(self._queue, min(left, BATCH_MAX)))
             await self._settle(batch)
             left -= len(batch)
+        self.spool.settle()
 
     async def _settle(self, batch: Sequence[Served]) -> None:
         owed = [_owed(each) for each in batch]

@@ -23,6 +23,7 @@ from gateway.recounting import RecountWorker
 from gateway.relay import RelaySigner
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.settling import Settler, load_dropped
+from gateway.spool import Spool, restore_outbox
 from gateway.standing import Standing
 from gateway.upstream import Upstream, UpstreamTimeouts
 from node.append_log import AppendLog
@@ -117,6 +118,7 @@ async def a_gateway(
         members = [(fake, urls[fake.supplier]) for fake in suppliers]
         pool = await stack.enter_async_context(ClientPool())
         log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
+        spool = stack.enter_context(Spool(data_dir / "receipts"))
         usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
         worker = RecountWorker(60.0)
         stack.callback(worker.close)
@@ -131,21 +133,21 @@ async def a_gateway(
         load_dropped(data_dir / "evidence", standing)
         events: list[Event] = []
         ledger, outbox = Ledger(usage), Outbox()
-        outbox.replay(log.replay())
+        await restore_outbox(outbox, log, spool)
         ledger.replay(usage.replay())
         observe = fan_out((standing.observe, ledger.observe, observe_all or events.append))
         signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
-        settler = Settler(outbox, log, worker, standing, observe, data_dir / "evidence")
+        settler = Settler(outbox, log, spool, worker, standing, observe, data_dir / "evidence")
         operators = {fake.supplier: frozenset({fake.signer.address}) for fake in suppliers}
 
         async def locate(supplier: Address, number: int) -> SupplierAddress:
             return SupplierAddress(urls[supplier], operators[supplier])
 
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
-        choose = prefer_good(power_of_two(random.Random(seed)))
         dispatcher = Dispatcher(
-            Upstream(signer, pool, timeouts), choose, standing, observe, settler.owe
-        )
+            Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
+            standing, observe, settler.owe,
+        )  # fmt: skip
         plane = DataPlane(accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting)
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)

@@ -1,0 +1,65 @@
+"""A real gateway and a real supplier's data plane: a long stream, receipted as it goes."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay_mining import SessionKey, Signer
+from supplier.facts import SessionFacts
+from tests.factories import OPERATOR_SIGNER, SUPPLIER, WEIGHTS, a_session
+from tests.gateway.fakes import SPEC_HASH
+from tests.gateway.harness import MODEL, a_gateway
+from tests.supplier.market import CREDIT, PROMPT_TOKENS, FakeEngine, FakeMarket, relay_world
+
+TOKENS = 40
+
+
+@dataclass
+class SameSpec(FakeMarket):
+    """A market whose service is the gateway's, with a threshold of 1."""
+
+    target_leaves: int = 10**9
+
+    async def session_facts(self, key: SessionKey) -> SessionFacts:
+        return replace(await super().session_facts(key), spec_hash=SPEC_HASH)
+
+
+@dataclass
+class Known:
+    """The supplier as the gateway knows it."""
+
+    supplier: bytes = SUPPLIER
+    signer: Signer = field(default=OPERATOR_SIGNER)
+
+
+@pytest.mark.anyio
+async def test_a_long_stream_is_receipted_part_by_part(tmp_path: Path) -> None:
+    credit = replace(CREDIT, interim_units=300)
+    async with relay_world(
+        tmp_path / "supplier", market=SameSpec(), engine=FakeEngine(tokens=TOKENS), credit=credit
+    ) as world:
+        known: Any = Known()
+        async with (
+            a_gateway(tmp_path / "gateway", known, url=world.url) as gateway,
+            gateway.client() as client,
+        ):
+            stream = await client.chat.completions.create(
+                model=MODEL,
+                messages=[{"role": "user", "content": "hi"}],
+                max_tokens=64,
+                stream=True,
+            )
+            text = "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+            await gateway.settled()
+        book = world.books.sessions[a_session().id]
+        line = world.books.account(book.facts).line
+        total = WEIGHTS.units(PROMPT_TOKENS, 0, TOKENS)
+
+        assert text == "x" * TOKENS
+        assert gateway.results == ["ok"]
+        assert book.totals.receipts == len(gateway.recounts) > 3
+        assert book.totals.served == book.totals.receipted == book.totals.payable == total
+        assert (book.relays, book.meter.reserved, line.outstanding) == ({}, 0, 0)
+        assert gateway.ledger.summary()["total"]["units_receipted"] == total
