@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 SPEC = ServiceSpec(
     context_length=1024, chat_template_sha256="", tokenizer_sha256="", weights_sha256="",
     dtype="bfloat16", quantization="", engine="vllm", engine_version="", name="m",
-    generation_config_sha256="",
+    generation_config_sha256="", task="generate", special_tokens={}, add_special_tokens={},
 )  # fmt: skip
 
 
