@@ -10,10 +10,12 @@ from relay_mining import SessionKey, Signer
 from supplier.facts import SessionFacts
 from tests.factories import OPERATOR_SIGNER, SUPPLIER, WEIGHTS, a_session
 from tests.gateway.fakes import SPEC_HASH
-from tests.gateway.harness import MODEL, a_gateway
+from tests.gateway.harness import MODEL, TIMEOUTS, a_gateway
 from tests.supplier.market import CREDIT, PROMPT_TOKENS, FakeEngine, FakeMarket, relay_world
 
 TOKENS = 40
+PATIENT = replace(TIMEOUTS, first_byte=20, stall=20)
+"""The stream waits for receipts, which a busy machine takes its time over."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ async def test_a_long_stream_is_receipted_part_by_part(tmp_path: Path) -> None:
     ) as world:
         known: Any = Known()
         async with (
-            a_gateway(tmp_path / "gateway", known, url=world.url) as gateway,
+            a_gateway(tmp_path / "gateway", known, url=world.url, timeouts=PATIENT) as gateway,
             gateway.client() as client,
         ):
             stream = await client.chat.completions.create(
