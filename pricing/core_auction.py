@@ -1,4 +1,4 @@
-"""CORE: consensus revenue estimates extracted by cost sharing, the best constant of its kind.
+"""CORE: consensus estimates of revenue, extracted by cost sharing.
 
 Source: A. Goldberg, J. Hartline, "Competitiveness via Consensus", SODA 2003.
 """

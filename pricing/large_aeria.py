@@ -31,9 +31,10 @@ def large_aeria_envy_free(
 ) -> Integers:
     """What each user pays under AERIA-E, -1 where it is not served.
 
-    Users come in the order of their identities. `sum(values) * max(demands)` and
-    `max(values) * sum(demands)` must stay below 2^63, `max(values) * max(demands)` below 2^52
-    (InvalidBookError); the same holds of the other two.
+    Users come in the order of their identities, with demands of at least 1. `sum(values) *
+    max(demands)`, `max(values) * sum(demands)` and twice the unit cost times `max(demands)` must
+    stay below 2^63, `max(values) * max(demands)` below 2^52, so that no two densities are one float
+    (InvalidBookError). The same holds of the other two.
     """
     return _payments(values, demands, offer, _shared_by_all, ladder)
 
@@ -154,5 +155,5 @@ def _require_sizes(values: Integers, demands: Integers, offer: EdgeOffer) -> Non
     value, demand = int(values.max(initial=0)), int(demands.max(initial=0))
     require_product(int(values.sum()), demand)
     require_product(value, int(demands.sum()))
-    require_product(offer.unit_cost, demand)
+    require_product(2 * offer.unit_cost, demand)
     require_product(value, demand * 2**11)

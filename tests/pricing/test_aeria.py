@@ -259,9 +259,27 @@ def test_the_large_variants_are_the_exact_ones() -> None:
 
 
 @pytest.mark.parametrize("large", LARGE)
-def test_wishes_beyond_64_bits_are_refused(large: Callable[..., object]) -> None:
+@pytest.mark.parametrize(
+    ("value", "demand", "unit_cost"), [(2**40, 2**12, 0), (2**60, 16, 0), (1, 2, 2**61)]
+)
+def test_wishes_beyond_64_bits_are_refused(
+    large: Callable[..., object], value: int, demand: int, unit_cost: int
+) -> None:
+    offer = EdgeOffer(10**9, unit_cost, 10**9)
     with pytest.raises(InvalidBookError):
-        large(np.array([2**40]), np.array([2**13]), PLENTY, Ladder(Fraction(2), 0))
+        large(np.array([value]), np.array([demand]), offer, Ladder(Fraction(2), 0))
+
+
+def test_values_just_within_64_bits_are_sold_exactly() -> None:
+    """Densities that differ by the least that 52 bits can tell keep their order."""
+    lots = [(2**38 - 1, 2**13 - 1), (2**38 - 34, 2**13 - 2), (2**38 - 2, 2**13 - 1)]
+    users, ladder = book(lots), Ladder(Fraction(3, 2), WORD // 3)
+    offer = EdgeOffer(2**14, 0, 2**13)
+    columns = np.array(lots, np.int64).T
+    for exact, large in zip(ALL, LARGE, strict=True):
+        money = {fill.trader: fill.money for fill in exact(users, offer, ladder).bought}
+        expected = [money.get(user.trader, -1) for user in users.bids]
+        assert large(columns[0], columns[1], offer, ladder).tolist() == expected
 
 
 def test_the_benchmarks_are_truthful_in_value() -> None:
