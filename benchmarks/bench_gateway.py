@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import orjson
 
 from benchmarks.contestants import OURS, Contestant, Start, installed_rivals
-from benchmarks.instant_supplier import CHUNKS, serve_supplier
+from benchmarks.instant_supplier import CHUNKS, PACED, serve_supplier
 from benchmarks.measuring import (
     Target,
     descendants,
@@ -53,13 +53,14 @@ class Cell:
 
     def body(self) -> bytes:
         """The request; a token of text is about four bytes."""
-        content = (WORDS * (self.tokens // 7 + 1))[: max(4 * self.tokens, 1)]
+        content = (WORDS * (self.tokens // 7 + 1))[: 4 * self.tokens] if self.tokens > 30 else WORDS
+        if self.kind == "paced":
+            content = PACED + content
         members = {
             "model": MODEL,
-            "messages": [{"role": "user", "content": content if self.tokens > 30 else WORDS}],
+            "messages": [{"role": "user", "content": content}],
             "max_tokens": 256,
             "stream": self.kind != "plain",
-            "user": self.kind,
         }
         return orjson.dumps(members)
 

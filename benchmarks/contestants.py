@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import secrets
 import socket
 import subprocess
 import sys
@@ -109,16 +110,17 @@ def start_passthrough(upstream: int, core: int, others: set[int]) -> Iterator[Co
 @contextmanager
 def start_litellm(upstream: int, core: int, others: set[int]) -> Iterator[Contestant]:
     """LiteLLM's proxy, one worker, logging and callbacks off."""
-    port = free_port()
+    port, key = free_port(), "sk-" + secrets.token_hex(32)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(
             f"model_list:\n- model_name: {MODEL}\n  litellm_params:\n"
             f"    model: openai/{MODEL}\n    api_base: http://127.0.0.1:{upstream}/v1\n"
             "    api_key: none\nlitellm_settings: {telemetry: false}\n"
+            f"general_settings: {{master_key: {key}}}\n"
         )
         command = [VENV / "bin/litellm", "--config", config, "--port", port, "--num_workers", 1]
-        with _started([str(each) for each in command], core, port) as contestant:
+        with _started([str(each) for each in command], core, port, key) as contestant:
             yield contestant
 
 
@@ -166,15 +168,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def _started(command: list[str], core: int, port: int) -> Iterator[Contestant]:
-    contestant = Contestant(f"http://127.0.0.1:{port}{PATH}")
+def _started(command: list[str], core: int, port: int, key: str = "none") -> Iterator[Contestant]:
+    url = f"http://127.0.0.1:{port}{PATH}"
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, preexec_fn=lambda: pin({core})
         )  # fmt: skip
         try:
-            _wait_for_answer(contestant.url, process)
-            yield Contestant(contestant.url, contestant.key, process.pid)
+            _wait_for_answer(url, key, process)
+            yield Contestant(url, key, process.pid)
         except TimeoutError:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors="replace")[-2000:])
@@ -187,12 +189,13 @@ def _started(command: list[str], core: int, port: int) -> Iterator[Contestant]:
                 process.kill()
 
 
-def _wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_answer(url: str, key: str, process: subprocess.Popen[bytes]) -> None:
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"authorization": f"Bearer {key}"}
     until = time.monotonic() + START_S
     while time.monotonic() < until and process.poll() is None:
         try:
-            if httpx.post(url, json=body, timeout=10).status_code == 200:
+            if httpx.post(url, json=body, headers=headers, timeout=10).status_code == 200:
                 return
         except httpx.HTTPError:
             pass

@@ -30,8 +30,9 @@ from tests.gateway.harness import MODEL
 
 TEXT = "The capital of Japan is Tokyo."
 CHUNKS = 100
+PACED = "Take your time. "
+"""Begins a prompt whose answer is streamed at a hundred tokens a second."""
 PACE_S = 0.01
-"""Between the chunks of a stream whose `user` is "paced": a hundred tokens a second."""
 PROMPT_TOKENS = 35
 
 
@@ -87,7 +88,7 @@ class InstantSupplier(FakeSupplier):
 
     async def answer_stream(self, request: Request, relay: SignedRequest | None) -> StreamWriter:
         """Send the events, each by a system call of its own, as an engine does."""
-        pause_s = PACE_S if b'"paced"' in request.body else 0
+        pause_s = PACE_S if PACED.encode() in request.body else 0
         async with request.respond_stream(200, (), b"text/event-stream") as writer:
             for event in EVENTS:
                 await writer.write(event)
