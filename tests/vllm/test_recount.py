@@ -30,6 +30,12 @@ STORY = [{"role": "user", "content": "Tell me a story."}]
 NEVER_END = {"0": -100, "1": -100, "2": -100}
 """Forbids the special tokens, so that an answer goes on to its limit."""
 
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {"name": "answer", "schema": {"type": "object", "properties": {}}},
+}
+
 CHATS: dict[str, dict[str, Any]] = {
     "plain": {},
     "one token": {"max_tokens": 1},
@@ -39,6 +45,8 @@ CHATS: dict[str, dict[str, Any]] = {
     "stop": {"stop": ["."]},
     "stop within a token": {"stop": ["or", "he"]},
     "logprobs": {"logprobs": True, "top_logprobs": 3},
+    "tools that are not called": {"tools": [TOOL], "tool_choice": "none"},
+    "a schema": {"response_format": SCHEMA},
     "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello!"}]}]},
     "turns": {
         "messages": [
@@ -59,6 +67,8 @@ COMPLETIONS: dict[str, dict[str, Any]] = {
     "lists of ids": {"prompt": [[378, 3], [589]], "n": 2, "temperature": 1.0},
     "logprobs": {"prompt": "Hello", "logprobs": 2},
     "stop": {"prompt": "Hello", "stop": "a"},
+    "echo": {"prompt": ["Once upon a time", "Hello"], "n": 2, "echo": True},
+    "echo of ids": {"prompt": [378, 3], "echo": True},
     "markup": {"prompt": "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"},
 }
 CASES = [(Endpoint.CHAT, name) for name in CHATS]
