@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from contracts import ChainSettings
 from gateway.body import RequestLimits
 from gateway.upstream import UpstreamTimeouts
+from node.addresses import AddressGuard
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls
 
@@ -90,6 +91,12 @@ class RelaySettings(BaseModel):
         default=[], description="private networks suppliers may be in, as CIDR"
     )
     tls: ClientTls = ClientTls()
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _require_networks(cls, networks: list[str]) -> list[str]:
+        AddressGuard(networks)  # its ValueError says what is wrong with which network
+        return networks
 
     def timeouts(self) -> UpstreamTimeouts:
         """The deadlines of one try."""

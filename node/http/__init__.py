@@ -5,6 +5,7 @@ from node.http.connection import Answer, Handler
 from node.http.errors import (
     AddressRefused,
     BadResponse,
+    BadUrl,
     ClientDisconnected,
     ClosedEarly,
     ConnectFailed,
@@ -25,6 +26,7 @@ __all__ = [
     "AddressRefused",
     "Answer",
     "BadResponse",
+    "BadUrl",
     "ClientDisconnected",
     "ClientLimits",
     "ClientPool",

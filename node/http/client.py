@@ -19,7 +19,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from node.http.client_connection import ClientConnection
-from node.http.errors import ClosedEarly, TooLarge
+from node.http.errors import BadUrl, ClosedEarly, TooLarge
 from node.http.limits import ClientLimits, Timeout
 from node.http.messages import HeaderList, Headers, encode_fields
 from node.http.origin import AddressFilter, Origin, OriginPool
@@ -27,6 +27,7 @@ from node.http.origin import AddressFilter, Origin, OriginPool
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 OWN_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
+SHOWN_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +232,18 @@ def _prepare(
 
 @lru_cache(maxsize=4096)
 def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
-    """Return origin, request target and Host of an absolute http(s) URL; raises ValueError."""
+    """Return origin, request target and Host of an absolute http(s) URL; raises BadUrl."""
+    shown = repr(url[:SHOWN_CHARS])
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
-        raise ValueError(f"not a plain URL: {url!r}")
-    parts = urlsplit(url)
+        raise BadUrl(f"not a plain URL: {shown}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadUrl(f"not a URL: {shown}: {error}") from None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
-        raise ValueError(f"not an http(s) URL without credentials: {url!r}")
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
+        raise BadUrl(f"not an http(s) URL without credentials: {shown}")
+    port = port or DEFAULT_PORTS[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if port != DEFAULT_PORTS[parts.scheme]:
         host = f"{host}:{port}"

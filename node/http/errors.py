@@ -46,6 +46,10 @@ class ConnectFailed(HttpClientError):
     """No connection came about, so nothing was sent."""
 
 
+class BadUrl(ConnectFailed, ValueError):
+    """Not an absolute http(s) URL without credentials; strangers list such URLs too."""
+
+
 class AddressRefused(ConnectFailed):
     """Every address the host resolves to is one the caller's guard refuses."""
 

@@ -155,7 +155,7 @@ class OriginPool:
         except ValueError:
             try:
                 found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # names that IDNA cannot write are the latter
                 raise ConnectFailed(f"cannot resolve {host}: {error}") from error
             addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         else:

@@ -104,6 +104,7 @@ async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
     flush_s: float = 0.02, timeouts: UpstreamTimeouts = TIMEOUTS,
     observe_all: Observe | None = None,
+    through: ClientPool | None = None,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -116,7 +117,7 @@ async def a_gateway(
             stack.push_async_callback(server.close, 0)
             urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
         members = [(fake, urls[fake.supplier]) for fake in suppliers]
-        pool = await stack.enter_async_context(ClientPool())
+        pool = await stack.enter_async_context(through or ClientPool())
         log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
         spool = stack.enter_context(Spool(data_dir / "receipts"))
         usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
