@@ -45,25 +45,11 @@ def free_port() -> int:
         return port
 
 
-@dataclass(slots=True)
-class LocalChain:
-    """A running anvil, which mines a block for every transaction until `mine_every` is called."""
+@dataclass(frozen=True, slots=True)
+class DevChain:
+    """Anvil's own calls on a chain at `url`."""
 
-    node: Node
     url: str
-
-    @classmethod
-    def start(cls, folder: Path) -> "LocalChain":
-        """Start anvil on a free port and wait until it answers."""
-        port = free_port()
-        argv = [npm_tool("anvil"), "--port", str(port), "--accounts", str(ACCOUNTS), "--silent"]
-        chain = cls(Node.start("anvil", argv, folder), f"http://127.0.0.1:{port}")
-        try:
-            chain.node.wait_ready(chain._answers)
-        except BaseException:
-            chain.node.stop()
-            raise
-        return chain
 
     def call(self, method: str, *parameters: object) -> object:
         """The result of one JSON-RPC call."""
@@ -89,8 +75,29 @@ class LocalChain:
         self.call("evm_setAutomine", False)
         self.call("evm_setIntervalMining", seconds)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a local chain is there."""
         try:
             return self.call("eth_chainId") == hex(CHAIN_ID)
         except httpx.HTTPError:
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class LocalChain(DevChain):
+    """A running anvil, which mines a block for every transaction until `mine_every` is called."""
+
+    node: Node
+
+    @classmethod
+    def start(cls, folder: Path) -> "LocalChain":
+        """Start anvil on a free port and wait until it answers."""
+        port = free_port()
+        argv = [npm_tool("anvil"), "--port", str(port), "--accounts", str(ACCOUNTS), "--silent"]
+        chain = cls(f"http://127.0.0.1:{port}", Node.start("anvil", argv, folder))
+        try:
+            chain.node.wait_ready(chain.answers)
+        except BaseException:
+            chain.node.stop()
+            raise
+        return chain

@@ -53,13 +53,16 @@ class Load:
             await asyncio.gather(*workers)
         return tally
 
+    async def send(self, client: AsyncOpenAI, tally: Tally, number: int) -> None:
+        """Send request `number`, whose kind follows from it, and tally what came of it."""
+        kinds = (self._plain, self._streamed, self._plain, self._abandoned)
+        await self._try(kinds[number % len(kinds)], client, tally, number)
+
     async def _work(
         self, client: AsyncOpenAI, tally: Tally, until: Callable[[Tally], bool]
     ) -> None:
-        kinds = (self._plain, self._streamed, self._plain, self._abandoned)
         while not until(tally):
-            number = tally.requests
-            await self._try(kinds[number % len(kinds)], client, tally, number)
+            await self.send(client, tally, tally.requests)
 
     async def _try(
         self,

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from localnet import LocalMarket
 from localnet.demo import Demo
-from localnet.market import MODEL
 from localnet.processes import ROOT
+from localnet.provision import MODEL
 from tests.nodes import market
 
 __all__ = ["market"]

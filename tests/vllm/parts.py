@@ -10,8 +10,8 @@ import httpx
 
 from localnet import EnginePlan
 from localnet.chain import free_port
-from localnet.market import MODEL, MODEL_DIR
 from localnet.processes import Node
+from localnet.provision import MODEL, MODEL_DIR
 
 START_S_MAX = 480.0
 ENVIRONMENT = {

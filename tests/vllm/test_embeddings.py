@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from localnet.market import MODEL, MODEL_DIR
+from localnet.provision import MODEL, MODEL_DIR
 from node.http import ClientPool
 from relay_mining import Recounter
 from supplier.engine import build_engine

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from localnet.market import MODEL, MODEL_DIR
+from localnet.provision import MODEL, MODEL_DIR
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool
 from supplier.engine import Engine, build_engine

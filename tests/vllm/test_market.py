@@ -12,10 +12,11 @@ import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, OpenAI
 from rich.console import Console
 
-from localnet import EnginePlan, LocalMarket, MarketPlan
+from localnet import EnginePlan, LocalMarket, MarketPlan, Terms
 from localnet.chain import free_port
 from localnet.demo import Demo
-from localnet.market import MODEL, SupplierNode
+from localnet.market import SupplierNode
+from localnet.provision import MODEL
 from tests.vllm.parts import (
     START_S_MAX,
     Vllm,
@@ -68,7 +69,8 @@ class World:
 def world(vllm: Vllm) -> Iterator[World]:
     port = free_port()
     remote = EnginePlan(kind="vllm", url=vllm.wait().url, start_s_max=START_S_MAX)
-    plan = MarketPlan(suppliers=2, engines=(child_engine(port), remote), session_blocks=24)
+    engines = (child_engine(port), remote)
+    plan = MarketPlan(suppliers=2, engines=engines, terms=Terms(session_blocks=24))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUPPLIER_SERVER__DRAIN_S", "60")
         yield from run_market(plan, port, vllm)

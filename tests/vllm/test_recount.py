@@ -17,7 +17,7 @@ from gateway.body import RequestLimits
 from gateway.counting import CountFiles, CountJob
 from gateway.openai import Endpoint, read_request
 from gateway.recounting import count_jobs, load_files
-from localnet.market import MODEL, MODEL_DIR
+from localnet.provision import MODEL, MODEL_DIR
 from relay_mining import UnitWeights
 from supplier.engines import read_model_files
 from supplier.services import build_face

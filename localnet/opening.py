@@ -1,0 +1,42 @@
+"""Bringing a fresh local chain to its first session with a roster."""
+
+import asyncio
+from pathlib import Path
+
+from contracts import Market
+from localnet.chain import DevChain
+from localnet.processes import wait_until
+from relay_mining import Clock
+
+
+def open_first_session(
+    chain: DevChain, book: Path, service: bytes, members: int, block_time_s: int
+) -> None:
+    """Skip idle blocks to the first epoch with a roster, mining at a steady pace from then on.
+
+    Returns at once where the current epoch's roster has all `members`; raises NotReadyError.
+    """
+    clock = asyncio.run(_read_clock(chain.url, book))
+    epoch = clock.epoch_of(clock.session_at(chain.height()))
+    if asyncio.run(_roster_count(chain.url, book, service, epoch)) == members:
+        chain.mine_every(block_time_s)
+        return
+    chain.skip_to(clock.start((epoch + 1) * clock.epoch_sessions))
+    chain.mine_every(block_time_s)
+    wait_until(
+        lambda: asyncio.run(_roster_count(chain.url, book, service, epoch + 2)) == members,
+        "no roster of all suppliers was built",
+        clock.session_blocks * 2.0 * max(1, block_time_s),
+    )
+    chain.skip_to(clock.start((epoch + 2) * clock.epoch_sessions))
+
+
+async def _read_clock(url: str, book: Path) -> Clock:
+    async with await Market.connect([url], book) as market:
+        return await market.sessions.clock()
+
+
+async def _roster_count(url: str, book: Path, service: bytes, epoch: int) -> int:
+    async with await Market.connect([url], book) as market:
+        head = await market.sessions.roster_head(service, epoch)
+        return head.count if head.built_epoch == epoch else 0

@@ -1,0 +1,220 @@
+"""What a market needs before its nodes start, done through their own command lines.
+
+Keys are anvil's published ones. Every function may be called again: a step that was done is left
+as it is, so that a set-up that was cut off goes on where it stopped.
+"""
+
+import asyncio
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts import Market, TxSender
+from localnet.chain import TestAccount, free_port, test_account
+from localnet.processes import ROOT, module, run_json
+
+MODEL = "lode-demo"
+MODEL_DIR = ROOT / "models" / "demo"
+TOKEN = 10**6
+"""Base units of one whole test token."""
+
+DEPLOYER, SOURCE, GATEWAY_OWNER, GATEWAY_SIGNER = (test_account(index) for index in range(4))
+FIRST_SUPPLIER_ACCOUNT = 10
+
+
+def supplier_owner(number: int) -> TestAccount:
+    """The account that owns supplier `number`; the next one is its operator's."""
+    return test_account(FIRST_SUPPLIER_ACCOUNT + 2 * number)
+
+
+def supplier_operator(number: int) -> TestAccount:
+    """The account that operates supplier `number`."""
+    return test_account(FIRST_SUPPLIER_ACCOUNT + 2 * number + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What everybody puts in. Amounts in token base units, lengths in blocks."""
+
+    session_blocks: int = 12
+    seed_offset: int = 2
+    epoch_sessions: int = 2
+    stake: int = 1_000 * TOKEN
+    unit_price: int = 2 * TOKEN
+    """Per million compute units."""
+    deposit: int = 10_000 * TOKEN
+    cap: int = 8 * TOKEN
+    """A session; small enough that the threshold is near the size of a relay."""
+
+
+DEFAULT_TERMS = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """The engine of one supplier; by default the embedded one with the demo model."""
+
+    model: Path = MODEL_DIR
+    name: str = MODEL
+    kind: str = "embedded"
+    url: str = ""
+    """Where it runs already; else it is the supplier's child."""
+    settings: tuple[str, ...] = ()
+    """More lines of the config's [engine]."""
+    start_s_max: float = 60.0
+
+
+DEMO_ENGINE = EnginePlan()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node listens, and where others reach it."""
+
+    host: str
+    port: int
+    url: str
+
+    @classmethod
+    def local(cls) -> "Place":
+        """A free port of this machine."""
+        port = free_port()
+        return cls("127.0.0.1", port, f"http://127.0.0.1:{port}")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The chain and the address book of one market, and what is put into it."""
+
+    rpc: str
+    book: Path
+    terms: Terms = DEFAULT_TERMS
+
+    def deploy(self, members: int) -> None:
+        """Deploy the contracts, with sessions of `members`, and write the address book."""
+        flags = {
+            "session-blocks": self.terms.session_blocks,
+            "seed-offset": self.terms.seed_offset,
+            "epoch-sessions": self.terms.epoch_sessions,
+            "members": members,
+            "idle-epochs": 0,  # epochs of seconds: a market left alone for a minute is not idle
+        }
+        run_json(
+            module(
+                "contracts.deploy", "--rpc", self.rpc, "--key", DEPLOYER.key,
+                "--out", str(self.book), "--json", *(f"--{name}={v}" for name, v in flags.items()),
+            )
+        )  # fmt: skip
+
+    def mint(self, suppliers: int) -> None:
+        """Give everybody who stakes or pays some of the test token, which anyone can mint."""
+        holders = [GATEWAY_OWNER, *(supplier_owner(number) for number in range(suppliers))]
+        asyncio.run(self._mint([each.raw for each in holders]))
+
+    async def _mint(self, holders: list[bytes]) -> None:
+        async with await Market.connect([self.rpc], self.book) as market:
+            sender = TxSender(market.chain, bytes.fromhex(DEPLOYER.key[2:]))
+            for holder in holders:
+                if not await market.token.balance(holder):
+                    await sender.send(market.token.mint(holder, self.terms.deposit * 2))
+
+    def list_service(self, folder: Path, engine: EnginePlan = DEMO_ENGINE) -> bytes:
+        """Have the source list an engine's model; returns the service's id."""
+        config = folder / "source.toml"
+        self._init_supplier(config, 0, Place.local(), engine)
+        listed = run_supplier(config, "source", "list", engine.name, "--key", SOURCE.key)
+        return bytes.fromhex(listed["service"][2:])
+
+    def add_supplier(
+        self, config: Path, number: int, service: bytes, place: Place,
+        engine: EnginePlan = DEMO_ENGINE,
+    ) -> bytes:  # fmt: skip
+        """Configure, register, stake and list supplier `number`; returns its id."""
+        self._init_supplier(config, number, place, engine)
+        staked = run_supplier(config, "stake", str(self.terms.stake))
+        price = str(self.terms.unit_price)
+        run_supplier(config, "list", "0x" + service.hex(), "--price", price)
+        return bytes.fromhex(staked["supplier"][2:])
+
+    def _init_supplier(self, config: Path, number: int, place: Place, engine: EnginePlan) -> None:
+        if config.exists():
+            return
+        run_supplier(
+            config, "init", "--rpc", self.rpc, "--address-book", str(self.book),
+            "--engine", engine.kind, "--engine-url", engine.url, "--model", str(engine.model),
+            "--served-model-name", engine.name,
+            "--host", place.host, "--port", str(place.port), "--public-url", place.url,
+            "--confirmations", "0", "--owner-key", supplier_owner(number).key,
+            "--operator-key", supplier_operator(number).key,
+        )  # fmt: skip
+        if engine.settings:
+            lines = "\n".join(["[engine]", *engine.settings])
+            config.write_text(config.read_text().replace("[engine]", lines, 1))
+
+    def add_gateway(self, config: Path, service: bytes, place: Place, control: Place) -> str:
+        """Configure and register the gateway, fund it and delegate to it; returns an API key."""
+        self._write_gateway(config, place, control)
+        run_gateway(config, "register", "--url", f"{place.url}/v1")
+        run_gateway(config, "fund", str(self.terms.deposit))
+        cap = str(self.terms.cap)
+        run_gateway(config, "delegate", "0x" + service.hex(), cap, "--fee-bps", "100")
+        key: str = run_gateway(config, "keys", "create", "localnet")["key"]
+        return key
+
+    def _write_gateway(self, config: Path, place: Place, control: Place) -> None:
+        if config.exists():
+            return
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.touch(mode=0o600)
+        config.write_text(
+            f"""
+data_dir = "gateway"
+public_url = "{place.url}/v1"
+[chain]
+rpc_urls = ["{self.rpc}"]
+address_book = "{self.book}"
+confirmations = 0
+poll_s = 0.2
+[keys]
+owner_key = "{GATEWAY_OWNER.key}"
+signing_key = "{GATEWAY_SIGNER.key}"
+[server]
+host = "{place.host}"
+port = {place.port}
+[control]
+host = "{control.host}"
+port = {control.port}
+admin_token = "{secrets.token_hex(24)}"
+"""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The results of steps that need not run twice, in a file."""
+
+    path: Path
+
+    def read(self, step: str) -> Any:
+        """What a step returned; None where it did not run."""
+        return self._all().get(step)
+
+    def write(self, step: str, result: object) -> None:
+        """Remember that a step ran, with the JSON value it returned."""
+        self.path.write_text(json.dumps(self._all() | {step: result}))
+
+    def _all(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return found
+
+
+def run_supplier(config: Path, *arguments: str) -> dict[str, Any]:
+    """Run a command of a supplier's and return its JSON object."""
+    return run_json(module("supplier", *arguments, "--config", str(config), "--json"))
+
+
+def run_gateway(config: Path, *arguments: str) -> dict[str, Any]:
+    """Run a command of the gateway's and return its JSON object."""
+    return run_json(module("gateway.cli", *arguments, "--config", str(config), "--json"))
