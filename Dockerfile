@@ -1,0 +1,40 @@
+# One image for every Python part of the market, one for the local chain.
+# Base images are arguments, so that a mirror or another version can stand in.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG NODE_IMAGE=node:20-bookworm-slim
+
+FROM ${PYTHON_IMAGE} AS packages
+WORKDIR /build
+RUN python3 -m venv /opt/lode
+COPY requirements.lock pyproject.toml README.md ./
+# what the nodes need, at the locked versions; the lock holds the tests' packages too
+RUN python3 -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))' > nodes.txt \
+ && /opt/lode/bin/pip install --no-cache-dir --disable-pip-version-check -q -r nodes.txt -c requirements.lock
+
+FROM ${PYTHON_IMAGE} AS market
+COPY --from=packages /opt/lode /opt/lode
+ENV PATH=/opt/lode/bin:$PATH PYTHONPATH=/lode PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1
+WORKDIR /lode
+COPY relay_mining relay_mining
+COPY pricing pricing
+COPY contracts contracts
+COPY node node
+COPY supplier supplier
+COPY gateway gateway
+COPY adversaries adversaries
+COPY localnet localnet
+COPY models models
+# the directories that volumes are mounted on belong to the user, so new volumes do too
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode \
+ && mkdir -p /market/shared /market/gateway /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 \
+ && chown -R lode /market && python3 -m compileall -q /lode
+USER 10001
+
+FROM ${NODE_IMAGE} AS chain
+WORKDIR /chain
+COPY package.json ./
+RUN npm install --no-save --no-fund --no-audit --loglevel=error --prefix /chain-tools \
+    "@foundry-rs/anvil@$(node -p 'require("./package.json").devDependencies["@foundry-rs/anvil"]')" \
+ && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode && mkdir -p /data && chown lode /data
+ENV PATH=/chain-tools/node_modules/.bin:$PATH
+USER 10001
