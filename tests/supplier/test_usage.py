@@ -42,6 +42,6 @@ def test_a_prompt_that_was_not_counted_before_is_never_less_than_one_of_its_part
 def test_a_prompt_beyond_the_context_is_the_engine_s_to_refuse(
     prompt: object, counted: int, reserved: int
 ) -> None:
-    body = parse_body(orjson.dumps({"prompt": prompt, "max_tokens": 8}))
+    body = parse_body("/v1/completions", orjson.dumps({"prompt": prompt, "max_tokens": 8}))
 
     assert body.demand(counted, 64).input_tokens_max == reserved
