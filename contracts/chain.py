@@ -39,9 +39,6 @@ class Call:
     to: Address | None
     data: bytes
     value: int = 0
-    gas_min: int = 0
-    """Least gas to offer. For calls that catch their own failures: they succeed with too little
-    gas as well, doing less, and that is what an estimate finds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ own store, or from the `ClaimSubmitted` event.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from contracts.chain import Call, TxReceipt
@@ -26,11 +26,6 @@ from relay_mining import (
 
 BATCH_MAX = 24
 """Claims of one transaction: that many are sure to fit the gas it may ask for."""
-
-_SUBMIT_GAS = 300_000
-_EARLIER_GAS = 5_500
-_SETTLE_GAS = 350_000
-"""What a claim may take at most, and what each earlier draw adds; measured, then rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +102,9 @@ class Claims(ContractClient):
 
     CONTRACT = "Claims"
 
-    async def claim_hash(self, claim_id: Hash32, *, block: int | None = None) -> Hash32 | None:
-        """The hash of an open claim; None where there is none: never made, or settled."""
-        found = cast(Hash32, await self._read_one("claimHashOf", claim_id, block=block))
-        return None if found == bytes(32) else found
+    async def is_open(self, claim: Claim, *, block: int | None = None) -> bool:
+        """Whether this very claim was accepted and is not settled."""
+        return cast(bool, await self._read_one("isOpen", encode_claim(claim), block=block))
 
     async def challenge(self, claim: Claim, *, block: int | None = None) -> Challenge:
         """What a claim has to prove, once its seed can be known."""
@@ -135,14 +129,18 @@ class Claims(ContractClient):
         return cast(Hash32, await self._read_one("domainSeparator", block=block))
 
     def submit(self, inputs: Sequence[ClaimInput]) -> Call:
-        """Claim sessions, each accepted or refused by itself; the suppliers' operator sends it.
+        """Claim sessions of one number, each accepted or refused by itself; the operator sends it.
 
-        At most BATCH_MAX at once (ValueError).
+        At most BATCH_MAX at once, all of one supplier and number (ValueError).
         """
         _require_batch(inputs)
-        gas = sum(_SUBMIT_GAS + _EARLIER_GAS * len(each.member.earlier) for each in inputs)
-        call = self._call("submitClaims", [_encode_input(each) for each in inputs])
-        return replace(call, gas_min=gas)
+        batches = {(each.supplier, each.session.number) for each in inputs}
+        if len(batches) != 1:
+            raise ValueError("claims of several suppliers or session numbers at once")
+        ((supplier, number),) = batches
+        return self._call(
+            "submitClaims", supplier, number, [_encode_input(each) for each in inputs]
+        )
 
     def prove(self, claim: Claim, salt: Hash32, leaves: Sequence[LeafProof]) -> Call:
         """Prove a claim and have it paid, the leaves in the order of the points; anyone may."""
@@ -155,8 +153,7 @@ class Claims(ContractClient):
         At most BATCH_MAX at once (ValueError).
         """
         _require_batch(claims)
-        call = self._call("settle", [encode_claim(each) for each in claims])
-        return replace(call, gas_min=_SETTLE_GAS * len(claims))
+        return self._call("settle", [encode_claim(each) for each in claims])
 
     def outcomes(self, receipt: TxReceipt) -> tuple[Outcome, ...]:
         """What a transaction did to claims, in its order."""
@@ -241,8 +238,9 @@ def _require_batch(claims: Sequence[object]) -> None:
 
 def _encode_input(claim: ClaimInput) -> Struct:
     return (
-        encode_key(claim.session),
-        claim.supplier,
+        claim.session.application,
+        claim.session.gateway,
+        claim.session.service,
         claim.root.digest,
         claim.root.sum,
         claim.root.count,

@@ -57,16 +57,6 @@ class Escrow(ContractClient):
             *await self._read("delegationAt", application, gateway, service, number, block=block)
         )
 
-    async def cap_sum(self, application: Address, number: int, *, block: int | None = None) -> int:
-        """The sum of an application's caps in a session, as set so far."""
-        return cast(int, await self._read_one("capSumAt", application, number, block=block))
-
-    async def funds_at_opening(
-        self, application: Address, number: int, *, block: int | None = None
-    ) -> int:
-        """Funds less pending withdrawals when the running session or the one before opened."""
-        return cast(int, await self._read_one("fundsAtOpening", application, number, block=block))
-
     def deposit(self, application: Address, amount: int) -> Call:
         """Add the sender's tokens to an application's funds; the token's approval comes first."""
         return self._call("deposit", application, amount)
@@ -82,7 +72,8 @@ class Escrow(ContractClient):
     def delegate(self, gateway: Address, service: Hash32, cap: int, fee_bps: int) -> Call:
         """Let a gateway spend up to `cap` a session from the next one on; 0 revokes.
 
-        A delegation that had no cap costs the delegation fee, out of the sender's tokens.
+        A delegation that had no cap starts a session later, where nobody can know its members
+        yet, and costs the delegation fee, out of the sender's tokens.
         """
         return self._call("delegate", gateway, service, cap, fee_bps)
 

@@ -14,6 +14,9 @@ from relay_mining import Address, Hash32, RosterEntry
 NOBODY = bytes(20)
 """The zero address."""
 
+SETTLE_SESSIONS = 3
+"""Before stake can be taken: the last claim it backs is made, challenged and settled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -35,15 +38,21 @@ class SupplierAccount:
     """The operator key of the running session."""
     payout: Address
     stake: int
-    """All stake that is not leaving, reserved stake included."""
+    """All stake, what is reserved and what is leaving included."""
     reserved: int
     """Stake that backs open claims."""
     unstaking: int
+    """Stake on its way out; it backs claims as long as a roster may hold the supplier."""
     unstake_session: int
     """The session from which `unstaking` can be taken."""
     bond_cap: int
     """Most bond the operator may put at risk for one session."""
     url: str
+
+    def free(self, number: int) -> int:
+        """Stake that can back new claims for session `number`."""
+        is_left = number + 1 + SETTLE_SESSIONS > self.unstake_session
+        return max(0, self.stake - self.reserved - (self.unstaking if is_left else 0))
 
 
 class Registry(ContractClient):
@@ -174,7 +183,7 @@ class Registry(ContractClient):
         return self._call("stake", supplier, amount)
 
     def request_unstake(self, supplier: Address, amount: int) -> Call:
-        """Ask unreserved stake back, to be taken three full sessions later; the owner sends it."""
+        """Ask stake back, to be taken three sessions after the next epoch; the owner sends it."""
         return self._call("requestUnstake", supplier, amount)
 
     def finish_unstake(self, supplier: Address) -> Call:

@@ -69,9 +69,9 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Escrow_GatewayUnknown": (InvalidCallError, "register the gateway first"),
     "Escrow_ServiceUnknown": (InvalidCallError, "list the service first, or check its id"),
     "Escrow_FeeTooHigh": (InvalidCallError, "grant the gateway a share within the limit"),
-    "Escrow_OpeningUnknown": (
-        TooLateError,
-        "only the running session and the one before are remembered",
+    "Escrow_AmountTooHigh": (
+        InvalidCallError,
+        "one application's funds and caps stay below 2^88: use another address",
     ),
     "Sessions_HistoryMissing": (
         InvalidCallError,
@@ -99,9 +99,12 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
         "the supplier was not drawn: do not serve the session",
     ),
     "Claims_WiringInvalid": (InvalidCallError, "deploy all the contracts anew"),
-    "Claims_NotAuthorized": (UnauthorizedError, "only the contract itself may call this"),
     "Claims_WindowClosed": (TooLateError, "claim session n while n+1 runs"),
     "Claims_AlreadyClaimed": (AlreadyDoneError, "the session is claimed: prove and settle it"),
+    "Claims_Unsettled": (
+        TooEarlyError,
+        "settle the claim of four sessions before for the same delegation first: it holds the slot",
+    ),
     "Claims_SumOutOfRange": (InvalidCallError, "claim a trie with at least one leaf, below 2^63"),
     "Claims_ValueZero": (InvalidCallError, "a claim worth nothing is not worth claiming"),
     "Claims_OverSlice": (InvalidCallError, "claim at most the slice: the rest cannot be paid"),
@@ -128,7 +131,6 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "TestToken_SupplyTooHigh": (InvalidCallError, "mint less of the test token"),
     "AccessControlBadConfirmation": (InvalidCallError, "a role is renounced by its holder"),
     "AccessControlUnauthorizedAccount": (UnauthorizedError, "send it with a key of that role"),
-    "CheckpointUnorderedInsertion": (TooEarlyError, "wait for the next session"),
     "ERC20InsufficientAllowance": (InsufficientError, "approve the contract for the amount first"),
     "ERC20InsufficientBalance": (InsufficientError, "get more tokens to the sending address"),
     "ERC20InvalidApprover": (InvalidCallError, _NO_RECEIVER),

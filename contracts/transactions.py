@@ -101,7 +101,7 @@ class TxSender:
             pending = _Pending(
                 call=call,
                 nonce=max(free, 1 + max(self._in_flight, default=-1)),
-                gas=_offer_gas(gas, call.gas_min),
+                gas=_offer_gas(gas),
                 tip=fees.tip,
                 fee=self._initial_fee(fees),
                 sent_block=head.number,
@@ -237,10 +237,9 @@ class TxSender:
         )
 
 
-def _offer_gas(estimate: int, gas_min: int) -> int:
+def _offer_gas(estimate: int) -> int:
     """The estimate and a margin, within what a transaction may ask for."""
-    offer = max(estimate + estimate * GAS_MARGIN_PERCENT // 100, gas_min)
-    return max(estimate, min(offer, GAS_MAX))
+    return max(estimate, min(estimate + estimate * GAS_MARGIN_PERCENT // 100, GAS_MAX))
 
 
 def _bump(fee: int) -> int:

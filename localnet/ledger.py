@@ -106,8 +106,7 @@ async def check_conservation(
     for application in applications:
         owed += (await market.escrow.account(application, block=block)).balance
     for supplier in suppliers:
-        account = await market.registry.supplier(supplier, block=block)
-        owed += account.stake + account.unstaking
+        owed += (await market.registry.supplier(supplier, block=block)).stake
     for payee in set(payees):
         owed += await market.escrow.claimable(payee, block=block)
     return Conservation(held, owed)

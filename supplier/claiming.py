@@ -16,7 +16,7 @@ from contracts import (
     TxReceipt,
     TxSender,
 )
-from relay_mining import Claim, Hash32, SumTrie, compute_value, keccak
+from relay_mining import Claim, SumTrie, compute_value
 from supplier.books import Books, SessionBook
 from supplier.chain_view import ChainView
 from supplier.errors import NotMemberError, WrongSessionError
@@ -104,17 +104,11 @@ class Claimer:
 
     async def is_open(self, book: SessionBook, block: int) -> bool:
         """Whether the chain holds one of this session's claims at `block`, which becomes last."""
-        if not book.claims:
-            return False
-        found = await self._market.claims.claim_hash(book.claims[-1].id, block=block)
-        if found is None:
-            return False
-        for claim in book.claims:
-            if hash_claim(claim) == found:
+        for claim in reversed(book.claims):
+            if await self._market.claims.is_open(claim, block=block):
                 book.claims.remove(claim)
                 book.claims.append(claim)
                 return True
-        log.error("the open claim is not from this log", extra={"session": book.session_id})
         return False
 
     async def _mine(self, book: SessionBook) -> _Mined | None:
@@ -147,7 +141,7 @@ class Claimer:
             and book.claims
             and book not in [each.book for each in mined]
         )
-        free = min(account.stake - account.reserved, account.bond_cap - used)
+        free = min(account.free(number), account.bond_cap - used)
         ratio = min(each.book.facts.bond_ratio_max for each in mined)
         values = [each.value for each in mined]
         bonds = allocate_bonds(values, ratio, max(0, free), self._bond_percent)
@@ -156,7 +150,7 @@ class Claimer:
             if bond is None:
                 log.warning(
                     "not claimed: free stake %d, bond cap %d; stake more or raise the cap",
-                    account.stake - account.reserved, account.bond_cap,
+                    account.free(number), account.bond_cap,
                     extra={"session": each.book.session_id},
                 )  # fmt: skip
             else:
@@ -177,27 +171,6 @@ class Claimer:
         for voided in sent.voided:
             self._metrics.funnel_tokens.labels("voided").inc(voided.bond)
         return sent
-
-
-def hash_claim(claim: Claim) -> Hash32:
-    """`keccak256(abi.encode(claim))`, what the chain keeps of a claim."""
-    key = claim.session
-    words = (
-        int.from_bytes(claim.supplier, "big"),
-        int.from_bytes(key.application, "big"),
-        int.from_bytes(key.gateway, "big"),
-        int.from_bytes(key.service, "big"),
-        key.number,
-        int.from_bytes(claim.root.digest, "big"),
-        claim.root.sum,
-        claim.root.count,
-        claim.value,
-        claim.bond,
-        claim.tau,
-        claim.price,
-        claim.fee_bps,
-    )
-    return keccak(b"".join(word.to_bytes(32, "big") for word in words))
 
 
 def _claim(miner: Miner, mined: _Mined, bond: int) -> Claim:

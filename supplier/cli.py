@@ -353,7 +353,7 @@ def funds(config: Config = None, json: Json = False) -> None:
             "funds, in token base units",
             ("where", "amount", "what frees it"),
             [
-                ("stake, free", found.stake - found.reserved, "supplier unstake AMOUNT"),
+                ("stake, free", found.free, "supplier unstake AMOUNT"),
                 ("bonds of claims", found.reserved, "payment of the claims, within two sessions"),
                 ("leaving", found.unstaking, f"supplier withdraw, session {found.unstake_session}"),
                 ("earned", found.claimable, "supplier collect"),

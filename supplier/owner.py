@@ -22,12 +22,14 @@ class Funds:
     """Where a supplier's money is; amounts in token base units."""
 
     stake: int
-    """Backing this supplier, bonds included."""
+    """All of it, bonds and what is leaving included."""
     reserved: int
     """Bonds of open claims; free when the claims are paid."""
     unstaking: int
     unstake_session: int
     """The session from which `unstaking` can be taken."""
+    free: int
+    """Stake that neither backs a claim nor leaves."""
     claimable: int
     """Earned; `supplier collect` pays it out."""
     payout_balance: int
@@ -99,6 +101,7 @@ async def read_funds(market: Market, supplier: Address) -> tuple[Funds, Supplier
         reserved=account.reserved,
         unstaking=account.unstaking,
         unstake_session=account.unstake_session,
+        free=max(0, account.stake - account.reserved - account.unstaking),
         claimable=await market.escrow.claimable(account.payout, block=head),
         payout_balance=await market.token.balance(account.payout, block=head),
         owner_balance=await market.token.balance(account.owner, block=head),

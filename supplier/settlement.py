@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from contracts import BATCH_MAX
-from relay_mining import Clock, SessionKey
+from relay_mining import Clock, SessionKey, Window
 
 
 class Stage(Enum):
@@ -116,7 +116,6 @@ Action = BuildRoster | SubmitClaims | WriteSeed | Prove | Settle | Abandon | Col
 NOTHING_PAYABLE = "no payable relay"
 BELOW_GAS = "worth less than the gas of claiming it"
 CLAIM_MISSED = "claim window missed"
-PROOF_MISSED = "proof window missed"
 
 
 def plan(
@@ -157,11 +156,7 @@ def _proofs(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Ac
     actions: list[Action] = []
     for each in claimed:
         window = clock.proof_window(each.key.number)
-        if each.points == 0:
-            continue
-        if block >= window.closes:
-            actions.append(Abandon(each.key, PROOF_MISSED))
-        elif block in window and each.points is not None:
+        if each.points and block in window:
             actions.append(Prove(each.key))
     return actions
 
@@ -178,12 +173,16 @@ def _seeds(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Act
 
 
 def _settlements(claimed: Sequence[OpenSession], block: int, clock: Clock) -> list[Action]:
+    """Claims that need no proof are paid; one whose proof was missed is void, and until that is
+    settled its slot takes no other."""
     ready = tuple(
-        each.key
-        for each in claimed
-        if each.points == 0 and block >= clock.proof_window(each.key.number).opens
+        each.key for each in claimed if _is_due(each, clock.proof_window(each.key.number), block)
     )
     return [Settle(batch) for batch in _batches(ready)]
+
+
+def _is_due(session: OpenSession, window: Window, block: int) -> bool:
+    return block >= (window.opens if session.points == 0 else window.closes)
 
 
 def _claims(

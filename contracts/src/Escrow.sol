@@ -4,19 +4,22 @@ pragma solidity ^0.8.28;
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import { SafeERC20 } from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import { ReentrancyGuardTransient } from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 
 import { IEscrow } from "./interfaces/IEscrow.sol";
 import { IParameters } from "./interfaces/IParameters.sol";
 import { IRegistry } from "./interfaces/IRegistry.sol";
 import { Clocked } from "./libraries/Clocked.sol";
+import { Coverage } from "./libraries/Coverage.sol";
 import { Errors } from "./libraries/Errors.sol";
+import { History } from "./libraries/History.sol";
 import { Account, SessionKey } from "./types/Types.sol";
 
 /// @title Escrow
 /// @notice See the documentation in {IEscrow}.
 contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
-    using Checkpoints for Checkpoints.Trace160;
+    using Coverage for Coverage.Account;
+    using Coverage for Coverage.Funds;
+    using History for History.Trace;
     using SafeERC20 for IERC20;
 
     uint256 private constant FEE_BPS_MAX = 3000;
@@ -24,26 +27,14 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
     /// @dev Two full sessions lie between the request and the first block in which funds can leave.
     uint64 private constant WITHDRAW_SESSIONS = 3;
 
-    /// @dev `session` is the last one in which the funds changed; `opening` is the funds, less what is pending,
-    /// at its opening, and `openingBefore` at the opening of the one before it.
-    struct Funds {
-        uint96 balance;
-        uint96 pending;
-        uint64 session;
-        uint96 opening;
-        uint96 openingBefore;
-        uint64 pendingSession;
-    }
-
-    IParameters private immutable PARAMETERS;
-    IERC20 private immutable TOKEN;
-    IRegistry private immutable REGISTRY;
+    IParameters public immutable override parameters;
+    IERC20 public immutable override token;
+    IRegistry public immutable override registry;
     address public immutable override claims;
 
-    mapping(address application => Funds funds) private _funds;
-    mapping(address application => Checkpoints.Trace160 sums) private _capSums;
+    mapping(address application => Coverage.Account account) private _accounts;
     /// @dev The cap in the low 96 bits, the gateway's share above it.
-    mapping(bytes32 delegation => Checkpoints.Trace160 caps) private _caps;
+    mapping(bytes32 delegation => History.Trace caps) private _caps;
     mapping(address payee => uint96 amount) public override claimableOf;
 
     modifier onlyClaims() {
@@ -51,10 +42,17 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         _;
     }
 
-    constructor(IParameters parameters, IERC20 token, IRegistry registry, address claims_) Clocked(parameters.clock()) {
-        PARAMETERS = parameters;
-        TOKEN = token;
-        REGISTRY = registry;
+    constructor(
+        IParameters parameters_,
+        IERC20 token_,
+        IRegistry registry_,
+        address claims_
+    )
+        Clocked(parameters_.clock())
+    {
+        parameters = parameters_;
+        token = token_;
+        registry = registry_;
         claims = claims_;
     }
 
@@ -63,61 +61,70 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         if (amount == 0) revert Errors.Escrow_AmountZero();
 
         // Effect: the funds grow.
-        _roll(application).balance += amount;
+        _add(application, amount);
         emit Deposit(application, msg.sender, amount);
 
         // Interaction: take the tokens.
-        TOKEN.safeTransferFrom(msg.sender, address(this), amount);
+        token.safeTransferFrom(msg.sender, address(this), amount);
     }
 
     /// @inheritdoc IEscrow
     function requestWithdraw(uint96 amount) external override {
         if (amount == 0) revert Errors.Escrow_AmountZero();
-        Funds storage funds = _roll(msg.sender);
-        uint96 free = funds.balance - funds.pending;
-        if (amount > free) revert Errors.Escrow_FundsTooLow(free, amount);
+        Coverage.Account storage account = _accounts[msg.sender];
+        Coverage.Funds memory funds = account.load(_currentSession());
+        if (amount > funds.free) revert Errors.Escrow_FundsTooLow(funds.free, amount);
 
         uint64 fromSession = _currentSession() + WITHDRAW_SESSIONS;
-        funds.pending += amount;
-        funds.pendingSession = fromSession;
+        funds.free -= uint88(amount);
+        account.store(funds);
+        account.pending += uint88(amount);
+        account.pendingSession = fromSession;
         emit RequestWithdraw(msg.sender, amount, fromSession);
     }
 
     /// @inheritdoc IEscrow
     function finishWithdraw() external override nonReentrant {
-        Funds storage funds = _roll(msg.sender);
-        uint96 amount = funds.pending;
+        Coverage.Account storage account = _accounts[msg.sender];
+        uint96 amount = account.pending;
         uint64 current = _currentSession();
-        if (amount == 0 || current < funds.pendingSession) {
-            revert Errors.Escrow_StillPending(current, funds.pendingSession);
+        if (amount == 0 || current < account.pendingSession) {
+            revert Errors.Escrow_StillPending(current, account.pendingSession);
         }
 
         // Effect: the funds shrink; what is free of them stays.
-        funds.balance -= amount;
-        funds.pending = 0;
+        account.pending = 0;
         emit FinishWithdraw(msg.sender, amount);
 
         // Interaction: send the tokens.
-        TOKEN.safeTransfer(msg.sender, amount);
+        token.safeTransfer(msg.sender, amount);
     }
 
     /// @inheritdoc IEscrow
     function delegate(address gateway, bytes32 service, uint96 cap, uint16 feeBps) external override nonReentrant {
         if (feeBps > FEE_BPS_MAX) revert Errors.Escrow_FeeTooHigh(feeBps, FEE_BPS_MAX);
-        if (!REGISTRY.isGateway(gateway)) revert Errors.Escrow_GatewayUnknown(gateway);
-        (address source,,) = REGISTRY.sharesOf(service);
+        if (!registry.isGateway(gateway)) revert Errors.Escrow_GatewayUnknown(gateway);
+        (address source,,) = registry.sharesOf(service);
         if (source == address(0)) revert Errors.Escrow_ServiceUnknown(service);
 
-        // Effect: the cap and the sum of caps, from the next session on.
-        uint64 next = _currentSession() + 1;
-        (uint160 before,) = _caps[_delegationId(msg.sender, gateway, service)].push(next, uint160(feeBps) << 96 | cap);
-        uint96 capBefore = uint96(before);
-        uint96 capSum = uint96(_capSums[msg.sender].latest()) - capBefore + cap;
-        _capSums[msg.sender].push(next, capSum);
-        emit Delegate(msg.sender, gateway, service, cap, feeBps, next);
+        // Effect: the cap, from the next session on. A new one waits for another: the seed that draws the next
+        // session's members may be known, and whoever knew them could delegate until it liked them.
+        History.Trace storage caps = _caps[_delegationId(msg.sender, gateway, service)];
+        uint96 capBefore = uint96(caps.latest);
+        bool isNew = capBefore == 0 && cap != 0;
+        uint256 fromSession = _currentSession() + (isNew ? 2 : 1);
+        if (caps.from > fromSession) fromSession = caps.from;
+        caps.push(fromSession, uint160(feeBps) << 96 | cap);
+
+        // Effect: the sum of caps, never later than the cap.
+        Coverage.Account storage account = _accounts[msg.sender];
+        Coverage.Funds memory funds = account.load(_currentSession());
+        account.setCapSum(funds, _fit(uint256(funds.capSum) - capBefore + cap));
+        account.store(funds);
+        emit Delegate(msg.sender, gateway, service, cap, feeBps, fromSession);
 
         // Interaction: a new delegation costs the fee.
-        if (capBefore == 0 && cap != 0) _takeFee();
+        if (isNew) _takeFee();
     }
 
     /// @inheritdoc IEscrow
@@ -131,15 +138,32 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IEscrow
-    function lock(address application, uint96 amount) external override onlyClaims {
-        Funds storage funds = _roll(application);
-        uint96 balance = funds.balance;
-        if (amount > balance) revert Errors.Escrow_FundsTooLow(balance, amount);
-        balance -= amount;
-        funds.balance = balance;
+    function lock(
+        SessionKey calldata session,
+        uint256 value,
+        uint8 members
+    )
+        external
+        override
+        onlyClaims
+        returns (uint96 slice, uint16 feeBps)
+    {
+        // Check: the session was covered, the value is within the slice.
+        Coverage.Account storage account = _accounts[session.application];
+        Coverage.Funds memory funds = account.load(_currentSession());
+        uint96 cap;
+        (cap, feeBps) = _coverageOf(funds, session);
+        slice = cap / members;
+        if (value > slice) return (slice, feeBps);
 
-        // Funds asked back after a session opened still answer for its claims.
-        if (funds.pending > balance) funds.pending = balance;
+        // Effect: funds asked back after the session opened still answer for its claims.
+        if (value <= funds.free) {
+            funds.free -= uint88(value);
+        } else {
+            account.pending -= uint88(value - funds.free);
+            funds.free = 0;
+        }
+        account.store(funds);
     }
 
     /// @inheritdoc IEscrow
@@ -152,14 +176,14 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
     /// @inheritdoc IEscrow
     function refund(address application, uint96 value, uint96 bond) external override onlyClaims {
         uint96 amount = value + bond;
-        _roll(application).balance += amount;
+        _add(application, amount);
         emit Refund(application, amount);
     }
 
     /// @inheritdoc IEscrow
     function accountOf(address application) external view override returns (Account memory) {
-        Funds storage funds = _funds[application];
-        return Account(funds.balance, funds.pending, funds.pendingSession);
+        Coverage.Account storage account = _accounts[application];
+        return Account(uint96(account.peek().free) + account.pending, account.pending, account.pendingSession);
     }
 
     /// @inheritdoc IEscrow
@@ -174,53 +198,50 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         override
         returns (uint96 cap, uint16 feeBps)
     {
-        uint160 packed = _caps[_delegationId(application, gateway, service)].upperLookupRecent(uint96(number));
+        uint160 packed = _caps[_delegationId(application, gateway, service)].valueAt(number);
         return (uint96(packed), uint16(packed >> 96));
     }
 
     /// @inheritdoc IEscrow
-    function capSumAt(address application, uint256 number) public view override returns (uint96) {
-        return uint96(_capSums[application].upperLookupRecent(uint96(number)));
-    }
-
-    /// @inheritdoc IEscrow
-    function fundsAtOpening(address application, uint256 number) public view override returns (uint96) {
-        uint64 current = _currentSession();
-        if (number > current || number + 1 < current) revert Errors.Escrow_OpeningUnknown(number, current);
-        Funds storage funds = _funds[application];
-        uint64 changed = funds.session;
-
-        // Nothing changed since `changed`, so later openings saw what is there now.
-        if (number > changed) return funds.balance - funds.pending;
-        return number == changed ? funds.opening : funds.openingBefore;
+    function capSumOf(address application) external view override returns (uint96 capSum, uint64 fromSession) {
+        Coverage.Funds memory funds = _accounts[application].peek();
+        return (funds.capSum, funds.capSumFrom);
     }
 
     /// @inheritdoc IEscrow
     function coverageOf(SessionKey calldata session) external view override returns (uint96 cap, uint16 feeBps) {
-        uint256 number = session.number;
-        (cap, feeBps) = delegationAt(session.application, session.gateway, session.service, number);
-        uint256 needed = capSumAt(session.application, number);
-        if (number != 0) needed += capSumAt(session.application, number - 1);
-        if (fundsAtOpening(session.application, number) < needed) cap = 0;
+        return _coverageOf(_accounts[session.application].load(_currentSession()), session);
     }
 
-    /// @dev Remembers the funds at the last two openings, before the funds change.
-    function _roll(address application) private returns (Funds storage funds) {
-        funds = _funds[application];
-        uint64 current = _currentSession();
-        if (funds.session != current) {
-            uint96 free = funds.balance - funds.pending;
-            funds.openingBefore = funds.session + 1 == current ? funds.opening : free;
-            funds.opening = free;
-            funds.session = current;
-        }
+    function _coverageOf(
+        Coverage.Funds memory funds,
+        SessionKey calldata session
+    )
+        private
+        view
+        returns (uint96 cap, uint16 feeBps)
+    {
+        if (!funds.isCoveredAt(session.number)) return (0, 0);
+        return delegationAt(session.application, session.gateway, session.service, session.number);
+    }
+
+    function _add(address application, uint96 amount) private {
+        Coverage.Account storage account = _accounts[application];
+        Coverage.Funds memory funds = account.load(_currentSession());
+        funds.free = _fit(uint256(funds.free) + amount);
+        account.store(funds);
+    }
+
+    function _fit(uint256 amount) private pure returns (uint88) {
+        if (amount > type(uint88).max) revert Errors.Escrow_AmountTooHigh(amount, type(uint88).max);
+        return uint88(amount);
     }
 
     function _takeFee() private {
-        uint96 fee = PARAMETERS.valuesAt(_currentEpoch()).delegationFee;
+        uint96 fee = parameters.valuesAt(_currentEpoch()).delegationFee;
         if (fee == 0) return;
-        claimableOf[PARAMETERS.treasury()] += fee;
-        TOKEN.safeTransferFrom(msg.sender, address(this), fee);
+        claimableOf[parameters.treasury()] += fee;
+        token.safeTransferFrom(msg.sender, address(this), fee);
     }
 
     function _collect(address payee) private {
@@ -232,7 +253,7 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         emit Collect(payee, amount);
 
         // Interaction: send the tokens.
-        TOKEN.safeTransfer(payee, amount);
+        token.safeTransfer(payee, amount);
     }
 
     function _delegationId(address application, address gateway, bytes32 service) private pure returns (bytes32) {

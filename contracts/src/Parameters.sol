@@ -112,12 +112,29 @@ contract Parameters is IParameters, AccessControl, Clocked {
 
     /// @inheritdoc IParameters
     function valuesAt(uint256 epoch) external view override returns (ParameterValues memory) {
-        return _values[_versions.at(epoch)];
+        return _values[_versions.valueAt(epoch)];
     }
 
     /// @inheritdoc IParameters
-    function isPausedAt(uint256 number) external view override returns (bool) {
-        return _pauses.at(number) != 0;
+    function claimValuesOf(uint256 number)
+        external
+        view
+        override
+        returns (bool isPaused, uint8 members, uint32 targetLeaves, uint16 bondRatioMax)
+    {
+        ParameterValues storage values = _values[_versions.valueAt(_epochOf(number))];
+        return (isPausedAt(number), values.members, values.targetLeaves, values.bondRatioMax);
+    }
+
+    /// @inheritdoc IParameters
+    function settleValuesOf(uint256 number) external view override returns (uint32 marginBps, uint16 protocolBps) {
+        ParameterValues storage values = _values[_versions.valueAt(_epochOf(number))];
+        return (values.marginBps, values.protocolBps);
+    }
+
+    /// @inheritdoc IParameters
+    function isPausedAt(uint256 number) public view override returns (bool) {
+        return _pauses.valueAt(number) != 0;
     }
 
     function _setPaused(bool paused) private {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { Checkpoints } from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
-
 import { IEscrow } from "./interfaces/IEscrow.sol";
 import { IParameters } from "./interfaces/IParameters.sol";
 import { IRegistry } from "./interfaces/IRegistry.sol";
@@ -10,22 +8,23 @@ import { ISessions } from "./interfaces/ISessions.sol";
 import { Clocked } from "./libraries/Clocked.sol";
 import { Draw } from "./libraries/Draw.sol";
 import { Errors } from "./libraries/Errors.sol";
+import { History } from "./libraries/History.sol";
 import { RelayHash } from "./libraries/RelayHash.sol";
 import { Threshold } from "./libraries/Threshold.sol";
-import { ClockValues, ParameterValues, RosterEntry, SessionKey, SessionTerms } from "./types/Types.sol";
+import { ClockValues, RosterEntry, Seat, SessionKey, SessionRules, SessionTerms } from "./types/Types.sol";
 
 /// @title Sessions
 /// @notice See the documentation in {ISessions}.
 contract Sessions is ISessions, Clocked {
-    using Checkpoints for Checkpoints.Trace160;
+    using History for History.Trace;
 
     /// @dev EIP-2935: the hashes of the last 8191 blocks.
     address private constant HISTORY = 0x0000F90827F1C53a10cb7A02335B175320002935;
     uint256 private constant HISTORY_BLOCKS = 8191;
 
-    IParameters private immutable PARAMETERS;
-    IRegistry private immutable REGISTRY;
-    IEscrow private immutable ESCROW;
+    IParameters public immutable override parameters;
+    IRegistry public immutable override registry;
+    IEscrow public immutable override escrow;
 
     struct Head {
         uint32 count;
@@ -35,14 +34,14 @@ contract Sessions is ISessions, Clocked {
 
     mapping(uint256 number => bytes32 seed) private _seeds;
     /// @dev By epoch: count, then total weight, then the epoch, each above the one before.
-    mapping(bytes32 service => Checkpoints.Trace160 heads) private _heads;
+    mapping(bytes32 service => History.Trace heads) private _heads;
     mapping(bytes32 service => mapping(uint256 epoch => mapping(uint256 index => uint256 entry))) private _rosters;
 
-    constructor(IParameters parameters, IRegistry registry, IEscrow escrow) Clocked(parameters.clock()) {
+    constructor(IParameters parameters_, IRegistry registry_, IEscrow escrow_) Clocked(parameters_.clock()) {
         if (HISTORY.code.length == 0) revert Errors.Sessions_HistoryMissing();
-        PARAMETERS = parameters;
-        REGISTRY = registry;
-        ESCROW = escrow;
+        parameters = parameters_;
+        registry = registry_;
+        escrow = escrow_;
     }
 
     /// @inheritdoc ISessions
@@ -57,23 +56,23 @@ contract Sessions is ISessions, Clocked {
 
     /// @inheritdoc ISessions
     function buildRoster(bytes32 service) external override {
-        (address source,, address market) = REGISTRY.sharesOf(service);
+        (address source,, address market) = registry.sharesOf(service);
         if (source == address(0)) revert Errors.Registry_ServiceUnknown(service);
         if (market != address(0)) revert Errors.Sessions_NotMarket(service, msg.sender);
-        _setRoster(service, REGISTRY.candidatesOf(service));
+        _setRoster(service, registry.candidatesOf(service));
     }
 
     /// @inheritdoc ISessions
     function publishRoster(bytes32 service, RosterEntry[] calldata entries) external override {
-        (,, address market) = REGISTRY.sharesOf(service);
+        (,, address market) = registry.sharesOf(service);
         if (market == address(0) || msg.sender != market) revert Errors.Sessions_NotMarket(service, msg.sender);
-        uint256 most = PARAMETERS.valuesAt(_currentEpoch() + 1).rosterMax;
+        uint256 most = parameters.valuesAt(_currentEpoch() + 1).rosterMax;
         if (entries.length > most) revert Errors.Sessions_RosterInvalid(most);
         address before = address(0);
         for (uint256 i = 0; i < entries.length; ++i) {
             RosterEntry calldata entry = entries[i];
             bool isValidEntry = entry.supplier > before && entry.unitPrice != 0 && entry.weight != 0
-                && REGISTRY.isSupplier(entry.supplier);
+                && registry.isSupplier(entry.supplier);
             if (!isValidEntry) revert Errors.Sessions_RosterInvalid(i);
             before = entry.supplier;
         }
@@ -138,6 +137,25 @@ contract Sessions is ISessions, Clocked {
     }
 
     /// @inheritdoc ISessions
+    function rulesOf(uint256 number) public view override returns (SessionRules memory rules) {
+        bool isPaused;
+        (isPaused, rules.members, rules.targetLeaves, rules.bondRatioMax) = parameters.claimValuesOf(number);
+        rules.isOpen = !isPaused && number != 0 && number <= _currentSession();
+        if (number != 0) rules.seed = seedOf(number - 1);
+    }
+
+    /// @inheritdoc ISessions
+    function priceOf(Seat memory seat, uint32[] calldata earlier) public view override returns (uint64 unitPrice) {
+        Head memory head = _headOf(seat.service, _epochOf(seat.number));
+        mapping(uint256 => uint256) storage roster = _rosters[seat.service][head.builtEpoch];
+        Draw.Urn memory urn = Draw.Urn(head.count, head.totalWeight, seat.members);
+        if (!Draw.isMember(roster, urn, seat.drawSeed, seat.rosterIndex, seat.draw, earlier)) return 0;
+        address found;
+        (found, unitPrice,) = Draw.unpack(roster[seat.rosterIndex]);
+        if (found != seat.supplier) return 0;
+    }
+
+    /// @inheritdoc ISessions
     function verifyMember(
         SessionKey calldata session,
         address supplier,
@@ -150,13 +168,13 @@ contract Sessions is ISessions, Clocked {
         override
         returns (uint64 unitPrice)
     {
-        uint8 members = PARAMETERS.valuesAt(_epochOf(session.number)).members;
-        return _verifyMember(session, supplier, rosterIndex, draw, earlier, members);
+        return _verifyMember(rulesOf(session.number), session, supplier, rosterIndex, draw, earlier);
     }
 
     /// @inheritdoc ISessions
     function isValid(SessionKey calldata session) external view override returns (bool) {
-        (uint96 slice,) = _coverageOf(session, PARAMETERS.valuesAt(_epochOf(session.number)).members);
+        SessionRules memory rules = rulesOf(session.number);
+        (uint96 slice,) = _sliceOf(rules, session);
         return slice != 0 && _headOf(session.service, _epochOf(session.number)).count != 0;
     }
 
@@ -173,12 +191,12 @@ contract Sessions is ISessions, Clocked {
         override
         returns (SessionTerms memory terms)
     {
-        ParameterValues memory values = PARAMETERS.valuesAt(_epochOf(session.number));
-        (terms.slice, terms.feeBps) = _coverageOf(session, values.members);
+        SessionRules memory rules = rulesOf(session.number);
+        (terms.slice, terms.feeBps) = _sliceOf(rules, session);
         if (terms.slice == 0) revert Errors.Sessions_SessionInvalid(RelayHash.sessionId(session));
-        terms.price = _verifyMember(session, supplier, rosterIndex, draw, earlier, values.members);
-        terms.tau = Threshold.tau(terms.slice, terms.price, values.targetLeaves);
-        terms.bondRatioMax = values.bondRatioMax;
+        terms.price = _verifyMember(rules, session, supplier, rosterIndex, draw, earlier);
+        terms.tau = Threshold.tau(terms.slice, terms.price, rules.targetLeaves);
+        terms.bondRatioMax = rules.bondRatioMax;
     }
 
     /*//////////////////////////////////////////////////////////////////////////
@@ -186,50 +204,42 @@ contract Sessions is ISessions, Clocked {
     //////////////////////////////////////////////////////////////////////////*/
 
     /// @dev A member's slice, rounded down; zero where the session is not valid.
-    function _coverageOf(SessionKey calldata session, uint8 members)
+    function _sliceOf(
+        SessionRules memory rules,
+        SessionKey calldata session
+    )
         private
         view
         returns (uint96 slice, uint16 feeBps)
     {
-        uint256 number = session.number;
-        uint256 current = _currentSession();
-        if (number == 0 || number > current || number + 1 < current) return (0, 0);
-        if (PARAMETERS.isPausedAt(number)) return (0, 0);
+        if (!rules.isOpen) return (0, 0);
         uint96 cap;
-        (cap, feeBps) = ESCROW.coverageOf(session);
-        return (cap / members, feeBps);
+        (cap, feeBps) = escrow.coverageOf(session);
+        return (cap / rules.members, feeBps);
     }
 
     function _verifyMember(
+        SessionRules memory rules,
         SessionKey calldata session,
         address supplier,
         uint32 rosterIndex,
         uint8 draw,
-        uint32[] calldata earlier,
-        uint8 members
+        uint32[] calldata earlier
     )
         private
         view
         returns (uint64 unitPrice)
     {
-        Head memory head = _headOf(session.service, _epochOf(session.number));
-        if (rosterIndex >= head.count || session.number == 0) revert Errors.Sessions_NotMember(supplier, draw);
-        bytes32 seed = seedOf(session.number - 1);
-        if (seed == 0) revert Errors.Sessions_SeedUnavailable(session.number - 1);
-        mapping(uint256 => uint256) storage roster = _rosters[session.service][head.builtEpoch];
-
-        bytes32 drawSeed = Draw.seed(seed, RelayHash.sessionId(session));
-        Draw.Urn memory urn = Draw.Urn(head.count, head.totalWeight, members);
-        if (!Draw.isMember(roster, urn, drawSeed, rosterIndex, draw, earlier)) {
-            revert Errors.Sessions_NotMember(supplier, draw);
-        }
-        address found;
-        (found, unitPrice,) = Draw.unpack(roster[rosterIndex]);
-        if (found != supplier) revert Errors.Sessions_NotMember(supplier, draw);
+        if (session.number == 0) revert Errors.Sessions_NotMember(supplier, draw);
+        if (rules.seed == 0) revert Errors.Sessions_SeedUnavailable(session.number - 1);
+        bytes32 drawSeed = Draw.seed(rules.seed, RelayHash.sessionId(session));
+        Seat memory seat = Seat(session.service, session.number, drawSeed, rules.members, supplier, rosterIndex, draw);
+        unitPrice = priceOf(seat, earlier);
+        if (unitPrice == 0) revert Errors.Sessions_NotMember(supplier, draw);
     }
 
     function _headOf(bytes32 service, uint256 epoch) private view returns (Head memory) {
-        uint160 packed = _heads[service].upperLookupRecent(uint96(epoch));
+        uint160 packed = _heads[service].valueAt(epoch);
         return Head(uint32(packed), uint32(packed >> 32), uint64(packed >> 64));
     }
 
@@ -251,7 +261,7 @@ contract Sessions is ISessions, Clocked {
             delete roster[i];
         }
         uint32 count = uint32(entries.length);
-        _heads[service].push(uint96(epoch), uint160(epoch) << 64 | uint160(total) << 32 | count);
+        _heads[service].push(epoch, uint160(epoch) << 64 | uint160(total) << 32 | count);
         emit SetRoster(service, epoch, count, total);
     }
 

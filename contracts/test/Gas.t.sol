@@ -13,6 +13,7 @@ contract GasTest is Market {
     uint64 internal constant UNITS = 40e6;
     uint256 internal constant CLAIMS = 20;
     Harness internal harness = new Harness();
+    Claim[] internal _open;
 
     function setUp() public {
         deployMarket();
@@ -31,17 +32,17 @@ contract GasTest is Market {
         }
     }
 
-    /// @dev Twenty claims against twenty applications.
+    /// @dev Twenty claims against twenty applications: the first in their slots, and over those of four sessions ago.
     /// forge-config: default.isolate = true
     function test_Gas_ClaimsOfTwentyApplications() public {
-        ClaimInput[] memory inputs = new ClaimInput[](CLAIMS);
-        goTo(NUMBER + 1, 0);
+        SessionKey[] memory keys = new SessionKey[](CLAIMS);
         for (uint160 i = 0; i < CLAIMS; ++i) {
-            inputs[i] = claimInput(sessionOf(address(0xA01 + i), NUMBER), supplier, 10e6, 5e6);
+            keys[i] = sessionOf(address(0xA01 + i), NUMBER);
         }
-        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (inputs)));
-        vm.snapshotValue("Lode", "claim, each of 20, 20 applications", used / CLAIMS);
-        vm.assertEq(registry.supplierOf(supplier).reserved, CLAIMS * 5e6, "refused");
+        goTo(NUMBER + 1, 0);
+        vm.snapshotValue("Lode", "claim, each of 20, 20 applications, in a new slot", measureClaims(keys, true));
+        useAgain(keys);
+        vm.snapshotValue("Lode", "claim, each of 20, 20 applications", measureClaims(keys, false));
     }
 
     /// @dev Twenty claims against one application, for twenty services.
@@ -50,24 +51,45 @@ contract GasTest is Market {
         address application = address(0xA01);
         fund(application, 100 * CAP);
         goTo(2, SEED_OFFSET + 1);
-        bytes32[] memory services = new bytes32[](CLAIMS);
+        SessionKey[] memory keys = new SessionKey[](CLAIMS);
         for (uint256 i = 0; i < CLAIMS; ++i) {
-            services[i] = listService(string(abi.encodePacked("service", bytes1(uint8(65 + i)))), address(0));
-            list(owner, supplier, services[i]);
-            delegate(application, services[i], CAP);
-            sessions.buildRoster(services[i]);
+            bytes32 listed = listService(string(abi.encodePacked("service", bytes1(uint8(65 + i)))), address(0));
+            list(owner, supplier, listed);
+            delegate(application, listed, CAP);
+            sessions.buildRoster(listed);
+            keys[i] = SessionKey(application, gateway, listed, 4);
         }
         goTo(4, SEED_OFFSET + 1);
         sessions.writeSeed(3);
         goTo(5, 0);
-        ClaimInput[] memory inputs = new ClaimInput[](CLAIMS);
-        for (uint256 i = 0; i < CLAIMS; ++i) {
-            SessionKey memory session = SessionKey(application, gateway, services[i], 4);
-            inputs[i] = claimInput(session, supplier, 10e6, 5e6);
+        vm.snapshotValue("Lode", "claim, each of 20, one application, in a new slot", measureClaims(keys, true));
+        useAgain(keys);
+        vm.snapshotValue("Lode", "claim, each of 20, one application", measureClaims(keys, false));
+    }
+
+    /// @dev Gas a claim; those that are to be settled are kept.
+    function measureClaims(SessionKey[] memory keys, bool isKept) internal returns (uint256) {
+        ClaimInput[] memory inputs = new ClaimInput[](keys.length);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            inputs[i] = claimInput(keys[i], supplier, 10e6, 5e6);
+            if (isKept) _open.push(claimFrom(supplier, keys[i].number, inputs[i], CAP));
         }
-        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (inputs)));
-        vm.snapshotValue("Lode", "claim, each of 20, one application", used / CLAIMS);
-        vm.assertEq(registry.supplierOf(supplier).reserved, CLAIMS * 5e6, "refused");
+        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (supplier, keys[0].number, inputs)));
+        vm.assertEq(registry.supplierOf(supplier).reserved, keys.length * 5e6, "refused");
+        return used / keys.length;
+    }
+
+    /// @dev Settles the claims and goes on to where their slots are used again.
+    function useAgain(SessionKey[] memory keys) internal {
+        uint64 number = keys[0].number;
+        goTo(number + 3, 0);
+        claims.settle(_open);
+        goTo(number + 4, 0);
+        sessions.writeSeed(number + 3);
+        goTo(number + 5, 0);
+        for (uint256 i = 0; i < keys.length; ++i) {
+            keys[i].number = number + 4;
+        }
     }
 
     /// @dev Three points of a trie of 2^20 leaves: 22 siblings a leaf, ten hashes on the way to its batch.
@@ -94,8 +116,8 @@ contract GasTest is Market {
         (input.rootDigest, input.sum, input.count,) = harness.foldSiblings(path, UNITS, millionLeaves());
         // Margin 2 and a bond of two thirds of the value: three points or, rarely, one more.
         input.bond = uint96((uint256(2) * input.sum + 2) / 3);
-        submit(owner, input);
-        claim = claimFrom(input, CAP);
+        submit(owner, supplier, NUMBER, input);
+        claim = claimFrom(supplier, NUMBER, input, CAP);
         vm.assertTrue(isOpen(claim), "refused");
     }
 

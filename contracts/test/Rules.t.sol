@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import { Claims } from "../src/Claims.sol";
 import { Escrow } from "../src/Escrow.sol";
 import { Parameters } from "../src/Parameters.sol";
 import { Registry } from "../src/Registry.sol";
+import { Sessions } from "../src/Sessions.sol";
+import { TestToken } from "../src/TestToken.sol";
 import { Errors } from "../src/libraries/Errors.sol";
-import { ClockValues, ParameterValues, RosterEntry, Service, SessionKey, Supplier } from "../src/types/Types.sol";
+import {
+    Claim,
+    ClaimInput,
+    ClockValues,
+    ParameterValues,
+    RosterEntry,
+    Service,
+    SessionKey,
+    Supplier
+} from "../src/types/Types.sol";
 import { Market } from "./utils/Market.sol";
 
 /// @notice Who may do what, from when on, and how everything comes back.
@@ -25,12 +37,11 @@ contract RulesTest is Market {
                                        ESCROW
     //////////////////////////////////////////////////////////////////////////*/
 
+    /// @dev The delegation of session 1 starts in 3 and is set aside from 2 on, so 3 needs two caps.
     function test_Coverage_NeedsTheCapsOfTwoSessionsAtTheOpening() public {
         fund(application, 2 * CAP - 1);
         goTo(1, 0);
         delegate(application, service, CAP);
-        goTo(2, 0);
-        vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
         goTo(3, 0);
         vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
         fund(application, 1);
@@ -41,6 +52,50 @@ contract RulesTest is Market {
         vm.assertFalse(sessions.isValid(sessionOf(application, 5)));
     }
 
+    /// @dev What is kept a bit a session is what the funds and caps at each opening say, however they change.
+    function test_Coverage_IsWhatTheOpeningsSay(uint256 seed) public {
+        delegate(application, service, 1);
+        uint256[16] memory openings;
+        uint256[16] memory sums;
+        uint256 free = 0;
+        for (uint256 number = 1; number < 16; ++number) {
+            goTo(number, 0);
+            (openings[number], sums[number]) = (free, sums[number] == 0 ? sums[number - 1] : sums[number]);
+            if (number == 1) sums[1] = 1;
+            checkCoverage(number, openings, sums);
+            for (uint256 step = 0; step < 2; ++step) {
+                seed = uint256(keccak256(abi.encode(seed)));
+                if (seed % 4 == 0) {
+                    fund(application, uint96(1 + seed / 4 % 100));
+                    free += 1 + seed / 4 % 100;
+                } else if (seed % 4 == 1 && free != 0) {
+                    vm.prank(application);
+                    escrow.requestWithdraw(uint96(1 + seed / 4 % free));
+                    free -= 1 + seed / 4 % free;
+                } else if (seed % 4 == 2 && number < 15) {
+                    sums[number + 1] = 1 + seed / 4 % 60;
+                    vm.prank(application);
+                    escrow.delegate(gateway, service, uint96(sums[number + 1]), 0);
+                }
+            }
+            checkCoverage(number, openings, sums);
+        }
+    }
+
+    function checkCoverage(uint256 number, uint256[16] memory openings, uint256[16] memory sums) internal view {
+        for (uint256 n = number - 1; n <= number; ++n) {
+            if (n < 2) continue;
+            bool isCovered = openings[n] >= sums[n] + sums[n - 1];
+            (uint96 cap,) = escrow.coverageOf(sessionOf(application, uint64(n)));
+            vm.assertEq(cap, isCovered ? sums[n] : 0);
+        }
+        (uint96 none,) = escrow.coverageOf(sessionOf(application, uint64(number + 1)));
+        vm.assertEq(none, 0);
+        if (number < 2) return;
+        (none,) = escrow.coverageOf(sessionOf(application, uint64(number - 2)));
+        vm.assertEq(none, 0);
+    }
+
     function test_Coverage_CountsAllServices() public {
         bytes32 other = listService("other", address(0));
         fund(application, 3 * CAP);
@@ -49,7 +104,9 @@ contract RulesTest is Market {
         delegate(application, other, CAP);
         goTo(3, 0);
         vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
-        vm.assertEq(escrow.capSumAt(application, 3), 2 * CAP);
+        (uint96 capSum, uint64 fromSession) = escrow.capSumOf(application);
+        vm.assertEq(capSum, 2 * CAP);
+        vm.assertEq(fromSession, 2);
     }
 
     function test_Coverage_PendingWithdrawalsDoNotCount() public {
@@ -62,26 +119,6 @@ contract RulesTest is Market {
         goTo(3, 0);
         vm.assertFalse(sessions.isValid(sessionOf(application, 3)));
         vm.assertTrue(sessions.isValid(sessionOf(application, 2)));
-    }
-
-    function test_Opening_IsRememberedForTwoSessions() public {
-        fund(application, 5);
-        goTo(2, 3);
-        fund(application, 7);
-        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
-        vm.assertEq(escrow.fundsAtOpening(application, 1), 5);
-        goTo(3, 0);
-        vm.assertEq(escrow.fundsAtOpening(application, 3), 12);
-        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
-        fund(application, 1);
-        vm.assertEq(escrow.fundsAtOpening(application, 3), 12);
-        vm.assertEq(escrow.fundsAtOpening(application, 2), 5);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_OpeningUnknown.selector, 1, 3));
-        escrow.fundsAtOpening(application, 1);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_OpeningUnknown.selector, 4, 3));
-        escrow.fundsAtOpening(application, 4);
-        goTo(9, 0);
-        vm.assertEq(escrow.fundsAtOpening(application, 8), 13);
     }
 
     function test_Withdraw_AfterTwoFullSessions() public {
@@ -105,19 +142,61 @@ contract RulesTest is Market {
         escrow.finishWithdraw();
     }
 
-    function test_Delegate_FromTheNextSession_AndPaysTheFeeOnce() public {
+    /// @dev Session 1's members are drawn by the seed of 0, which is known before 0 ends: who delegated in 0 could
+    /// look at them first.
+    function test_Delegate_ANewOneStartsWhereNobodyKnowsTheMembers() public {
+        goTo(0, SEED_OFFSET + 1);
         delegate(application, service, CAP);
-        (uint96 cap,) = escrow.delegationAt(application, gateway, service, 0);
-        vm.assertEq(cap, 0);
-        (cap,) = escrow.delegationAt(application, gateway, service, 1);
-        vm.assertEq(cap, CAP);
+        vm.assertEq(capAt(1), 0);
+        vm.assertEq(capAt(2), CAP);
+        // Changed at once, it still starts there; its cap is set aside from the session before.
+        vm.prank(application);
+        escrow.delegate(gateway, service, 2 * CAP, 0);
+        vm.assertEq(capAt(1), 0);
+        vm.assertEq(capAt(2), 2 * CAP);
+        (uint96 capSum, uint64 fromSession) = escrow.capSumOf(application);
+        vm.assertEq(capSum, 2 * CAP);
+        vm.assertEq(fromSession, 1);
+        goTo(1, 0);
+        vm.prank(application);
+        escrow.delegate(gateway, service, 3 * CAP, 0);
+        vm.assertEq(capAt(2), 3 * CAP);
+        // Revoked and made anew, it is new again.
+        goTo(2, 0);
+        vm.startPrank(application);
+        escrow.delegate(gateway, service, 0, 0);
+        vm.assertEq(capAt(3), 0);
+        token.mint(application, 1e6);
+        token.approve(address(escrow), 1e6);
+        escrow.delegate(gateway, service, CAP, 0);
+        vm.stopPrank();
+        vm.assertEq(capAt(2), 3 * CAP);
+        vm.assertEq(capAt(3), 0);
+        vm.assertEq(capAt(4), CAP);
+    }
+
+    function capAt(uint256 number) internal view returns (uint96 cap) {
+        (cap,) = escrow.delegationAt(application, gateway, service, number);
+    }
+
+    function test_Delegate_PaysTheFeeOnce() public {
+        delegate(application, service, CAP);
         vm.assertEq(escrow.claimableOf(treasury), 1e6);
         vm.prank(application);
         escrow.delegate(gateway, service, 2 * CAP, 0);
         vm.prank(application);
         escrow.delegate(gateway, service, 0, 0);
         vm.assertEq(escrow.claimableOf(treasury), 1e6);
-        vm.assertEq(escrow.capSumAt(application, 1), 0);
+        (uint96 capSum,) = escrow.capSumOf(application);
+        vm.assertEq(capSum, 0);
+    }
+
+    function test_Amounts_FitTheAccount() public {
+        uint96 most = type(uint88).max;
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_AmountTooHigh.selector, uint256(most) + 1, most));
+        escrow.deposit(application, most + 1);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Escrow_AmountTooHigh.selector, uint256(most) + 1, most));
+        escrow.delegate(gateway, service, most + 1, 0);
     }
 
     function test_Delegate_OnlyToWhatExists() public {
@@ -131,7 +210,7 @@ contract RulesTest is Market {
 
     function test_Inner_OnlyClaims() public {
         vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
-        escrow.lock(application, 1);
+        escrow.lock(sessionOf(application, 1), 1, 1);
         vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
         escrow.refund(application, 1, 1);
         address[4] memory payees;
@@ -139,7 +218,7 @@ contract RulesTest is Market {
         vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
         escrow.pay(payees, amounts);
         vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
-        registry.reserveBond(supplier, owner, 1, 1);
+        registry.reserveBonds(supplier, 1, 1);
         vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
         registry.releaseBond(supplier, service, 1);
         vm.expectPartialRevert(Errors.Registry_NotAuthorized.selector);
@@ -186,34 +265,125 @@ contract RulesTest is Market {
         vm.stopPrank();
     }
 
-    function test_Unstake_AfterThreeFullSessions() public {
-        goTo(1, 5);
+    /// @dev Asked for in epoch 0, it can be taken three sessions after epoch 1, whose roster may hold the supplier.
+    function test_Unstake_WaitsForTheRostersThatHoldIt() public {
         vm.prank(owner);
         registry.requestUnstake(supplier, 1000e6);
-        goTo(4, SESSION_BLOCKS - 1);
+        vm.assertEq(registry.candidatesOf(service).length, 0);
+        uint64 last = 2 * EPOCH_SESSIONS;
+        goTo(last, 0);
+        vm.assertEq(registry.bondRoomOf(supplier, owner, last - 1).free, 1000e6);
+        goTo(last + 1, 0);
+        vm.assertEq(registry.bondRoomOf(supplier, owner, last).free, 0);
+        goTo(last + 2, SESSION_BLOCKS - 1);
         vm.expectPartialRevert(Errors.Registry_StillUnstaking.selector);
         vm.prank(owner);
         registry.finishUnstake(supplier);
-        goTo(5, 0);
+        goTo(last + 3, 0);
         vm.prank(owner);
         registry.finishUnstake(supplier);
         vm.assertEq(token.balanceOf(owner), 1000e6);
         vm.assertEq(token.balanceOf(address(registry)), 0);
+        vm.assertEq(registry.supplierOf(supplier).stake, 0);
+    }
+
+    /// @dev A member that is leaving still claims what it served, and its stake answers for it.
+    function test_Unstake_AMemberThatLeavesIsNoGhost() public {
+        fund(application, 10 * CAP);
+        delegate(application, service, CAP);
+        vm.startPrank(owner);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 1000e6, 1000e6 + 1));
+        registry.requestUnstake(supplier, 1000e6 + 1);
+        registry.requestUnstake(supplier, 1000e6);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 0, 1));
+        registry.requestUnstake(supplier, 1);
+        vm.stopPrank();
+
+        uint64 number = 2 * EPOCH_SESSIONS - 1;
+        goTo(number + 1, 0);
+        ClaimInput memory input = claimInput(sessionOf(application, number), supplier, 10e6, 1000e6);
+        vm.assertEq(bytes32(submit(owner, supplier, number, input)), bytes32(0));
+        goTo(number + 4, 0);
+        vm.prank(owner);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 0, 1000e6));
+        registry.finishUnstake(supplier);
+
+        // Its proof never came: the bond is lost, and nothing is left to take.
+        Claim memory claim = claimFrom(supplier, number, input, CAP);
+        sessions.writeSeed(number + 2);
+        (, uint256 points) = claims.challengeOf(claim);
+        settle(claim);
+        vm.assertEq(registry.supplierOf(supplier).unstaking, points == 0 ? 1000e6 : 0);
+    }
+
+    function test_Roster_HoldsThoseWithTheMostStake() public {
+        for (uint160 i = 1; i < 6; ++i) {
+            list(address(i), addSupplier(address(i), uint96(100e6 * i)), service);
+        }
+        vm.assertEq(registry.listingsOf(service).length, 6);
+        RosterEntry[] memory roster = registry.candidatesOf(service);
+        vm.assertEq(roster.length, 4);
+        vm.assertEq(uint256(roster[0].weight) + roster[1].weight + roster[2].weight + roster[3].weight, 10 + 5 + 4 + 3);
+        // Equal stake does not displace.
+        addStake(registry.computeSupplierId(address(2), ""), 100e6);
+        vm.assertEq(keccak256(abi.encode(registry.candidatesOf(service))), keccak256(abi.encode(roster)));
+    }
+
+    /// @dev Fewer places leave the same suppliers in front, wherever they stand in the list.
+    function test_Roster_ALoweredMaximumKeepsTheLargest() public {
+        address large = addSupplier(address(1), 500e6);
+        address small = addSupplier(address(2), 100e6);
+        list(address(2), small, service);
+        list(address(1), large, service);
+        ParameterValues memory values = parameterValues();
+        values.rosterMax = 2;
+        vm.prank(admin);
+        parameters.scheduleValues(2, values);
+        goTo(2, 0);
+        RosterEntry[] memory roster = registry.candidatesOf(service);
+        vm.assertEq(roster.length, 2);
+        vm.assertEq(roster[0].supplier, supplier);
+        vm.assertEq(roster[1].supplier, large);
+        // Who leaves makes room for who did not fit.
+        vm.prank(owner);
+        registry.requestUnstake(supplier, 1000e6);
+        roster = registry.candidatesOf(service);
+        vm.assertEq(roster.length, 2);
+        vm.assertEq(roster[0].supplier, small);
+        vm.assertEq(roster[1].supplier, large);
+        // And a new one is listed, though the list is longer than a roster.
+        list(address(3), addSupplier(address(3), 100e6), service);
+        vm.assertEq(registry.listingsOf(service).length, 4);
+    }
+
+    /// @dev In the last block before the window closes, nobody is pushed out by who does not stay.
+    function test_Roster_NobodyIsPushedOutByWhoDoesNotStay() public {
+        for (uint160 i = 1; i < 4; ++i) {
+            list(address(i), addSupplier(address(i), 100e6), service);
+        }
+        goTo(2, SESSION_BLOCKS - 1);
+        RosterEntry[] memory before = registry.candidatesOf(service);
+        vm.assertEq(before.length, 4);
+        address pusher = addSupplier(address(9), 10_000e6);
+        list(address(9), pusher, service);
+        vm.prank(address(9));
+        registry.removeListing(pusher, service);
+        vm.assertEq(keccak256(abi.encode(registry.candidatesOf(service))), keccak256(abi.encode(before)));
     }
 
     function test_Listing_AFullListGivesWayToMoreStake() public {
-        for (uint160 i = 1; i < 4; ++i) {
-            list(address(i), addSupplier(address(i), uint96(100e6 * i)), service);
+        for (uint160 i = 1; i < 256; ++i) {
+            list(address(0x1000 + i), addSupplier(address(0x1000 + i), uint96(100e6 + i)), service);
         }
-        address late = addSupplier(address(9), 100e6);
-        vm.prank(address(9));
-        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_ListFull.selector, service, 100e6));
+        address late = addSupplier(address(0x999), 100e6 + 1);
+        vm.prank(address(0x999));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_ListFull.selector, service, 100e6 + 1));
         registry.setListing(late, service, PRICE);
         addStake(late, 1);
-        list(address(9), late, service);
-        vm.assertEq(registry.listingsOf(service).length, 4);
-        address evicted = registry.computeSupplierId(address(1), "");
-        vm.prank(address(1));
+        list(address(0x999), late, service);
+        vm.assertEq(registry.listingsOf(service).length, 256);
+        address evicted = registry.computeSupplierId(address(0x1001), "");
+        vm.prank(address(0x1001));
         vm.expectPartialRevert(Errors.Registry_NotListed.selector);
         registry.removeListing(evicted, service);
     }
@@ -488,5 +658,39 @@ contract RulesTest is Market {
         token.mint(owner, most - token.totalSupply());
         vm.expectRevert(abi.encodeWithSelector(Errors.TestToken_SupplyTooHigh.selector, most + 1, most));
         token.mint(owner, 1);
+    }
+
+    /// @dev Claims refuses whatever was built to work with other contracts, one at a time.
+    function test_Wiring_EveryPartIsChecked() public {
+        wire(0);
+        for (uint256 fault = 1; fault <= 10; ++fault) {
+            wire(fault);
+        }
+    }
+
+    /// @dev Builds the four, one of them naming a stranger; none where `fault` is zero.
+    function wire(uint256 fault) internal {
+        Parameters stranger = new Parameters(clockValues(), parameterValues(), admin, pauser, treasury);
+        TestToken coin = new TestToken();
+        uint64 nonce = vm.getNonce(address(this));
+        address escrowAt = vm.computeCreateAddress(address(this), nonce + 1);
+        address claimsAt = vm.computeCreateAddress(address(this), nonce + 3);
+        Registry own = new Registry(
+            fault == 1 ? stranger : parameters,
+            token,
+            fault == 2 ? address(escrow) : escrowAt,
+            fault == 3 ? address(claims) : claimsAt
+        );
+        Escrow ownEscrow = new Escrow(
+            fault == 4 ? stranger : parameters,
+            fault == 5 ? coin : token,
+            fault == 6 ? registry : own,
+            fault == 7 ? address(claims) : claimsAt
+        );
+        Sessions ownSessions = new Sessions(
+            fault == 8 ? stranger : parameters, fault == 9 ? registry : own, fault == 10 ? escrow : ownEscrow
+        );
+        if (fault != 0) vm.expectPartialRevert(Errors.Claims_WiringInvalid.selector);
+        new Claims(parameters, own, ownEscrow, ownSessions);
     }
 }

@@ -21,7 +21,7 @@ from pricing import (
     split_lies,
     vcg_procurement,
 )
-from tests.pricing.books import book, every_unit_book, random_book, seeds
+from tests.pricing.books import book, random_book, seeds
 
 SEED = seeds(1)[0]
 SELLERS = Values(buyer=lambda truth, held: 0)
@@ -73,13 +73,6 @@ def test_p2v_is_truthful_in_value_quantity_cost_and_capacity() -> None:
         assert is_individually_rational(orders, outcome)
         assert is_without_deficit(outcome)
         assert is_truthful([lambda b, p=price, s=seed: posted_price_vcg(b, p, s)], orders, lies)
-
-
-def test_p2v_is_truthful_in_every_small_book() -> None:
-    lies = joint_lies(range(6), [1, 2])
-    for orders in every_unit_book(2, range(0, 6, 2)):
-        for seed in seeds(2):
-            assert is_truthful([partial(posted_price_vcg, price=3, seed=seed)], orders, lies)
 
 
 def test_suppliers_of_p2v_gain_nothing_by_several_identities() -> None:

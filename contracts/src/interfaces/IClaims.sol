@@ -2,6 +2,10 @@
 pragma solidity ^0.8.28;
 
 import { Claim, ClaimInput, LeafProof, SessionKey } from "../types/Types.sol";
+import { IEscrow } from "./IEscrow.sol";
+import { IParameters } from "./IParameters.sol";
+import { IRegistry } from "./IRegistry.sol";
+import { ISessions } from "./ISessions.sol";
 
 /// @title IClaims
 /// @notice Turns claimed and, where challenged, proved sessions into payments.
@@ -15,7 +19,7 @@ interface IClaims {
     /// @notice Emitted when a claim is accepted. The chain keeps its hash; send `claim` again to prove and settle.
     event ClaimSubmitted(bytes32 indexed claimId, address indexed supplier, Claim claim);
 
-    /// @notice Emitted when a claim of a batch is refused, with the error it would have reverted with.
+    /// @notice Emitted when a claim of a batch is refused, with the error that says why.
     event ClaimRefused(uint256 indexed index, bytes reason);
 
     /// @notice Emitted when a claim is paid; the shares add up to its value.
@@ -33,10 +37,12 @@ interface IClaims {
                                STATE-CHANGING FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
 
-    /// @notice Claims sessions; each is accepted or refused by itself.
+    /// @notice Claims sessions of number `number`; each claim is accepted or refused by itself.
     /// @dev Emits {ClaimSubmitted} or {ClaimRefused} for each. A claim locks its value in the escrow and
-    /// reserves its bond out of the supplier's stake.
-    function submitClaims(ClaimInput[] calldata inputs) external;
+    /// reserves its bond out of the supplier's stake. The claim of four sessions before for the same delegation must
+    /// be settled. Requirements: the next session is running; the caller is the
+    /// supplier's operator.
+    function submitClaims(address supplier, uint64 number, ClaimInput[] calldata inputs) external;
 
     /// @notice Proves a claim and pays it (anyone may call). A proof that is not good reverts.
     /// @dev Emits a {ClaimPaid} event.
@@ -48,16 +54,24 @@ interface IClaims {
     /// @dev Emits {ClaimPaid}, {ClaimVoided} or {SettleRefused} for each.
     function settle(Claim[] calldata claims) external;
 
-    /// @notice Settles one claim, or reverts with the reason.
-    /// @dev Emits {ClaimPaid} or {ClaimVoided}.
-    function settleOne(Claim calldata claim) external;
-
     /*//////////////////////////////////////////////////////////////////////////
                                  READ-ONLY FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
 
-    /// @notice The hash of an open claim; zero where there is none (never made, or settled).
-    function claimHashOf(bytes32 claimId) external view returns (bytes32);
+    /// @notice The numbers of the market.
+    function parameters() external view returns (IParameters);
+
+    /// @notice Where bonds are reserved.
+    function registry() external view returns (IRegistry);
+
+    /// @notice Where values are locked and paid.
+    function escrow() external view returns (IEscrow);
+
+    /// @notice What is drawn, and from which seed.
+    function sessions() external view returns (ISessions);
+
+    /// @notice Whether this very claim was accepted and is not settled.
+    function isOpen(Claim calldata claim) external view returns (bool);
 
     /// @notice The challenge of a claim: its seed and the number of points to prove.
     /// @dev The seed is zero while it cannot be known and once it is lost.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
 import { Account, SessionKey } from "../types/Types.sol";
+import { IParameters } from "./IParameters.sol";
+import { IRegistry } from "./IRegistry.sol";
 
 /// @title IEscrow
 /// @notice The applications' funds, their delegations, and what is owed to everyone who earned.
@@ -9,6 +13,7 @@ import { Account, SessionKey } from "../types/Types.sol";
 /// Session n of a delegation is covered iff at its opening the application's unlocked funds, less pending
 /// withdrawals, are at least `capSum(n-1) + capSum(n)`: the caps of the two sessions that can still lock them.
 /// A claim locks its value when it is made, so a covered claim within its slice is always paid in full.
+/// An application's funds, and the sum of its caps, stay below 2^88.
 interface IEscrow {
     /*//////////////////////////////////////////////////////////////////////////
                                        EVENTS
@@ -53,7 +58,8 @@ interface IEscrow {
     /// @notice Pays out what {requestWithdraw} set aside, to the caller.
     function finishWithdraw() external;
 
-    /// @notice Lets a gateway spend up to `cap` a session on a service, from the next session on.
+    /// @notice Lets a gateway spend up to `cap` a session on a service: a new delegation from the session after the
+    /// next on, whose members nobody can know yet; changes from the next on, or with the new one where that is later.
     ///
     /// @dev Emits a {Delegate} event.
     ///
@@ -72,8 +78,18 @@ interface IEscrow {
     /// @notice Pays `payee` everything it has earned (anyone may call).
     function collectFor(address payee) external;
 
-    /// @notice Locks the value of a new claim. Only Claims.
-    function lock(address application, uint96 amount) external;
+    /// @notice Locks the value of a new claim, where the session is covered and the value within a member's slice.
+    /// Only Claims.
+    /// @param members How many the session's cap is for.
+    /// @return slice The most a member may claim, rounded down; zero where the session is not covered. Nothing is
+    /// locked where it is below `value`.
+    function lock(
+        SessionKey calldata session,
+        uint256 value,
+        uint8 members
+    )
+        external
+        returns (uint96 slice, uint16 feeBps);
 
     /// @notice Gives the locked value of a settled claim to those who earned it. Only Claims.
     function pay(address[4] calldata payees, uint96[4] calldata amounts) external;
@@ -84,6 +100,15 @@ interface IEscrow {
     /*//////////////////////////////////////////////////////////////////////////
                                  READ-ONLY FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice The numbers of the market.
+    function parameters() external view returns (IParameters);
+
+    /// @notice What is held in escrow.
+    function token() external view returns (IERC20);
+
+    /// @notice The gateways and services that can be delegated to.
+    function registry() external view returns (IRegistry);
 
     /// @notice The only contract that may lock, pay or refund.
     function claims() external view returns (address);
@@ -105,14 +130,10 @@ interface IEscrow {
         view
         returns (uint96 cap, uint16 feeBps);
 
-    /// @notice The sum of an application's caps in session `number`, as set so far.
-    function capSumAt(address application, uint256 number) external view returns (uint96);
+    /// @notice The sum of an application's caps from session `fromSession` on.
+    function capSumOf(address application) external view returns (uint96 capSum, uint64 fromSession);
 
-    /// @notice Unlocked funds less pending withdrawals at the opening of session `number`.
-    /// @dev Only the current session and the one before are remembered; reverts for others.
-    function fundsAtOpening(address application, uint256 number) external view returns (uint96);
-
-    /// @notice A session's cap and gateway fee, the cap zero where the session is not covered.
-    /// @dev Only for the current session and the one before; reverts for others.
+    /// @notice A session's cap and gateway fee, both zero where the session is not covered.
+    /// @dev Known for the running session and the one before; zero for all others.
     function coverageOf(SessionKey calldata session) external view returns (uint96 cap, uint16 feeBps);
 }

@@ -55,6 +55,15 @@ interface IParameters {
     /// @notice The values in force in `epoch`, as scheduled so far.
     function valuesAt(uint256 epoch) external view returns (ParameterValues memory);
 
+    /// @notice Those of the values of session `number` that a claim is held against, and whether it opened paused.
+    function claimValuesOf(uint256 number)
+        external
+        view
+        returns (bool isPaused, uint8 members, uint32 targetLeaves, uint16 bondRatioMax);
+
+    /// @notice Those of the values of session `number` that a claim is challenged and paid by.
+    function settleValuesOf(uint256 number) external view returns (uint32 marginBps, uint16 protocolBps);
+
     /// @notice Whether session `number` opens paused, as set so far.
     function isPausedAt(uint256 number) external view returns (bool);
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { Listing, RosterEntry, Service, Supplier } from "../types/Types.sol";
+import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+
+import { BondRoom, Listing, RosterEntry, Service, Supplier } from "../types/Types.sol";
+import { IParameters } from "./IParameters.sol";
 
 /// @title IRegistry
 /// @notice Services, gateways, suppliers, their stakes and the bonds reserved out of them, and the posted asks.
@@ -114,18 +117,19 @@ interface IRegistry {
     /// @notice Adds stake out of the caller's tokens (anyone may add).
     function stake(address supplier, uint96 amount) external;
 
-    /// @notice Takes `amount` of unreserved stake out of the supplier's stake; it can be taken three full
-    /// sessions later. Asking again adds to it and starts the wait anew.
+    /// @notice Takes `amount` out of the stake. It counts for no roster built from now on, backs claims until the
+    /// last roster that may hold the supplier ends (the next epoch's), and can be taken three sessions later.
+    /// Asking again adds to it and starts the wait anew.
     /// @dev Requirement: the caller is the owner.
     function requestUnstake(address supplier, uint96 amount) external;
 
     /// @notice Pays out what {requestUnstake} set aside, to the owner.
-    /// @dev Requirements: the caller is the owner; the wait is over.
+    /// @dev Requirements: the caller is the owner; the wait is over; no open claim's bond needs it.
     function finishUnstake(address supplier) external;
 
     /// @notice Posts, changes or renews an ask; it counts from the next roster on.
-    /// @dev Requirements: the caller is the owner or the operator; the price is at least 1; the stake is at
-    /// least the least; in a full list, some listing has less stake, and gives way.
+    /// @dev Requirements: the caller is the owner or the operator; the price is at least 1; the stake that is not
+    /// leaving is at least the least; in a list of 256, some listing has less stake, and gives way.
     /// @param unitPrice Token base units per million compute units.
     function setListing(address supplier, bytes32 service, uint64 unitPrice) external;
 
@@ -133,14 +137,19 @@ interface IRegistry {
     /// @dev Requirement: the caller is the owner or the operator.
     function removeListing(address supplier, bytes32 service) external;
 
-    /// @notice Reserves a bond of a claim for session `number`.
-    /// @dev Requirements: the caller is Claims; `operator` is the operator of the current session; the stake
-    /// is free; the session's bonds stay within the owner's bound.
-    function reserveBond(address supplier, address operator, uint64 number, uint96 amount) external;
+    /// @notice Reserves the bonds of claims for session `number`, within what {bondRoomOf} says. Only Claims.
+    function reserveBonds(address supplier, uint64 number, uint96 amount) external;
 
     /// @notice Frees the bond of a paid claim and marks the listing active. Only Claims.
     /// @return payout Who receives the supplier's share.
-    function releaseBond(address supplier, bytes32 service, uint96 amount) external returns (address payout);
+    /// @return source Who receives the source's share, which is `sourceBps`.
+    function releaseBond(
+        address supplier,
+        bytes32 service,
+        uint96 amount
+    )
+        external
+        returns (address payout, address source, uint16 sourceBps);
 
     /// @notice Takes the bond of a void claim and sends it to the escrow. Only Claims.
     function slashBond(address supplier, uint96 amount) external;
@@ -148,6 +157,12 @@ interface IRegistry {
     /*//////////////////////////////////////////////////////////////////////////
                                  READ-ONLY FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice The numbers of the market.
+    function parameters() external view returns (IParameters);
+
+    /// @notice What is staked.
+    function token() external view returns (IERC20);
 
     /// @notice The only contract that may reserve, release or slash bonds.
     function claims() external view returns (address);
@@ -179,15 +194,20 @@ interface IRegistry {
     /// @notice The operator of a supplier in session `number`; zero where there is none.
     function operatorAt(address supplier, uint256 number) external view returns (address);
 
+    /// @notice The bonds that `operator` may still reserve for claims of session `number`.
+    /// @dev Requirement: `operator` is the supplier's operator of the current session.
+    function bondRoomOf(address supplier, address operator, uint64 number) external view returns (BondRoom memory);
+
     /// @notice The ID of a supplier made by `owner` with `salt`.
     function computeSupplierId(address owner, bytes32 salt) external pure returns (address);
 
     /// @notice The ID of a service.
     function computeServiceId(Service calldata value) external pure returns (bytes32);
 
-    /// @notice All asks for a service, at most the parameter `rosterMax` (as it was when they were posted).
+    /// @notice All asks for a service, at most 256.
     function listingsOf(bytes32 service) external view returns (Listing[] memory);
 
-    /// @notice What a roster built now would hold.
+    /// @notice What a roster built now would hold: of the asks that are not idle and have the least stake, those
+    /// with the most, at most the parameter `rosterMax`.
     function candidatesOf(bytes32 service) external view returns (RosterEntry[] memory);
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { ClockValues, RosterEntry, SessionKey, SessionTerms } from "../types/Types.sol";
+import { ClockValues, RosterEntry, Seat, SessionKey, SessionRules, SessionTerms } from "../types/Types.sol";
+import { IEscrow } from "./IEscrow.sol";
+import { IParameters } from "./IParameters.sol";
+import { IRegistry } from "./IRegistry.sol";
 
 /// @title ISessions
 /// @notice The clock, one seed a session, the rosters, and who is drawn to serve.
@@ -42,6 +45,15 @@ interface ISessions {
                                  READ-ONLY FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
 
+    /// @notice The numbers of the market.
+    function parameters() external view returns (IParameters);
+
+    /// @notice Who can be drawn.
+    function registry() external view returns (IRegistry);
+
+    /// @notice What covers sessions.
+    function escrow() external view returns (IEscrow);
+
     /// @notice The clock.
     function clock() external view returns (ClockValues memory);
 
@@ -71,6 +83,13 @@ interface ISessions {
         external
         view
         returns (uint32 count, uint32 totalWeight, uint64 builtEpoch);
+
+    /// @notice What every claim of session `number` is held against.
+    /// @dev The seed is zero while it cannot be known and once it is lost.
+    function rulesOf(uint256 number) external view returns (SessionRules memory);
+
+    /// @notice A member's price; zero where the draws do not make the supplier a member.
+    function priceOf(Seat calldata seat, uint32[] calldata earlier) external view returns (uint64 unitPrice);
 
     /// @notice Reverts with the reason unless `supplier` is a member of the session.
     /// @return unitPrice Its price.

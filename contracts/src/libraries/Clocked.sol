@@ -35,6 +35,11 @@ abstract contract Clocked {
         return number / EPOCH_SESSIONS;
     }
 
+    /// @dev The first session of an epoch.
+    function _firstOf(uint256 epoch) internal view returns (uint256) {
+        return epoch * EPOCH_SESSIONS;
+    }
+
     function _startOf(uint256 number) internal view returns (uint256) {
         return GENESIS_BLOCK + number * SESSION_BLOCKS;
     }

@@ -83,6 +83,9 @@ library Errors {
     /// @notice Thrown when an amount may not be zero.
     error Escrow_AmountZero();
 
+    /// @notice Thrown when an application's funds or caps would be more than the escrow can count.
+    error Escrow_AmountTooHigh(uint256 amount, uint256 most);
+
     /// @notice Thrown when more is asked for than there is.
     error Escrow_FundsTooLow(uint256 funds, uint256 asked);
 
@@ -97,9 +100,6 @@ library Errors {
 
     /// @notice Thrown when a gateway's share is above the most allowed.
     error Escrow_FeeTooHigh(uint256 feeBps, uint256 most);
-
-    /// @notice Thrown when funds at the opening of a session other than the last two are asked for.
-    error Escrow_OpeningUnknown(uint256 number, uint256 current);
 
     /*//////////////////////////////////////////////////////////////////////////
                                      SESSIONS
@@ -133,14 +133,14 @@ library Errors {
     /// @notice Thrown when the contracts were not built to work with each other.
     error Claims_WiringInvalid();
 
-    /// @notice Thrown when an inner function is called from outside.
-    error Claims_NotAuthorized(address caller);
-
     /// @notice Thrown when a session is claimed outside its window.
     error Claims_WindowClosed(uint256 number, uint256 current);
 
     /// @notice Thrown when a supplier has claimed the session before.
     error Claims_AlreadyClaimed(bytes32 claimId);
+
+    /// @notice Thrown when the slot of a claim still holds the one of an earlier session.
+    error Claims_Unsettled(uint256 number);
 
     /// @notice Thrown when a sum or count is zero, too large, or the count exceeds the sum.
     error Claims_SumOutOfRange(uint256 sum, uint256 count);

@@ -30,8 +30,9 @@ library History {
     }
 
     /// @notice The value in force at `number`.
-    function at(Trace storage self, uint256 number) internal view returns (uint160) {
-        if (number >= self.from) return self.latest;
+    function valueAt(Trace storage self, uint256 number) internal view returns (uint160) {
+        (uint160 latest, uint48 from) = (self.latest, self.from);
+        if (number >= from) return latest;
         // What is asked for is one of the last few; the first step is from zero on.
         uint256 index = self.older - 1;
         while (self.steps[index].from > number) --index;

@@ -32,9 +32,7 @@ struct SessionKey {
     uint64 number;
 }
 
-/// @notice What a supplier sends to claim one session.
-/// @param session The session claimed.
-/// @param supplier The supplier's ID; the sender must be its operator.
+/// @notice What a supplier sends to claim one session; its supplier and number are the batch's.
 /// @param rootDigest The digest of the root of the sum trie of payable relays.
 /// @param sum The sum of the leaves' weights, in compute units.
 /// @param count The number of leaves.
@@ -43,8 +41,9 @@ struct SessionKey {
 /// @param draw Which of the 64 draws hits it.
 /// @param earlier The roster indices of all earlier draws; empty where `draw` is below the number of members.
 struct ClaimInput {
-    SessionKey session;
-    address supplier;
+    address application;
+    address gateway;
+    bytes32 service;
     bytes32 rootDigest;
     uint64 sum;
     uint64 count;
@@ -54,7 +53,7 @@ struct ClaimInput {
     uint32[] earlier;
 }
 
-/// @notice An accepted claim. The chain keeps only the hash of its ABI encoding.
+/// @notice An accepted claim. The chain keeps only the hash of its ABI encoding ({Lanes}).
 /// @param value What it pays, in token base units, locked in the escrow.
 /// @param bond The stake reserved for it, in token base units.
 /// @param tau The sampling threshold of the session, in compute units.
@@ -141,10 +140,11 @@ struct ClockValues {
 
 /// @notice What a supplier's account shows.
 /// @param operator The operator key of the current session.
-/// @param stake All stake not leaving, reserved stake included.
+/// @param stake All stake, what is reserved and what is leaving included.
 /// @param reserved Stake that backs open claims.
 /// @param unstaking Stake on its way out.
-/// @param unstakeSession The session from which `unstaking` can be taken.
+/// @param unstakeSession The session from which `unstaking` can be taken; it backs no claims made in the last three
+/// sessions before.
 /// @param bondCapPerSession The most bond the operator may put at risk for one session.
 struct Supplier {
     address owner;
@@ -188,4 +188,38 @@ struct SessionTerms {
     uint64 tau;
     uint16 feeBps;
     uint16 bondRatioMax;
+}
+
+/// @notice What every claim of a session is held against, whoever's it is.
+/// @param seed The seed that draws the members, that of the session before.
+/// @param isOpen Whether the session can be valid at all: it has opened, not paused.
+struct SessionRules {
+    bytes32 seed;
+    uint32 targetLeaves;
+    uint16 bondRatioMax;
+    uint8 members;
+    bool isOpen;
+}
+
+/// @notice Where a supplier is said to have been drawn.
+/// @param drawSeed {Draw.seed} of the session.
+/// @param members Suppliers drawn, K.
+struct Seat {
+    bytes32 service;
+    uint64 number;
+    bytes32 drawSeed;
+    uint8 members;
+    address supplier;
+    uint32 rosterIndex;
+    uint8 draw;
+}
+
+/// @notice The bonds an operator may still reserve for a session.
+/// @param free Stake that backs nothing yet.
+/// @param used Bonds reserved for the session.
+/// @param cap The most the owner allows for it.
+struct BondRoom {
+    uint96 free;
+    uint96 used;
+    uint96 cap;
 }

@@ -7,6 +7,7 @@ import { Parameters } from "../../src/Parameters.sol";
 import { Registry } from "../../src/Registry.sol";
 import { Sessions } from "../../src/Sessions.sol";
 import { TestToken } from "../../src/TestToken.sol";
+import { IClaims } from "../../src/interfaces/IClaims.sol";
 import { RelayHash } from "../../src/libraries/RelayHash.sol";
 import {
     Claim,
@@ -18,7 +19,7 @@ import {
     Service,
     SessionKey
 } from "../../src/types/Types.sol";
-import { Test } from "./Vm.sol";
+import { Log, Test } from "./Vm.sol";
 
 /// @notice A whole market: the contracts, one gateway, one service, and hands to move it on.
 abstract contract Market is Test {
@@ -244,15 +245,27 @@ abstract contract Market is Test {
     {
         (uint32 index, uint8 draw, uint32[] memory earlier) = findDraw(session, supplier);
         bytes32 root = singleLeaf(receiptHash(session, supplier, units, "secret"), units);
-        return ClaimInput(session, supplier, root, units, 1, bond, index, draw, earlier);
+        return
+            ClaimInput(
+                session.application, session.gateway, session.service, root, units, 1, bond, index, draw, earlier
+            );
     }
 
     /// @dev The claim that the contract makes of an input, in a market with one price.
-    function claimFrom(ClaimInput memory input, uint96 cap) internal pure returns (Claim memory) {
+    function claimFrom(
+        address supplier,
+        uint64 number,
+        ClaimInput memory input,
+        uint96 cap
+    )
+        internal
+        pure
+        returns (Claim memory)
+    {
         uint64 tau = uint64(uint256(cap / 2) * 1e6 / PRICE / 4096);
         return Claim({
-            supplier: input.supplier,
-            session: input.session,
+            supplier: supplier,
+            session: SessionKey(input.application, input.gateway, input.service, number),
             rootDigest: input.rootDigest,
             sum: input.sum,
             count: input.count,
@@ -264,11 +277,41 @@ abstract contract Market is Test {
         });
     }
 
-    function submit(address operator, ClaimInput memory input) internal {
+    /// @dev The selector of the error that the claim is refused with; zero where it is accepted.
+    function submit(
+        address operator,
+        address supplier,
+        uint64 number,
+        ClaimInput memory input
+    )
+        internal
+        returns (bytes4 refusal)
+    {
         ClaimInput[] memory inputs = new ClaimInput[](1);
         inputs[0] = input;
+        vm.recordLogs();
         vm.prank(operator);
-        claims.submitClaims(inputs);
+        claims.submitClaims(supplier, number, inputs);
+        return refusalIn(vm.getRecordedLogs());
+    }
+
+    function settle(Claim memory claim) internal returns (bytes4 refusal) {
+        Claim[] memory batch = new Claim[](1);
+        batch[0] = claim;
+        vm.recordLogs();
+        claims.settle(batch);
+        return refusalIn(vm.getRecordedLogs());
+    }
+
+    /// @dev The selector of the first refusal's error.
+    function refusalIn(Log[] memory logs) internal pure returns (bytes4) {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            bytes32 topic = logs[i].topics[0];
+            if (topic == IClaims.ClaimRefused.selector || topic == IClaims.SettleRefused.selector) {
+                return bytes4(abi.decode(logs[i].data, (bytes)));
+            }
+        }
+        return 0;
     }
 
     function claimIdOf(Claim memory claim) internal pure returns (bytes32) {
@@ -276,7 +319,7 @@ abstract contract Market is Test {
     }
 
     function isOpen(Claim memory claim) internal view returns (bool) {
-        return claims.claimHashOf(claimIdOf(claim)) == keccak256(abi.encode(claim));
+        return claims.isOpen(claim);
     }
 
     function goodLeaf(Claim memory claim) internal view returns (LeafProof memory) {

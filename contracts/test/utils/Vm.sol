@@ -10,6 +10,13 @@ struct GasUsed {
     uint64 gasRemaining;
 }
 
+/// @notice A log entry of a call.
+struct Log {
+    bytes32[] topics;
+    bytes data;
+    address emitter;
+}
+
 /// @notice The cheat codes of forge that these tests use.
 interface Vm {
     function roll(uint256 blockNumber) external;
@@ -26,6 +33,8 @@ interface Vm {
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function getNonce(address account) external view returns (uint64);
     function assume(bool condition) external pure;
+    function recordLogs() external;
+    function getRecordedLogs() external view returns (Log[] memory logs);
     function lastCallGas() external view returns (GasUsed memory);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function assertEq(uint256 left, uint256 right) external pure;
