@@ -6,20 +6,18 @@ import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 import { IClaims } from "../interfaces/IClaims.sol";
-import { IRegistry } from "../interfaces/IRegistry.sol";
 import { Challenge } from "../libraries/Challenge.sol";
 import { Errors } from "../libraries/Errors.sol";
 import { RelayHash } from "../libraries/RelayHash.sol";
 import { SumTrie } from "../libraries/SumTrie.sol";
 import { Threshold } from "../libraries/Threshold.sol";
 import { Claim, LeafProof, SessionKey } from "../types/Types.sol";
+import { OpenClaims } from "./OpenClaims.sol";
 
 /// @title Proofs
 /// @notice The part of {Claims} that verifies opened leaves and the receipts behind them.
-abstract contract Proofs is IClaims, EIP712 {
+abstract contract Proofs is OpenClaims, EIP712 {
     uint256 private constant BATCH_PATH_MAX = 16;
-
-    IRegistry public immutable override registry;
 
     /// @dev What the leaves of one proof have in common.
     struct ProofContext {
@@ -29,9 +27,7 @@ abstract contract Proofs is IClaims, EIP712 {
         address signer;
     }
 
-    constructor(IRegistry registry_) EIP712("Lode", "1") {
-        registry = registry_;
-    }
+    constructor() EIP712("Lode", "1") { }
 
     /// @inheritdoc IClaims
     function checkLeaf(
