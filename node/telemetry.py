@@ -85,11 +85,16 @@ def _plain(value: object) -> object:
 
 
 def setup_logging(level: int | str = logging.INFO, stream: TextIO | None = None) -> None:
-    """Have every logger of this process write JSON lines to `stream` (standard error)."""
+    """Have every logger of this process write JSON lines to `stream` (standard error).
+
+    httpx stays quiet: it would write a line a question to the chain, endpoint URLs with keys in
+    them included.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def metrics_handler(registry: CollectorRegistry) -> Callable[[Request], Awaitable[Response]]:

@@ -1,7 +1,6 @@
 """Command line of the supplier: `supplier --help`."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass
@@ -270,7 +269,6 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
     Example: supplier serve --config supplier.toml
     """
     setup_logging(log_level)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a question, URLs included
 
     async def work(command: Command) -> dict[str, object]:
         def ready(facts: dict[str, Any]) -> None:

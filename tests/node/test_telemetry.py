@@ -107,3 +107,11 @@ async def test_metrics_are_served() -> None:
         assert (answer.headers.get(b"content-type") or b"").startswith(b"text/plain; version=")
         assert (await pool.request("GET", url + "/")).status == 404
         assert (await pool.request("POST", url + "/metrics")).status == 405
+
+
+def test_urls_of_questions_to_the_chain_stay_out_of_the_log(lines: io.StringIO) -> None:
+    logging.getLogger("httpx").info("HTTP Request: POST %s", "https://rpc.example/v3/key")
+    logging.getLogger("httpx").warning("kept")
+
+    assert "rpc.example" not in lines.getvalue()
+    assert last(lines)["event"] == "kept"
