@@ -22,8 +22,6 @@ class Choice:
     content: str = ""
     reasoning: str = ""
     token_ids: list[int] | None = field(default_factory=list)
-    is_whole: bool = False
-    """Whether a part said why the answer ends."""
     _calls: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def extend(self, part: Mapping[str, Any], token_ids: object) -> None:
@@ -68,7 +66,6 @@ def read_choices(answer: bytes, is_stream: bool) -> dict[int, Choice]:
             said = each.get("message") or each.get("delta") or each
             choice = choices.setdefault(index, Choice())
             choice.extend(said if isinstance(said, dict) else {}, each.get("token_ids"))
-            choice.is_whole = choice.is_whole or each.get("finish_reason") is not None
     return choices
 
 

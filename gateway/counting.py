@@ -135,9 +135,7 @@ class ServiceCounter:
         marks = (stop,) if isinstance(stop, str) else stop
         try:
             counts = [
-                self.recounter.recount_speech(
-                    each.speech, each.token_ids, marks, is_whole=each.is_whole
-                )
+                self.recounter.recount_speech(each.speech, each.token_ids, marks)
                 for each in self._asked_choices(members, job)
             ]
         except RecountError:

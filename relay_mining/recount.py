@@ -12,8 +12,10 @@ The gateway recounts before it signs a receipt, and pays for the lesser of the t
 * reasoning and tool calls: engines drop the marks between the parts and write arguments anew, so
   the decoding of the ids must hold every part (`Speech.is_within`), and counts for at most the
   parts encoded again, the tolerance, and a stated allowance for the marks. What is not shown is
-  not paid. Of an answer that was cut short, ids may say more than is shown, for engines hold a call
-  back until it is whole: they are paid no more, and are no lie.
+  not paid.
+* ids whose decoding holds what is shown are no lie, however many: engines swallow special tokens
+  and calls that do not parse, hold calls back, and a client's `logit_bias` makes a model repeat one
+  token, or a special one, for as long as it pays. They are paid no more for it.
 * input: the messages through the chat template, or the prompt, encoded. Exact, but for what an
   engine may add that the template does not show.
 * a template that asks for the date is told the day of the count, the one before and the one
@@ -116,37 +118,38 @@ class Recounter:
         return _output(encoded, most, token_ids if is_proved else None)
 
     def recount_speech(
-        self,
-        speech: Speech,
-        token_ids: Sequence[int] | None,
-        stop: Sequence[str] = (),
-        *,
-        is_whole: bool = True,
+        self, speech: Speech, token_ids: Sequence[int] | None, stop: Sequence[str] = ()
     ) -> OutputCount:
         """Return the output tokens of an answer in parts: reasoning, content, tool calls.
-
-        `is_whole` says that the answer came to its end.
 
         Raises:
             RecountError: a part is too long.
         """
         if speech.is_plain:
-            plain = self.recount_output(speech.content, token_ids, stop)
-            if plain.is_exact or is_whole:
-                return plain
+            found = self.recount_output(speech.content, token_ids, stop)
+        else:
+            found = self._recount_parts(speech, token_ids)
+        if token_ids is None or len(token_ids) <= found.tokens_max:
+            return found
+        return replace(found, tokens_max=len(token_ids)) if self._hold(token_ids, speech) else found
+
+    def _recount_parts(self, speech: Speech, token_ids: Sequence[int] | None) -> OutputCount:
         limits, count = self._limits, self._counter.count
         calls = sum(count(each.name) + count(each.arguments) for each in speech.calls)
         reasoning = count(speech.reasoning)
         encoded = count(speech.content) + reasoning + calls
         marks = limits.reasoning_tokens if reasoning else 0
-        marks += limits.call_tokens * len(speech.calls) + calls * limits.call_bps // 10_000
+        marks += limits.call_tokens * sum(1 for each in speech.calls if each.name)
+        marks += calls * limits.call_bps // 10_000
         most = encoded + self.tolerance(encoded) + marks
         written = None if token_ids is None else self._counter.decode(token_ids)
         is_proved = written is not None and speech.is_within(written)
-        found = _output(encoded, most, token_ids if is_proved else None)
-        if is_whole or token_ids is None or not is_proved:
-            return found
-        return replace(found, tokens_max=max(most, len(token_ids)))
+        return _output(encoded, most, token_ids if is_proved else None)
+
+    def _hold(self, ids: Sequence[int], speech: Speech) -> bool:
+        """Whether ids hold what is said, special tokens read or left out."""
+        forms = (self._counter.decode(ids, skip_special_tokens=skips) for skips in (False, True))
+        return any(form is not None and speech.is_within(form) for form in forms)
 
     def count_prompt(
         self, prompt: str | Sequence[int], *, add_special_tokens: bool = True

@@ -73,7 +73,7 @@ def test_reasoning_is_counted_with_its_marks_and_what_is_hidden_is_not_paid() ->
     assert (shown.tokens, shown.is_exact) == (len(ids), True)
     hidden = RECOUNTER.recount_speech(Speech(said), ids)
     assert (hidden.tokens, hidden.is_exact) == (len(ids_of(said)), False)
-    assert hidden.tokens_max < len(ids)
+    assert hidden.tokens_max == len(ids)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,14 @@ def test_padding_earns_no_more_than_the_allowance() -> None:
     most = RECOUNTER.recount_speech(speech, None).tokens_max
     padded = ids_of(WRITTEN["hermes"] + " and again the capital" * 5_000)
     count = RECOUNTER.recount_speech(speech, padded)
-    assert (count.tokens, count.is_exact, count.tokens_max) == (most, False, most)
+    assert (count.tokens, count.is_exact, count.tokens_max) == (most, False, len(padded))
+
+
+def test_calls_of_no_name_have_no_allowance() -> None:
+    empty = Speech("Paris.", "", (ToolCall("", ""),) * 512)
+    padded = ids_of("Paris." + " and again the capital" * 300)
+    plain = len(ids_of("Paris."))
+    assert RECOUNTER.recount_speech(empty, padded).tokens == plain + RECOUNTER.tolerance(plain)
 
 
 def test_arguments_cut_short_are_counted_by_what_was_sent() -> None:
@@ -111,15 +118,28 @@ def test_arguments_cut_short_are_counted_by_what_was_sent() -> None:
 
 
 @pytest.mark.parametrize("speech", [Speech("Let me look."), Speech("Let me look.", "", (CALL,))])
-def test_a_call_held_back_when_a_client_left_is_unpaid_and_no_lie(speech: Speech) -> None:
+def test_what_an_engine_holds_back_or_swallows_is_unpaid_and_no_lie(speech: Speech) -> None:
     ids = ids_of("Let me look." + WRITTEN["hermes"] + WRITTEN["python"] * 9)
-    cut = RECOUNTER.recount_speech(speech, ids, is_whole=False)
-    assert cut.tokens == RECOUNTER.recount_speech(speech, None, is_whole=False).tokens_max
+    cut = RECOUNTER.recount_speech(speech, ids)
+    assert cut.tokens <= RECOUNTER.recount_speech(speech, None).tokens_max
     assert cut.tokens_max == len(ids) > cut.tokens
-    assert RECOUNTER.recount_speech(speech, ids).tokens_max < len(ids)
-    other = RECOUNTER.recount_speech(Speech("Another text."), ids, is_whole=False)
+    other = RECOUNTER.recount_speech(Speech("Another text."), ids)
     assert other.tokens == len(ids_of("Another text."))
     assert other.tokens_max < len(ids)
+
+
+@pytest.mark.parametrize("token", ["<|im_start|>", "!"])
+@pytest.mark.parametrize("said", ["", "The capital"])
+def test_one_token_that_a_client_has_repeated_is_no_lie(token: str, said: str) -> None:
+    text = "!" * 80
+    merging = Recounter(train(text * 20).to_str().encode(), None)
+    tokenizer = train(text * 20)
+    ids = [*tokenizer.encode(said).ids, *[tokenizer.token_to_id(token)] * 4_096]
+    shown = tokenizer.decode(ids)  # as engines show it: special tokens are left out
+    count = merging.recount_speech(Speech(shown), ids)
+    encoded = len(tokenizer.encode(shown).ids)
+    assert count.tokens <= encoded + merging.tolerance(encoded) < 1_000
+    assert count.tokens_max == len(ids)
 
 
 @given(st.dictionaries(texts, values, max_size=3), texts, st.booleans())
