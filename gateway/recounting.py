@@ -8,6 +8,7 @@ is killed and started afresh.
 import asyncio
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -36,6 +37,19 @@ def load_files(files: CountFiles) -> PromptOverhead:
 def count_jobs(jobs: Sequence[CountJob]) -> list[Count]:
     """Count several answers (runs in the worker)."""
     return [_counters[job.service].count(job) for job in jobs]
+
+
+def begin() -> None:
+    """Yield to others, and end with the gateway however that ends (runs in the worker)."""
+    os.nice(NICE)
+    threading.Thread(target=_end_with_gateway, daemon=True).start()
+
+
+def _end_with_gateway() -> None:
+    gateway = multiprocessing.parent_process()
+    if gateway is not None:
+        gateway.join()
+        os._exit(1)
 
 
 class RecountWorker:
@@ -94,7 +108,7 @@ class RecountWorker:
 
     def _start(self) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, spawn, initializer=os.nice, initargs=(NICE,))
+        return ProcessPoolExecutor(1, spawn, initializer=begin)
 
     def close(self) -> None:
         """Kill the worker, whatever it is doing."""
