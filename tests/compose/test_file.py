@@ -64,3 +64,20 @@ def test_no_secret_is_in_the_environment() -> None:
             for name in service.get("environment", {})
             if any(word in name.upper() for word in ("KEY", "TOKEN", "PASSWORD", "SECRET"))
         }
+
+
+def test_every_alert_is_tested_and_explained() -> None:
+    folder = ROOT / "compose" / "prometheus"
+    groups = yaml.safe_load((folder / "rules.yml").read_text())["groups"]
+    cases = yaml.safe_load((folder / "rules_test.yml").read_text())["tests"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
+    fired = {
+        each["alertname"]
+        for case in cases
+        for each in case["alert_rule_test"]
+        if each["exp_alerts"]
+    }
+    page = (ROOT / "docs" / "compose.md").read_text()
+
+    assert fired == alerts
+    assert all(f"| `{alert}` |" in page for alert in alerts)

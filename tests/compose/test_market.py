@@ -99,6 +99,13 @@ def test_every_target_is_scraped_and_no_rule_is_broken(compose: Compose) -> None
     assert all(rule["health"] == "ok" for group in rules for rule in group["rules"])
 
 
+def test_each_alert_fires_when_it_should_and_not_before(compose: Compose) -> None:
+    compose.run(
+        "run", "--rm", "--no-deps", "--entrypoint", "promtool", "prometheus",
+        "test", "rules", "/etc/lode/rules_test.yml",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["supplier-1", "chain", "gateway", "prometheus"])
 def test_any_container_may_be_killed(compose: Compose, name: str) -> None:
     compose.run("kill", "-s", "KILL", name)
