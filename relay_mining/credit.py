@@ -49,8 +49,8 @@ class CreditLine:
     """One gateway's credit: `initial_units + growth * receipted - lost` units, never below 0.
 
     The product rounds down. `receipted_units` is what this gateway has receipted before and
-    `lost_units` what it was served and never receipted (a restart goes on from both); `newcomers`
-    is the pool that relays of a gateway without any receipt are taken from.
+    `lost_units` what it was served and never receipted, or receipted short (a restart goes on from
+    both); `newcomers` is the pool that relays of a gateway without any receipt are taken from.
     """
 
     __slots__ = (
@@ -139,20 +139,28 @@ class CreditLine:
         self._open[request_hash] = max_units
         self._outstanding += max_units
 
-    def settle(self, request_hash: Hash32, units: int) -> None:
+    def settle(self, request_hash: Hash32, units: int, signed: int | None = None) -> None:
         """Take in a relay's receipt: it is owed no more, and its units grow the credit.
 
-        A receipt of no open relay (a repeat, or one from before a restart) changes nothing.
+        What the receipt falls short of the units `signed` (by default none) is lost: a gateway that
+        receipts a unit a relay is served no longer than one that receipts nothing. A receipt of no
+        open relay (a repeat, or one from before a restart) changes nothing.
         """
         max_units = self._open.get(request_hash)
         if max_units is None:
             return
         require_range("units", units, 0, max_units)
+        signed = units if signed is None else signed
+        require_range("signed", signed, units, max_units)
         self.release(request_hash)
         self._receipted += units
+        self._lost += signed - units
 
     def settle_part(self, request_hash: Hash32, units: int, signed: int) -> None:
-        """Take in a receipt of `units` for a part that added `signed`; more parts are to come."""
+        """Take in a receipt of `units` for a part that added `signed`; more parts are to come.
+
+        What falls short is lost, as in `settle`.
+        """
         max_units = self._open.get(request_hash)
         if max_units is None:
             return
@@ -160,6 +168,7 @@ class CreditLine:
         require_range("units", units, 0, signed)
         self.lower(request_hash, max_units - signed)
         self._receipted += units
+        self._lost += signed - units
         self._overdue.discard(request_hash)
 
     def lower(self, request_hash: Hash32, max_units: int) -> None:

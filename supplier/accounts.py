@@ -93,10 +93,10 @@ class Account:
             (self._awaited[each][1] for each in relay.parts if each in self._awaited), default=None
         )
 
-    def settle(self, relay: Relay, response_hash: Hash32, units: int) -> None:
-        """Take in the receipt of what is left of a relay."""
+    def settle(self, relay: Relay, response_hash: Hash32, units: int, signed: int) -> None:
+        """Take in the receipt of what is left of a relay, which `signed` units were asked for."""
         self._awaited.pop(response_hash, None)
-        self.line.settle(relay.request_hash, units)
+        self.line.settle(relay.request_hash, units, signed)
 
     def settle_part(self, relay: Relay, response_hash: Hash32, units: int, signed: int) -> None:
         """Take in the receipt of a part that added `signed` units."""

@@ -37,7 +37,7 @@ class Totals:
     receipted: int = 0
     payable: int = 0
     lost: int = 0
-    """Served, and never receipted before the claim was made."""
+    """Served, and never receipted before the claim was made, or receipted short."""
     relays: int = 0
     receipts: int = 0
 
@@ -253,9 +253,10 @@ class Books:
     def _apply_part(self, book: SessionBook, relay: Relay, receipt: Receipt, weight: int) -> None:
         signed = relay.parts.pop(receipt.response_hash)
         account = self.account(book.facts)
+        book.totals.lost += signed - receipt.units
         if relay.is_ended and not relay.parts:
             book.meter.settle(relay.held_units, weight)
-            account.settle(relay, receipt.response_hash, receipt.units)
+            account.settle(relay, receipt.response_hash, receipt.units, signed)
             self._forget(book, relay)
             return
         book.meter.settle_part(relay.held_units, signed, weight, relay.held_parts)
