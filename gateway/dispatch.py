@@ -256,8 +256,7 @@ class Dispatcher:
         status = served.response.status
         if status is not Status.PARTIAL:
             reader.end()
-            if status is not Status.REFUSED:
-                _require_served(attempt, served)
+        _require_served(attempt, served)
         self._take(attempt, served)
         if status is Status.REFUSED:
             if self.standing.of(served.supplier).owed > served.added:
@@ -266,10 +265,20 @@ class Dispatcher:
 
 
 def _require_served(attempt: Try, served: Served) -> None:
-    """Refuse a signed response that is not paid for: an engine that failed serves nothing."""
+    """Refuse a signed response that is not paid for.
+
+    An engine that failed serves nothing, nor does who refuses before a part or signs a part before
+    the client has a byte: the request goes on to another supplier.
+    """
     status = served.response.status
-    if status not in SERVED and not (status is Status.CLIENT_ABORT and attempt.has_left):
-        raise UpstreamBrokenError(f"the supplier's engine ended with status {status.name}")
+    if status is Status.PARTIAL:
+        is_served = attempt.is_answer or attempt.has_left
+    elif status is Status.REFUSED:
+        is_served = attempt.served is not None
+    else:
+        is_served = status in SERVED or (status is Status.CLIENT_ABORT and attempt.has_left)
+    if not is_served:
+        raise UpstreamBrokenError(f"the supplier ended with status {status.name}, serving nothing")
 
 
 def _require_end(attempt: Try, reader: StreamReader) -> None:

@@ -51,8 +51,8 @@ def verify_next_part(previous: RelayResponse | None, response: RelayResponse) ->
 
     Raises:
         ReplayedError: a part that was signed before.
-        MalformedError: a part is skipped, one too many, adds nothing, or follows the last; or its
-            counts are below those of the part before.
+        MalformedError: a part is skipped, one too many, adds no output or no units, or follows the
+            last; or its counts are below those of the part before.
     """
     due = 0 if previous is None else previous.part + 1
     if response.part < due:
@@ -63,7 +63,7 @@ def verify_next_part(previous: RelayResponse | None, response: RelayResponse) ->
         raise MalformedError(f"a relay of more than {PARTS_MAX} parts")
     if previous is not None:
         _verify_counts(previous, response)
-    if response.status is Status.PARTIAL and not added_units(previous, response):
+    if response.status is Status.PARTIAL and not _adds_output(previous, response):
         raise MalformedError(f"part {response.part} adds nothing")
 
 
@@ -75,6 +75,11 @@ def _verify_counts(previous: RelayResponse, response: RelayResponse) -> None:
             f"part {response.part} counts {response.units} units and {response.output_tokens} "
             f"tokens, the part before it {previous.units} and {previous.output_tokens}"
         )
+
+
+def _adds_output(previous: RelayResponse | None, response: RelayResponse) -> bool:
+    before = 0 if previous is None else previous.output_tokens
+    return response.output_tokens > before and added_units(previous, response) > 0
 
 
 def added_units(previous: RelayResponse | None, response: RelayResponse) -> int:

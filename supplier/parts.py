@@ -25,7 +25,7 @@ class Parts:
     def is_due(self, sent: Usage) -> bool:
         """Whether a stream that has come as far as `sent`, and goes on, is to be signed."""
         relay = self._open_relay.relay
-        if not relay.may_be_cut:
+        if not relay.may_be_cut or sent.output <= self._open_relay.part.output:
             return False
         units = counted_low(sent).units(self._open_relay.book.facts.weights)
         return relay.signed_units + relay.plan.spacing <= units < relay.max_units

@@ -193,13 +193,13 @@ class _Run:
         """Send the events that may still be sent: all, until units or credit are spent."""
         passed: list[bytes] = []
         for event in events:
-            output = self._meter.output
+            output, is_shown = self._meter.output, self._meter.is_shown
             if not self._meter.read(event):
                 break
             if self._meter.counted_units > self._relay.relay.max_units:
                 self._is_cut = True
                 break
-            if self._meter.output > output and self._parts.is_due(self._sent):
+            if is_shown and self._meter.output > output and self._parts.is_due(self._sent):
                 await self._send(b"".join(passed))
                 passed.clear()
                 if not await self._end_part():

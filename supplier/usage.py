@@ -1,6 +1,6 @@
 """Reading what the engine says it used: one parse of a plain answer, one of each stream event."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -122,6 +122,8 @@ class StreamMeter:
     usage: Usage | None = None
     is_length: bool = False
     is_done: bool = False
+    _silent: set[int] = field(default_factory=set)
+    """Choices whose newest tokens say nothing yet."""
 
     def read(self, event: bytes) -> bool:
         """Take in one event without its blank line; False for the closing `[DONE]`."""
@@ -148,15 +150,27 @@ class StreamMeter:
         for choice in parsed.get("choices") or ():
             if isinstance(ids := choice.get("prompt_token_ids"), list):  # of several prompts one
                 self.prompt_tokens = max(self.prompt_tokens, len(ids))
-            ids = choice.get("token_ids")
-            if isinstance(ids, list):
-                self.output += len(ids)
-            elif _has_text(choice):
-                self.output += 1  # an event carries at least one token; against the claimant
+            self._count_output(choice)
         self.is_length = self.is_length or _is_length(parsed)
         usage = _usage(parsed)
         if usage is not None:
             self.usage = usage
+
+    def _count_output(self, choice: dict[str, Any]) -> None:
+        ids, index = choice.get("token_ids"), choice.get("index", 0)
+        if _has_text(choice):
+            self._silent.discard(index)
+        elif ids:
+            self._silent.add(index)
+        if isinstance(ids, list):
+            self.output += len(ids)
+        elif _has_text(choice):
+            self.output += 1  # an event carries at least one token; against the claimant
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether no choice holds back what its newest tokens say, as of a call not yet whole."""
+        return not self._silent
 
     @property
     def counted_units(self) -> int:

@@ -328,6 +328,12 @@ class FakeSupplier:
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         if self.lie == "engine":
             await send({"error": {"message": "engine died"}})
+        if self.lie in ("refuses at once", "part of nothing"):
+            status = Status.REFUSED if self.lie == "refuses at once" else Status.PARTIAL
+            sent = self.sign(signed, hasher.digest(), inputs, 1, status)
+            await writer.write(encode_stream_frame(sent) + DONE)
+            await writer.close()
+            return writer
         for number, (delta, ids) in enumerate(self.deltas()):
             if number == 1 and not await self.misbehave(request, writer, cancelled):
                 return writer

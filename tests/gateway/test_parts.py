@@ -113,6 +113,20 @@ async def test_a_stream_the_supplier_refuses_to_go_on_with_is_paid_as_far_as_it_
         assert [each.units for each in fake.receipts.values()] == [units(2)]
 
 
+@pytest.mark.parametrize("lie", ["refuses at once", "part of nothing"])
+async def test_who_gives_the_client_nothing_is_not_paid_for_its_prompt(
+    tmp_path: Path, lie: str
+) -> None:
+    fake = FakeSupplier("idle", lie)
+    async with a_gateway(tmp_path, fake) as gateway:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await ask(gateway)
+        await gateway.settled()
+        assert caught.value.code == "upstream_broken"
+        assert gateway.results == ["broken"]
+        assert not fake.receipts
+
+
 async def test_a_client_that_leaves_costs_what_is_beyond_the_last_part(tmp_path: Path) -> None:
     fake = FakeSupplier("honest", words=WORDS, part_every=1, pause=asyncio.Event())
     async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:

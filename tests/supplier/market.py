@@ -120,6 +120,8 @@ class FakeEngine:
     gate: asyncio.Event | None = None
     """Where set, a stream waits here after `gate_at` events."""
     gate_at: int = 2
+    silent: int = 0
+    """Tokens of a stream that are held back at first."""
     cached: int = 0
     fault: str = ""
     bodies: list[bytes] = field(default_factory=list)
@@ -150,7 +152,8 @@ class FakeEngine:
     async def _stream(self, request: Request) -> Any:
         writer = request.respond_stream(200, (), content_type=b"text/event-stream")
         for index in range(self.tokens):
-            chunk: dict[str, Any] = {"choices": [{"delta": {"content": "x"}, "token_ids": [index]}]}
+            delta = {"content": "x"} if index >= self.silent else {}
+            chunk: dict[str, Any] = {"choices": [{"delta": delta, "token_ids": [index]}]}
             if index == 0:
                 chunk["prompt_token_ids"] = list(range(PROMPT_TOKENS))
             await writer.write(b"data: " + orjson.dumps(chunk) + b"\n\n")

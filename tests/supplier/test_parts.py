@@ -234,6 +234,24 @@ async def test_the_last_part_never_counts_less_than_the_one_before(
         assert (book.relays, held(world.books, book)) == ({}, (0, 0))
 
 
+async def test_no_part_ends_where_the_engine_holds_text_back(tmp_path: Path) -> None:
+    engine = FakeEngine(tokens=30, silent=20)
+    async with relay_world(tmp_path, engine=engine, credit=PARTED, market=fine_market()) as world:
+        async with reading(world) as reader:
+            await reader.receipt_all()
+        outputs = [each.response.output_tokens for each in reader.responses]
+        assert outputs == [21, 26, 30]
+
+
+async def test_a_part_has_output_whatever_a_request_weighs(tmp_path: Path) -> None:
+    engine, credit = FakeEngine(tokens=3), replace(CREDIT, interim_units=1)
+    async with relay_world(tmp_path, engine=engine, credit=credit, market=fine_market()) as world:
+        async with reading(world) as reader:
+            await reader.receipt_all()
+        assert [each.response.output_tokens for each in reader.responses] == [1, 2, 3]
+        assert reader.events.count(b"data: ") == 5
+
+
 LIES: dict[str, tuple[int, dict[str, int], str]] = {
     "the last part for all": (1, {"units": low(8)}, "adds"),
     "more than was signed": (0, {"units": low(3) + 1}, "adds"),
