@@ -314,6 +314,8 @@ class FakeSupplier:
     async def stream(
         self, request: Request, signed: SignedRequest, body: dict[str, Any]
     ) -> StreamWriter:
+        if self.lie in ("refuses at once", "part of nothing"):
+            return await self.stream_nothing(request, signed, count_prompt(body))
         request_hash = DOMAIN.digest(signed.request)
         cancelled = self.cancelled.setdefault(request_hash, asyncio.Event())
         writer = request.respond_stream(200, (), b"text/event-stream")
@@ -328,12 +330,6 @@ class FakeSupplier:
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         if self.lie == "engine":
             await send({"error": {"message": "engine died"}})
-        if self.lie in ("refuses at once", "part of nothing"):
-            status = Status.REFUSED if self.lie == "refuses at once" else Status.PARTIAL
-            sent = self.sign(signed, hasher.digest(), inputs, 1, status)
-            await writer.write(encode_stream_frame(sent) + DONE)
-            await writer.close()
-            return writer
         for number, (delta, ids) in enumerate(self.deltas()):
             if number == 1 and not await self.misbehave(request, writer, cancelled):
                 return writer
@@ -357,6 +353,17 @@ class FakeSupplier:
             await writer.write(DONE)
         else:
             await writer.write(encode_stream_frame(sent) + DONE)
+        await writer.close()
+        return writer
+
+    async def stream_nothing(
+        self, request: Request, signed: SignedRequest, inputs: int
+    ) -> StreamWriter:
+        """Sign for a prompt, and send no event."""
+        writer = request.respond_stream(200, (), b"text/event-stream")
+        status = Status.REFUSED if self.lie == "refuses at once" else Status.PARTIAL
+        sent = self.sign(signed, hashlib.sha256().digest(), inputs, 1, status)
+        await writer.write(encode_stream_frame(sent) + DONE)
         await writer.close()
         return writer
 
