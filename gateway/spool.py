@@ -5,6 +5,7 @@ files take turns: while the debts in one are made durable in the log, new ones g
 and then the first is emptied. A record is 4 bytes length, 4 bytes crc32, and the payload.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
@@ -31,7 +32,11 @@ class Spool:
     def add(self, payload: bytes) -> None:
         """Keep a record against a kill; it is in the kernel's hands on return (else OSError)."""
         record = _HEAD.pack(len(payload), crc32(payload)) + payload
-        os.write(self._files[self._turn], record)
+        file = self._files[self._turn]
+        written = os.write(file, record)
+        if written != len(record):  # a torn record would hide those after it
+            os.ftruncate(file, os.fstat(file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def turn(self) -> None:
         """Let what comes from now on gather apart from what is here."""
@@ -81,8 +86,6 @@ async def restore_outbox(outbox: Outbox, log: AppendLog, spool: Spool) -> int:
     """
     outbox.replay(log.replay())
     spooled = {decode_owed(each).response_hash: each for each in spool.replay()}
-    if not spooled:
-        return 0
     logged = {decode_owed(each).response_hash for each in log.replay() if each[0] == OWED}
     missing = [each for digest, each in spooled.items() if digest not in logged]
     await log.append_many(missing)

@@ -62,6 +62,30 @@ def test_a_torn_tail_ends_a_file(tmp_path: Path, damage: str) -> None:
         assert list(spool.replay()) == [b"whole"]
 
 
+def test_a_full_disk_refuses_a_record_and_hides_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    with Spool(tmp_path) as spool:
+        spool.add(b"before")
+        monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:-2]))
+        with pytest.raises(OSError, match="No space"):
+            spool.add(b"torn")
+        monkeypatch.undo()
+        spool.add(b"after")
+        assert list(spool.replay()) == [b"before", b"after"]
+
+
+@pytest.mark.anyio
+async def test_a_torn_head_is_cleared_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / NAMES[0]).write_bytes(b"torn")
+    async with AppendLog(tmp_path / "log") as log:
+        with Spool(tmp_path) as spool:
+            assert await restore_outbox(Outbox(), log, spool) == 0
+            spool.add(b"whole")
+            assert list(spool.replay()) == [b"whole"]
+
+
 @pytest.mark.anyio
 async def test_the_outbox_is_what_log_and_spool_say_together(tmp_path: Path) -> None:
     first, second, third = (owed(number) for number in range(3))
