@@ -161,6 +161,9 @@ class Books:
             return
         book.totals.relays += 1
         book.meter.release(relay.held_units, relay.held_parts)
+        if book.is_sealed:
+            self._write_off(book, relay)
+            return
         if not relay.parts:
             self.account(book.facts).line.release(relay.request_hash)
             self._forget(book, relay)
@@ -270,17 +273,23 @@ class Books:
         book.done.add(relay.request_hash)
 
     def seal(self, book: SessionBook) -> int:
-        """Take no more receipts for a session and write off what is unreceipted; returns it."""
+        """Take no more receipts for a session; returns what is unreceipted, and written off.
+
+        What is still being served is written off when it ends: else a gateway that reads slowly
+        until then would be served on credit for nothing, every session.
+        """
         if book.is_sealed:
             return 0
         book.is_sealed = True
-        lost = 0
-        for relay in book.relays.values():
-            self.account(book.facts).write_off(relay)
-            lost += relay.owed
-        book.relays.clear()
-        book.totals.lost += lost
-        return lost
+        before = book.totals.lost
+        for relay in [each for each in book.relays.values() if each.is_ended]:
+            self._write_off(book, relay)
+        return book.totals.lost - before
+
+    def _write_off(self, book: SessionBook, relay: Relay) -> None:
+        self.account(book.facts).write_off(relay)
+        book.totals.lost += relay.owed
+        self._forget(book, relay)
 
     def forget_history(self, book: SessionBook) -> None:
         """Take a session off its gateway's history: it is closed, and counted with those."""

@@ -187,7 +187,9 @@ class FakeSupplier:
         if request.path == b"/v1/embeddings":
             return self.embed(signed, body)
         if body.get("stream"):
-            return await self.stream(request, signed, body)
+            is_idle = self.lie in ("refuses at once", "part of nothing")
+            stream = self.stream_nothing if is_idle else self.stream
+            return await stream(request, signed, body)
         return self.plain(signed, body)
 
     def sign(
@@ -314,8 +316,6 @@ class FakeSupplier:
     async def stream(
         self, request: Request, signed: SignedRequest, body: dict[str, Any]
     ) -> StreamWriter:
-        if self.lie in ("refuses at once", "part of nothing"):
-            return await self.stream_nothing(request, signed, count_prompt(body))
         request_hash = DOMAIN.digest(signed.request)
         cancelled = self.cancelled.setdefault(request_hash, asyncio.Event())
         writer = request.respond_stream(200, (), b"text/event-stream")
@@ -357,12 +357,12 @@ class FakeSupplier:
         return writer
 
     async def stream_nothing(
-        self, request: Request, signed: SignedRequest, inputs: int
+        self, request: Request, signed: SignedRequest, body: dict[str, Any]
     ) -> StreamWriter:
         """Sign for a prompt, and send no event."""
         writer = request.respond_stream(200, (), b"text/event-stream")
         status = Status.REFUSED if self.lie == "refuses at once" else Status.PARTIAL
-        sent = self.sign(signed, hashlib.sha256().digest(), inputs, 1, status)
+        sent = self.sign(signed, hashlib.sha256().digest(), count_prompt(body), 1, status)
         await writer.write(encode_stream_frame(sent) + DONE)
         await writer.close()
         return writer
