@@ -58,6 +58,8 @@ class RecountWorker:
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
         self._files: dict[Hash32, tuple[CountFiles, PromptOverhead]] = {}
+        self._loaded: set[Hash32] = set()
+        """The services whose files the worker that runs now has."""
         self._executor = self._start()
         self._lock = asyncio.Lock()
 
@@ -73,38 +75,45 @@ class RecountWorker:
             try:
                 overhead = await self._run(load_files, files)
             except (TimeoutError, BrokenProcessPool) as error:
-                await self._restart()
+                self._restart()
                 raise RecountError("the service's tokenizer does not load") from error
             self._files[files.service] = (files, overhead)
+            self._loaded.add(files.service)
             return overhead
 
     async def count(self, jobs: Sequence[CountJob]) -> list[Count]:
         """Counts in the order of the jobs."""
         async with self._lock:
             try:
-                return await self._run(count_jobs, list(jobs))
+                return await self._count(jobs)
             except (TimeoutError, BrokenProcessPool):
-                await self._restart()
+                self._restart()
             return [await self._count_alone(job) for job in jobs]
 
     async def _count_alone(self, job: CountJob) -> Count:
         """One answer by itself, after a batch that held something uncountable."""
         try:
-            return (await self._run(count_jobs, [job]))[0]
+            return (await self._count([job]))[0]
         except (TimeoutError, BrokenProcessPool):
-            await self._restart()
+            self._restart()
             return UNKNOWN
+
+    async def _count(self, jobs: Sequence[CountJob]) -> list[Count]:
+        for service in {job.service for job in jobs} - self._loaded:
+            await self._run(load_files, self._files[service][0])
+            self._loaded.add(service)
+        return await self._run(count_jobs, list(jobs))
 
     async def _run(self, function: Callable[[T], R], argument: T) -> R:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._deadline_s):
             return await loop.run_in_executor(self._executor, function, argument)
 
-    async def _restart(self) -> None:
+    def _restart(self) -> None:
+        """Start afresh; files are loaded again where they are wanted."""
         self.close()
         self._executor = self._start()
-        for files, _ in self._files.values():
-            await self._run(load_files, files)
+        self._loaded.clear()
 
     def _start(self) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")
