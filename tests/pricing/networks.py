@@ -1,11 +1,7 @@
 """The layer profiles of four known networks, as the planner takes them."""
 
-import json
-from pathlib import Path
-
 from pricing import Exit, Layer, Network
-
-WORKED = json.loads((Path(__file__).parents[1] / "vectors" / "pricing_worked.json").read_text())
+from tests.pricing.worked import WORKED
 
 
 def _network(profile: dict) -> Network:

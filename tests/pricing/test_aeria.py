@@ -42,7 +42,7 @@ from pricing import (
     whole_buyer_utility,
 )
 from tests.pricing.books import book
-from tests.pricing.networks import WORKED
+from tests.pricing.worked import WORKED
 
 Variant = Callable[[Book, EdgeOffer, Ladder], Outcome]
 ALL: list[Variant] = [aeria_envy_free, aeria_truthful, aeria_posted]

@@ -16,7 +16,7 @@ from pricing import (
     price_lies,
 )
 from tests.pricing.books import book
-from tests.pricing.networks import WORKED
+from tests.pricing.worked import WORKED
 
 
 def test_the_worked_example() -> None:

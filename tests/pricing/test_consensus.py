@@ -1,18 +1,16 @@
 """Consensus estimates: the rungs, the rounding, how often it agrees and what it costs."""
 
-import json
 from fractions import Fraction
 from itertools import pairwise
 from math import floor, log
-from pathlib import Path
 from random import Random
 from statistics import fmean
 
 import pytest
 
 from pricing import WORD, Ladder, best_base, draw_word
+from tests.pricing.worked import WORKED
 
-WORKED = json.loads((Path(__file__).parents[1] / "vectors" / "pricing_worked.json").read_text())
 OFFSETS = [WORD * (2 * place + 1) // 4096 for place in range(2048)]
 """The midpoints of as many equal cells of [0, 1)."""
 

@@ -1,12 +1,10 @@
 """Auctions of goods that can be copied: worked numbers, truthfulness, ratios, and a control."""
 
-import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import combinations_with_replacement
 from math import log
-from pathlib import Path
 from random import Random
 from statistics import fmean
 
@@ -41,8 +39,8 @@ from pricing import (
     vickrey,
 )
 from tests.pricing.books import book, seeds
+from tests.pricing.worked import WORKED
 
-WORKED = json.loads((Path(__file__).parents[1] / "vectors" / "pricing_worked.json").read_text())
 CLOSED = WORKED["closed_forms"]
 VICKREY_COIN, SHARING_COIN = 0, WORD - 1
 ONE = 10**6

@@ -1,9 +1,7 @@
 """The worked numbers of the design: closed forms, shares of gains, and lies that must be found."""
 
-import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from random import Random
 from statistics import fmean
 
@@ -29,8 +27,8 @@ from pricing import (
     vcg_double_auction,
 )
 from tests.pricing.books import book, random_book, seeds
+from tests.pricing.worked import WORKED
 
-WORKED = json.loads((Path(__file__).parents[1] / "vectors" / "pricing_worked.json").read_text())
 CLOSED = WORKED["closed_forms"]
 CAUGHT = WORKED["must_be_caught"]
 SEED = seeds(1)[0]
