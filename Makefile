@@ -32,6 +32,9 @@ setup: $(VENV)/.installed node_modules/.installed ## install everything the proj
 demo: setup ## run the whole market on this machine; ARGS=--json, ARGS=--keep
 	@$(BIN)/python -m localnet.demo $(ARGS)
 
+demo-cheats: setup ## let every adversary loose in one market; ARGS=--json, ARGS="--only inventor,parrot"
+	@$(BIN)/python -m localnet.cheats $(ARGS)
+
 test: setup check test-contracts test-python ## lint, types, Foundry and the fast Python suite
 
 test-python: setup ## the fast Python suite; ARGS=... goes to pytest
@@ -82,4 +85,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo test test-python test-vllm test-compose test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean

@@ -8,12 +8,11 @@ batch and finds that it is not the gateway. Without a proof the claim is void an
     python -m adversaries.inventor --config supplier.toml
 """
 
-import argparse
-import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from adversaries.cheat import Cheat, Line
+from adversaries.program import serve
 from relay_mining import (
     Leaf,
     MinedReceipt,
@@ -24,12 +23,17 @@ from relay_mining import (
     keccak,
     leaf_weight,
 )
-from supplier.app import run
 from supplier.books import SessionBook
 from supplier.miner import MinedLeaf, Miner
-from supplier.settings import Settings
 
 INVENTED_PER_REAL = 9
+CHEAT = Cheat(
+    name="invented leaves",
+    side="supplier",
+    does="claims nine relays that nobody asked for with every real one",
+    line=Line.CHALLENGE,
+    check="Proof_BadBatchSignature",
+)
 
 
 class InventingMiner(Miner):
@@ -74,12 +78,5 @@ class InventingMiner(Miner):
                 yield MinedLeaf(leaf, MinedReceipt(receipt, (), signature))
 
 
-def main() -> None:
-    """Serve with the configuration of an honest supplier, and cheat."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--config", type=Path, required=True)
-    asyncio.run(run(Settings.load(parser.parse_args().config), miner=InventingMiner))
-
-
 if __name__ == "__main__":
-    main()
+    serve(miner=InventingMiner)

@@ -39,10 +39,15 @@ class MarketPlan:
     engines: tuple[EnginePlan, ...] = (DEMO_ENGINE,)
     """The suppliers take them in turn; all serve the one service that the source lists of the
     first."""
-    inventors: int = 0
-    """Suppliers that add leaves nobody asked for to every claim."""
+    cheats: tuple[str, ...] = ()
+    """Modules of `adversaries` to run as further suppliers, as `inventor`."""
     block_time_s: int = 1
     terms: Terms = DEFAULT_TERMS
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The adversary each supplier runs; empty for the honest ones, who come first."""
+        return ("",) * self.suppliers + self.cheats
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,8 @@ class SupplierNode:
     supplier: bytes
     owner: TestAccount
     url: str
-    is_inventor: bool
+    cheat: str
+    """The adversary it runs; empty for an honest one."""
     node: Node
 
 
@@ -143,7 +149,7 @@ class LocalMarket:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _build(self, say: Say) -> None:
-        members = self.plan.suppliers + self.plan.inventors
+        members = len(self.plan.roles)
         say("contracts: registry, escrow, sessions, claims, parameters, a test token")
         self.site.deploy(members)
         self.site.mint(members)
@@ -158,14 +164,14 @@ class LocalMarket:
         wait_until(lambda: self._health("readyz"), "the gateway was not ready", 60.0)
 
     def _add_supplier(self, number: int, say: Say) -> None:
-        is_inventor = number >= self.plan.suppliers
-        name = f"inventor-{number - self.plan.suppliers}" if is_inventor else f"supplier-{number}"
+        cheat = self.plan.roles[number]
+        name = cheat or f"supplier-{number}"
         say(f"{name}: stakes, lists the service, loads the model, serves")
         place = Place.local()
         config = self.folder / name / "supplier.toml"
         engine = self.plan.engines[number % len(self.plan.engines)]
         supplier = self.site.add_supplier(config, number, self.service, place, engine)
-        program = ("adversaries.inventor",) if is_inventor else ("supplier", "serve")
+        program = (f"adversaries.{cheat}",) if cheat else ("supplier", "serve")
         node = Node.start(name, module(*program, "--config", str(config)), self.folder)
         self.suppliers.append(
             SupplierNode(
@@ -174,7 +180,7 @@ class LocalMarket:
                 supplier=supplier,
                 owner=supplier_owner(number),
                 url=place.url,
-                is_inventor=is_inventor,
+                cheat=cheat,
                 node=node,
             )
         )

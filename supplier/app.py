@@ -60,18 +60,20 @@ class _Node:
     metrics: Metrics
     store: Store
     tls: ServerTls | None
+    relays: type[RelayServer]
 
 
 async def run(
     settings: Settings,
     miner: type[Miner] = Miner,
+    relays: type[RelayServer] = RelayServer,
     ready: Ready = lambda facts: None,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Serve, claim and prove until `stop` (by default SIGTERM or SIGINT); then drain.
 
-    `miner` decides what is claimed. `ready` is told the port once relays are taken. Raises
-    OperatorError, ChainError and KeystoreError where the node cannot start.
+    `miner` decides what is claimed, `relays` what is served. `ready` is told the port once relays
+    are taken. Raises OperatorError, ChainError and KeystoreError where the node cannot start.
     """
     stop = stop or _stop_on_signals()
     tls = load_server_tls(settings.server.tls, "server.tls")
@@ -91,7 +93,7 @@ async def run(
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
             settings, market, view, signer, supplier, spec, services, books, receipt_log, Metrics(),
-            store, tls,
+            store, tls, relays,
         )  # fmt: skip
         sender = TxSender(market.chain, key.reveal(), settings.chain.policy())
         try:
@@ -161,7 +163,7 @@ async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
     address = EngineAddress(url, node.settings.engine.timeout_s)
     sign_off = SignOff(node.books, node.market.domain, node.signer)
-    return RelayServer(pool, address, sign_off, node.books, node.metrics)
+    return node.relays(pool, address, sign_off, node.books, node.metrics)
 
 
 def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:

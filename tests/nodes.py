@@ -10,5 +10,5 @@ from localnet import LocalMarket, MarketPlan
 @pytest.fixture(scope="module")
 def market() -> Iterator[LocalMarket]:
     """Two honest suppliers and one that invents leaves, a gateway, a funded application."""
-    with LocalMarket.start(MarketPlan(suppliers=2, inventors=1)) as running:
+    with LocalMarket.start(MarketPlan(suppliers=2, cheats=("inventor",))) as running:
         yield running

@@ -16,7 +16,7 @@ from localnet.processes import ROOT, wait_until
 
 ROWS = [
     Row("supplier-0", 11_181, 11_181, 10_980, 3, 20_400, 0),
-    Row("inventor-0", 9_999_999, 9_999_999, 9_999_999, 0, 0, 99_244_000),
+    Row("inventor", 9_999_999, 9_999_999, 9_999_999, 0, 0, 99_244_000),
 ]
 
 

@@ -286,6 +286,7 @@ async def relay_world(
     prompt_tokens: int | None = None,
     clock: Callable[[], float] = time.time,
     signer: Signer = OPERATOR_SIGNER,
+    relay_server: type[RelayServer] = RelayServer,
 ) -> AsyncIterator[RelayWorld]:
     market, engine = market or FakeMarket(), engine or FakeEngine()
     upstream: Server = await serve(engine.handle)
@@ -296,7 +297,7 @@ async def relay_world(
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
         sign_off = SignOff(books, DOMAIN, signer)
-        relays = RelayServer(pool, address, sign_off, books, metrics, clock)
+        relays = relay_server(pool, address, sign_off, books, metrics, clock)
         directory = SessionDirectory(
             market, books, log, signer, frozenset({SERVICE}), DirectoryRules(2, 1_000)
         )

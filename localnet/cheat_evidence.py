@@ -1,0 +1,132 @@
+"""What a run left behind of each cheat: its own log, the gateway's usage lines, the chain's events.
+
+Nothing here asks an adversary what it thinks: refusals are read where they were met, verdicts where
+they were given.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Event, decode_outcome
+from relay_mining import Address, Claim, Hash32
+
+REFUSED = re.compile(r"^Prove failed: (\w+)")
+HONEST_EVENT = "cheated"
+FAULTS = frozenset({"broken", "invalid", "timeout"})
+"""Dispositions of the usage log that are a supplier's fault."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """One claim; blocks, and token base units."""
+
+    claim: Claim
+    made: int
+    ended: int = 0
+    """0 while it is open."""
+    paid: int = 0
+    """To everybody together."""
+    slashed: int = 0
+
+
+@dataclass(slots=True)
+class ChainRecord:
+    """Every claim and what became of it."""
+
+    fates: dict[Hash32, Fate] = field(default_factory=dict)
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Take in events in their order."""
+        for event in events:
+            match decode_outcome(event):
+                case ClaimAccepted(claim):
+                    self.fates[claim.id] = Fate(claim, event.block_number)
+                case ClaimPaid() as paid:
+                    fate = self.fates[paid.claim_id]
+                    fate.ended = event.block_number
+                    fate.paid = (
+                        paid.supplier_share
+                        + paid.source_share
+                        + paid.gateway_share
+                        + paid.protocol_share
+                    )
+                case ClaimVoided(claim_id, bond):
+                    fate = self.fates[claim_id]
+                    fate.ended, fate.slashed = event.block_number, bond
+                case _:
+                    continue
+
+    def of(self, supplier: Address) -> list[Fate]:
+        """The claims of a supplier."""
+        return [each for each in self.fates.values() if each.claim.supplier == supplier]
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the gateway saw of one supplier, or did for one key; times in Unix seconds."""
+
+    tries: int = 0
+    faults: int = 0
+    """Tries that failed by the supplier's fault; each was tried elsewhere or ended a stream."""
+    aborts: int = 0
+    """Answers whose client left."""
+    overclaims: int = 0
+    served: int = 0
+    """Units as the suppliers signed them."""
+    receipted: int = 0
+    began: int = 0
+    caught: int = 0
+    """When the first fault or over-claim was seen; 0 for never."""
+    details: Counter[str] = field(default_factory=Counter)
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Count one line of the usage log."""
+        self.began = self.began or line["time"]
+        if line["kind"] == "recount":
+            self.receipted += line["units_receipted"]
+            is_bad = line["disposition"] == "overclaim"
+            self.overclaims += is_bad
+        else:
+            self.tries += 1
+            self.aborts += line["disposition"] == "client_abort"
+            self.served += line["units"]
+            is_bad = line["disposition"] in FAULTS
+            self.faults += is_bad
+            if is_bad:
+                self.details[line["detail"]] += 1
+        if is_bad:
+            self.caught = self.caught or line["time"]
+
+
+def read_answers(records: Iterable[bytes]) -> dict[str, Answers]:
+    """What the records of a usage log say, by supplier (0x and hex) and by the id of the key."""
+    found: dict[str, Answers] = defaultdict(Answers)
+    for record in records:
+        for line in orjson.loads(record):
+            found[line["supplier"]].take(line)
+            found[line["key"]].take(line)
+    return found
+
+
+def read_refusals(log: Path) -> Counter[str]:
+    """The contract's errors that a supplier's proofs met, with how often."""
+    events = (line.get("event", "") for line in _lines(log))
+    return Counter(match[1] for event in events if (match := REFUSED.match(event)))
+
+
+def read_honest_units(log: Path) -> int:
+    """What the work of a supplier that lies to its gateway is worth, by its own note, in units."""
+    return sum(line["honest_units"] for line in _lines(log) if line["event"] == HONEST_EVENT)
+
+
+def _lines(log: Path) -> Iterator[dict[str, Any]]:
+    for raw in log.read_bytes().splitlines():
+        if raw.startswith(b"{"):
+            line: dict[str, Any] = orjson.loads(raw)
+            yield line

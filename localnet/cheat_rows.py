@@ -1,0 +1,201 @@
+"""The rows of the cheats' table: made from evidence, shown on a terminal, written as a page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from adversaries.cheat import Cheat, Finding, Line
+from localnet.cheat_evidence import Answers, Fate
+from relay_mining import BPS, UNITS_PER_PRICE, escape_probability
+
+SIGMAS_MAX = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one cheat came to; `gained` in token base units, beyond honest work."""
+
+    module: str
+    name: str
+    side: str
+    did: str
+    caught_by: str
+    after: str
+    chance: str
+    """Where a draw decides: claims caught, as predicted and as measured."""
+    gained: int
+    cost: str
+    """What it cost others."""
+    is_as_promised: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Base units a million compute units, and the margin of the challenge in basis points."""
+
+    unit: int
+    margin_bps: int
+
+    def value(self, units: int) -> int:
+        """What units are worth, rounded down."""
+        return units * self.unit // UNITS_PER_PRICE
+
+
+def claim_row(
+    module: str,
+    cheat: Cheat,
+    fates: Sequence[Fate],
+    refusals: Mapping[str, int],
+    payable: Mapping[str, int],
+    prices: Prices,
+) -> Row:
+    """The row of a supplier that cheats in its claims; `payable` units by session id in hex."""
+    honest = [
+        min(payable.get(each.claim.session.id.hex(), 0), each.claim.root.sum) for each in fates
+    ]
+    escapes = [
+        _escape(cheat, fate, units, prices.margin_bps)
+        for fate, units in zip(fates, honest, strict=True)
+    ]
+    voided = [each for each in fates if each.slashed]
+    predicted = sum(1 - each for each in escapes)
+    spread = sqrt(sum(each * (1 - each) for each in escapes))
+    paid = sum(each.paid for each in fates)
+    slashed = sum(each.slashed for each in voided)
+    met = sorted(set(refusals) & set(cheat.check.split("|")))
+    return Row(
+        module=module,
+        name=cheat.name,
+        side=cheat.side,
+        did=cheat.does,
+        caught_by=f"challenge: {', '.join(met)}; claim void" if met else "nobody in this run",
+        after=f"{max(each.ended - each.made for each in voided)} blocks" if voided else "",
+        chance=f"{predicted:.2f} ± {spread:.2f} of {len(fates)} claims; {len(voided)}",
+        gained=paid - sum(prices.value(units) for units in honest) - slashed,
+        cost="none; the bonds went to the application" if voided else "",
+        is_as_promised=bool(fates)
+        and abs(len(voided) - predicted) <= SIGMAS_MAX * spread + 1e-9
+        and (bool(met) or not voided),
+    )
+
+
+def _escape(cheat: Cheat, fate: Fate, honest_units: int, margin_bps: int) -> float:
+    total = fate.claim.root.sum
+    share = 1.0 if cheat.is_all_bad else 1 - honest_units / total
+    return escape_probability(share, margin_bps / BPS * fate.claim.value / fate.claim.bond)
+
+
+def answer_row(
+    module: str, cheat: Cheat, answers: Answers, honest_units: int, prices: Prices
+) -> Row:
+    """The row of a supplier that cheats in its answers."""
+    beyond = answers.receipted - honest_units
+    gained = prices.value(beyond) if beyond > 0 else -prices.value(-beyond)
+    seen = _seen(cheat, answers)
+    return Row(
+        module=module,
+        name=cheat.name,
+        side=cheat.side,
+        did=cheat.does,
+        caught_by=seen or "nobody: " + cheat.limit,
+        after=f"{answers.caught - answers.began} s" if seen else "",
+        chance="",
+        gained=gained,
+        cost=f"{answers.faults} of {answers.tries} tries made elsewhere" if answers.faults else "",
+        is_as_promised=answers.tries > 0 and bool(seen) == (cheat.line is not Line.NONE),
+    )
+
+
+def client_row(module: str, cheat: Cheat, answers: Answers, prices: Prices) -> Row:
+    """The row of a client that leaves: what it was sent, and what of it was receipted."""
+    free = answers.served - answers.receipted
+    return Row(
+        module=module,
+        name=cheat.name,
+        side=cheat.side,
+        did=cheat.does,
+        caught_by=f"gateway's Cancel: {answers.aborts} prefixes signed as {cheat.check}",
+        after="at once",
+        chance="",
+        gained=prices.value(free),
+        cost=f"none: {answers.receipted} of {answers.served} CU receipted",
+        is_as_promised=answers.aborts > 0 and free == 0,
+    )
+
+
+def finding_row(module: str, found: Finding) -> Row:
+    """The row of a cheat that was played from a script."""
+    cheat = found.cheat
+    return Row(
+        module=module,
+        name=cheat.name,
+        side=cheat.side,
+        did=cheat.does,
+        caught_by=found.met,
+        after=found.after,
+        chance="",
+        gained=found.gained,
+        cost=found.cost,
+        is_as_promised=found.is_as_promised,
+    )
+
+
+def _seen(cheat: Cheat, answers: Answers) -> str:
+    if cheat.line is Line.RECOUNT and answers.overclaims:
+        return "gateway's recount: signed over-claim kept as evidence, supplier dropped"
+    matching = [each for each in answers.details if cheat.check and cheat.check in each]
+    return f"gateway's check: {matching[0]}; set aside" if matching else ""
+
+
+def show_rows(rows: Sequence[Row], unit: int) -> Table:
+    """The table of a terminal; gains in whole tokens of `unit` base units."""
+    table = Table(title="what each cheat came to", box=box.SIMPLE_HEAD)
+    for name in ("cheat", "caught by", "after", "predicted; measured", "gained", "cost others"):
+        table.add_column(name)
+    for row in rows:
+        mark = "" if row.is_as_promised else "[red]NOT AS PROMISED[/] "
+        table.add_row(
+            row.name, mark + row.caught_by, row.after, row.chance, f"{row.gained / unit:,.6f}",
+            row.cost,
+        )  # fmt: skip
+    return table
+
+
+COLUMNS = (
+    "adversary", "cheat", "side", "what it did", "caught by", "after", "predicted; measured",
+    "gained", "cost others",
+)  # fmt: skip
+PAGE = """# The cheats
+
+<!-- generated: `make demo-cheats ARGS="--page docs/cheats.md"` -->
+
+Each row is a real adversary of `adversaries/` that ran in one local market beside honest nodes:
+anvil, real signatures, real sockets. `make demo-cheats` runs them again.
+
+*Caught by* is what was found afterwards in the contract's errors, the gateway's usage log or the
+refusal itself. *Gained* is in whole test tokens beyond honest work, everything lost deducted. Where
+a draw decides, the number of claims caught is given as predicted (with one standard deviation) and
+as measured; the exact formulas over every share and bond are in [simulations](simulations.md).
+
+"""
+
+
+def write_page(rows: Sequence[Row], unit: int) -> str:
+    """The page as Markdown."""
+    lines = (
+        (
+            f"`{row.module}`", row.name, row.side, row.did, row.caught_by, row.after, row.chance,
+            f"{row.gained / unit:,.6f}", row.cost,
+        )
+        for row in rows
+    )  # fmt: skip
+    table = [COLUMNS, ("---",) * len(COLUMNS), *lines]
+    return PAGE + "".join(f"| {' | '.join(line)} |\n" for line in table)

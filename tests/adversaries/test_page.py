@@ -1,0 +1,45 @@
+"""Every adversary is in the zoo, and has its row in the page."""
+
+import re
+from pathlib import Path
+
+import adversaries
+from adversaries.gateways import CRIMES
+from adversaries.zoo import SCRIPTS, SUPPLIERS
+
+FOLDER = Path(adversaries.__file__).parent
+SHARED = {"__init__", "cheat", "program", "relays", "rogue", "scene", "zoo"}
+PAGE = Path(__file__).parents[2] / "docs" / "cheats.md"
+
+
+def rows() -> list[list[str]]:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_module_is_in_the_zoo() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} - SHARED == {*SUPPLIERS, *SCRIPTS}
+
+
+def test_every_adversary_has_its_row_in_the_page() -> None:
+    named = [row[0].strip("`") for row in rows()]
+
+    assert set(named) == {*SUPPLIERS, *SCRIPTS}
+    assert named.count("gateways") == len(CRIMES)
+
+
+def test_the_page_says_what_the_code_promises() -> None:
+    by_module = {row[0].strip("`"): row for row in rows()}
+    for module, cheat in SUPPLIERS.items():
+        assert by_module[module][1:4] == [cheat.name, cheat.side, cheat.does]
+
+
+def test_only_the_parrot_gains() -> None:
+    gained = {row[1]: float(row[7].replace(",", "")) for row in rows()}
+
+    assert [name for name, each in gained.items() if each > 0] == [SUPPLIERS["parrot"].name]
+
+
+def test_no_row_is_without_what_caught_it_or_what_bounds_it() -> None:
+    for row in rows():
+        assert re.match(r"(challenge|contract|gateway's|supplier's|nobody: )", row[4]), row
