@@ -136,7 +136,7 @@ class ServerConnection(asyncio.Protocol):
             answer = await self._owner.handler(request)
             if isinstance(answer, Response):
                 self._send(request, answer)
-            else:
+            elif not self.lost:
                 _check_streamed(request)
         except ClientDisconnected:
             self.abort()

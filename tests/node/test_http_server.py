@@ -288,6 +288,30 @@ async def test_leaving_shows_at_once_and_cancels_on_request() -> None:
 
 
 @on_loops
+async def test_a_handler_whose_client_left_owes_no_whole_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    started = asyncio.Event()
+
+    async def handler(request: Request) -> Response | None:
+        if request.path == b"/half":
+            await request.respond_stream().write(b"half")
+        started.set()
+        await request.disconnected
+        return None
+
+    async with serving(handler) as server:
+        for path in (b"/nothing", b"/half"):
+            started.clear()
+            wire = await Wire.open(server.port)
+            wire.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+            await started.wait()
+            wire.reset()
+            await until(lambda: server.connections == 0 and server.in_flight == 0)
+    assert caplog.records == []
+
+
+@on_loops
 async def test_a_client_that_stops_reading_holds_the_writer_and_is_cut_off() -> None:
     written = 0
     ended = asyncio.Event()
