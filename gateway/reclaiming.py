@@ -39,6 +39,7 @@ class Reclaimer:
         self._market = market
         self._sender = sender
         self._applications = applications
+        self._confirmations = confirmations
         self._events = market.events(confirmations=confirmations)
         self._pause_s = poll_s * PAUSE_FACTOR
         self.open: dict[Hash32, Claim] = {}
@@ -59,7 +60,7 @@ class Reclaimer:
         batch = await self._events.read()
         if batch.rolled_back_to is not None:
             self.open.clear()
-            self._events = self._market.events()
+            self._events = self._market.events(confirmations=self._confirmations)
             return
         for event in batch.events:
             self._take(decode(event))
