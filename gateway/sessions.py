@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.errors import InvalidParameterError, ModelNotFoundError
+from gateway.errors import InvalidParameterError, ModelNotFoundError, NoSupplierError
 from gateway.openai import Endpoint, PromptOverhead
 from relay_mining import Address, Hash32, SessionKey, SessionTerms, UnitWeights, Verifier
 
@@ -89,7 +89,12 @@ class SessionTable:
     models: dict[str, ServiceView] = field(default_factory=dict)
 
     def find(self, application: Address, model: str) -> Session:
-        """The open session that pays for a model; raises ModelNotFoundError."""
+        """The open session that pays for a model; raises ModelNotFoundError.
+
+        While no session is open at all, as after a start without the chain, raises NoSupplierError.
+        """
+        if not self.is_ready:
+            raise NoSupplierError("the gateway has no open session yet; try again shortly")
         session = self.sessions.get((application, model))
         if session is None:
             raise ModelNotFoundError(

@@ -238,6 +238,20 @@ async def test_bad_bodies(tmp_path: Path, body: bytes, status: int, code: str) -
         assert (await pool.request(b"GET", gateway.url + "/readyz")).status == 200
 
 
+async def test_a_gateway_without_a_session_asks_to_be_tried_again(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway, ClientPool() as pool:
+        gateway.table.replace(gateway.table.number, [], {})
+        headers = ((b"authorization", b"Bearer " + gateway.key.encode()),)
+        body = b'{"model":"tiny","messages":[{"role":"user","content":"hi"}]}'
+
+        answer = await pool.request(b"POST", gateway.url + "/v1/chat/completions", headers, body)
+
+        assert answer.status == 503
+        assert orjson.loads(answer.body)["error"]["code"] == "no_supplier_available"
+        assert answer.headers.get(b"retry-after") == b"1"
+        assert (await pool.request(b"GET", gateway.url + "/readyz")).status == 503
+
+
 def test_the_synchronous_client(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway:
