@@ -50,6 +50,9 @@ test-compose: setup ## the market of compose.yaml in containers: up, a paid clai
 	@echo "==> compose tests"
 	@$(BIN)/python -m pytest -m compose -n 0 -q tests/compose $(ARGS)
 
+test-chaos: setup ## 200 kills and 50 chain faults under load, then every receipt accounted for; ARGS=--json
+	@$(BIN)/python -m localnet.chaos $(ARGS)
+
 test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@echo "==> Foundry tests"
 	@$(BIN)/python -m contracts.compile --check
@@ -85,4 +88,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-chaos test-contracts test-contracts-deep check bench bench-gateway contracts gas lock clean

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import httpx
 from openai import APIError, AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
@@ -73,7 +74,7 @@ class Load:
     ) -> None:
         try:
             tally.outcomes[await send(client, tally, number)] += 1
-        except APIError as error:
+        except (APIError, httpx.HTTPError) as error:  # a stream cut short raises the latter
             tally.outcomes[f"failed: {error.__class__.__name__}"] += 1
             await asyncio.sleep(0.2)
 

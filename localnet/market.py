@@ -43,6 +43,8 @@ class MarketPlan:
     """Modules of `adversaries` to run as further suppliers, as `inventor`."""
     block_time_s: int = 1
     terms: Terms = DEFAULT_TERMS
+    front: Callable[[str], str] = lambda url: url
+    """Given the chain's URL, the one that all nodes use."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class LocalMarket:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        site = Site(chain.url, folder / "addressbook.json", plan.terms)
+        site = Site(plan.front(chain.url), folder / "addressbook.json", plan.terms)
         market = cls(plan, folder, chain, site)
         try:
             market._build(say)

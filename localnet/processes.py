@@ -61,29 +61,37 @@ def wait_until(
         time.sleep(pause_s)
 
 
+def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            argv,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+
+
 @dataclass(slots=True)
 class Node:
     """One running process with its log file."""
 
     name: str
     log: Path
+    argv: tuple[str, ...]
     process: subprocess.Popen[bytes]
 
     @classmethod
     def start(cls, name: str, argv: Sequence[str], folder: Path) -> "Node":
         """Start `argv` in its own process group, its output going to `folder/name.log`."""
         log = folder / f"{name}.log"
-        with log.open("ab") as out:
-            process = subprocess.Popen(
-                argv,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                cwd=ROOT,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-        return cls(name, log, process)
+        return cls(name, log, tuple(argv), _start(argv, log))
+
+    def start_again(self) -> None:
+        """Start the same command line anew, after the process ended."""
+        self.process = _start(self.argv, self.log)
 
     def is_alive(self) -> bool:
         """Whether the process still runs."""

@@ -47,6 +47,8 @@ class Terms:
     deposit: int = 10_000 * TOKEN
     cap: int = 8 * TOKEN
     """A session; small enough that the threshold is near the size of a relay."""
+    confirmations: int = 0
+    """Blocks on top of one that the nodes hold final; anvil reorganises only when told to."""
 
 
 DEFAULT_TERMS = Terms()
@@ -146,7 +148,8 @@ class Site:
             "--engine", engine.kind, "--engine-url", engine.url, "--model", str(engine.model),
             "--served-model-name", engine.name,
             "--host", place.host, "--port", str(place.port), "--public-url", place.url,
-            "--confirmations", "0", "--owner-key", supplier_owner(number).key,
+            "--confirmations", str(self.terms.confirmations),
+            "--owner-key", supplier_owner(number).key,
             "--operator-key", supplier_operator(number).key,
         )  # fmt: skip
         if engine.settings:
@@ -175,7 +178,7 @@ public_url = "{place.url}/v1"
 [chain]
 rpc_urls = ["{self.rpc}"]
 address_book = "{self.book}"
-confirmations = 0
+confirmations = {self.terms.confirmations}
 poll_s = 0.2
 [keys]
 owner_key = "{GATEWAY_OWNER.key}"

@@ -1,0 +1,114 @@
+"""A TCP proxy that fails on demand, in a thread of its own: a bad RPC endpoint to the nodes."""
+
+import asyncio
+import threading
+from contextlib import suppress
+from enum import Enum
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+CHUNK_BYTES = 64 << 10
+CUT_AFTER_BYTES = 60
+"""Within the head of an HTTP answer, so that no client takes what it has for an answer."""
+STALL_LOOK_S = 0.05
+SLOW_S = 0.4
+"""Before each chunk of an answer."""
+START_S_MAX = 10.0
+
+
+class Mode(Enum):
+    """How the proxy treats its connections."""
+
+    PASS = "pass"
+    REFUSE = "refuse"
+    STALL = "stall"
+    CUT = "cut"
+    SLOW = "slow"
+
+
+class FaultProxy:
+    """Stands before one HTTP endpoint; `with FaultProxy() as proxy` ends it.
+
+    `front` starts it and returns the URL that clients use; `mode` may be set from any thread.
+    """
+
+    def __init__(self) -> None:
+        self.mode = Mode.PASS
+        self.broken = 0
+        """Connections refused, or cut within an answer."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._target = ("", 0)
+        self._server: asyncio.Server | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(START_S_MAX)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(START_S_MAX)
+        self._loop.close()
+
+    def front(self, url: str) -> str:
+        """Listen before the endpoint at `url` and return the URL to use in its stead."""
+        parts = urlsplit(url)
+        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
+        started = asyncio.run_coroutine_threadsafe(self._listen(), self._loop)
+        return f"http://127.0.0.1:{started.result(START_S_MAX)}"
+
+    async def _listen(self) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        connections = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in connections:
+            each.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        ways = (
+            asyncio.create_task(self._pump(reader, back, is_answer=False)),
+            asyncio.create_task(self._pump(there, writer, is_answer=True)),
+        )
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            for each in (writer, back):
+                each.transport.abort()
+
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
+    ) -> None:
+        """Pass bytes on until either side ends, or until the mode has the connection broken."""
+        with suppress(OSError):
+            while data := await source.read(CHUNK_BYTES):
+                while self.mode is Mode.STALL:  # noqa: ASYNC110  set from another thread
+                    await asyncio.sleep(STALL_LOOK_S)
+                if is_answer and self.mode is Mode.SLOW:
+                    await asyncio.sleep(SLOW_S)
+                is_cut = is_answer and self.mode is Mode.CUT
+                if is_cut or self.mode is Mode.REFUSE:
+                    sink.write(data[:CUT_AFTER_BYTES] if is_cut else b"")
+                    self.broken += 1
+                    return
+                sink.write(data)
+                await sink.drain()

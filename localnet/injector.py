@@ -1,0 +1,173 @@
+"""Performs a schedule of kills and faults on a running market, and keeps its nodes up meanwhile."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from localnet.chain import DevChain
+from localnet.fault_proxy import FaultProxy, Mode
+from localnet.faults import Injection, Kind
+from localnet.market import OK, status_of
+from localnet.processes import Node, wait_until
+
+GWEI = 10**9
+DROP_EVERY_S = 0.1
+LOOK_S = 0.2
+READY_S_MAX = 180.0
+
+MODES = {
+    Kind.RPC_REFUSE: Mode.REFUSE,
+    Kind.RPC_STALL: Mode.STALL,
+    Kind.RPC_CUT: Mode.CUT,
+    Kind.RPC_SLOW: Mode.SLOW,
+}
+
+
+@dataclass(slots=True)
+class Watched:
+    """A node that is started again whenever it is not there, as a service manager would."""
+
+    node: Node
+    health: str
+    """A page that answers 200 while the node works."""
+    kills: int = 0
+    starts: int = 0
+    """Starts after the first, each for a kill or for an end that was the node's own."""
+    groups: list[int] = field(default_factory=list)
+    """Process groups of those that were killed."""
+
+    @property
+    def own_ends(self) -> int:
+        """How often the node ended without being killed: at a start without a chain, say."""
+        return self.starts - self.kills
+
+    def is_ready(self) -> bool:
+        """Whether the node answers."""
+        return self.node.is_alive() and status_of(self.health) == OK
+
+    def kill(self) -> None:
+        """`kill -9` of the one process; what it started has to see to itself."""
+        if self.node.is_alive():
+            self.groups.append(self.node.process.pid)
+            self.node.process.kill()
+            self.node.process.wait()
+            self.kills += 1
+
+    async def keep_up(self) -> None:
+        """Start the node again whenever it has ended; until cancelled."""
+        while True:
+            if not self.node.is_alive():
+                self.node.start_again()
+                self.starts += 1
+            await asyncio.sleep(LOOK_S)
+
+    def orphans(self) -> int:
+        """Process groups of killed nodes in which something still runs; it is ended here."""
+        return sum(map(_end_group, self.groups))
+
+
+def _end_group(group: int) -> bool:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class Injector:
+    """Performs injections; kills go on while chain faults, one at a time, last."""
+
+    suppliers: Sequence[Watched]
+    gateway: Watched
+    chain: DevChain
+    proxy: FaultProxy
+    answer: Callable[[], Awaitable[None]]
+    """Returns with an answer from the gateway, or with its failure."""
+    say: Callable[[str], None]
+    done: Counter[str] = field(default_factory=Counter)
+    """Injections by kind."""
+    dropped: int = 0
+    """Transactions taken out of the pool."""
+    _chain_fault: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def nodes(self) -> list[Watched]:
+        """The suppliers and, last, the gateway."""
+        return [*self.suppliers, self.gateway]
+
+    async def run(self, plan: Sequence[Injection]) -> None:
+        """Perform the plan, and return once all nodes work without a fault."""
+        keepers = [asyncio.create_task(each.keep_up()) for each in self.nodes]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, each in enumerate(plan):
+                    await asyncio.sleep(each.after_s)
+                    self.say(f"  {number + 1:>4}/{len(plan)}  {each.kind.value}")
+                    tasks.create_task(self._perform(each))
+            for watched in self.nodes:
+                await asyncio.to_thread(
+                    wait_until, watched.is_ready, f"{watched.node.name} is not up", READY_S_MAX
+                )
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+
+    async def _perform(self, each: Injection) -> None:
+        match each.kind:
+            case Kind.KILL_SUPPLIER:
+                await self._kill(self.suppliers[each.victim])
+            case Kind.KILL_GATEWAY:
+                await self._kill(self.gateway)
+            case Kind.KILL_SUPPLIER_AFTER_ANSWER:
+                await self.answer()
+                await self._kill(self.suppliers[each.victim])
+            case Kind.KILL_GATEWAY_AFTER_ANSWER:
+                await self.answer()
+                await self._kill(self.gateway)
+            case Kind.STALL:
+                await self._stall(self.nodes[each.victim], each.seconds)
+            case _:
+                async with self._chain_fault:
+                    await self._fail_chain(each)
+        self.done[each.kind.value] += 1
+
+    async def _kill(self, watched: Watched) -> None:
+        """Kill at once; a node that is just being started again is killed as soon as it is."""
+        alive = watched.node.is_alive
+        await asyncio.to_thread(wait_until, alive, "a node is not started again", pause_s=LOOK_S)
+        watched.kill()
+
+    async def _stall(self, watched: Watched, seconds: float) -> None:
+        process = watched.node.process
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+
+    async def _fail_chain(self, each: Injection) -> None:
+        match each.kind:
+            case Kind.REORG:
+                await asyncio.to_thread(self.chain.call, "anvil_reorg", each.depth, [])
+            case Kind.DROP:
+                await asyncio.to_thread(self._drop, each.seconds)
+            case Kind.UNDERPRICE:
+                fee = hex(each.fee_gwei * GWEI)
+                await asyncio.to_thread(self.chain.call, "anvil_setNextBlockBaseFeePerGas", fee)
+            case _:
+                self.proxy.mode = MODES[each.kind]
+                await asyncio.sleep(each.seconds)
+                self.proxy.mode = Mode.PASS
+
+    def _drop(self, seconds: float) -> None:
+        """Empty the pool again and again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            pool = cast("dict[str, str]", self.chain.call("txpool_status"))
+            self.dropped += int(pool["pending"], 16)
+            self.chain.call("anvil_dropAllTransactions")
+            time.sleep(DROP_EVERY_S)
