@@ -15,6 +15,7 @@ import orjson
 
 from gateway.body import RequestLimits, parse_object, splice
 from gateway.checks import Check
+from gateway.combinations import check_repetition, check_tool_choice
 from gateway.errors import (
     InvalidParameterError,
     MissingParameterError,
@@ -132,7 +133,8 @@ def read_request(endpoint: Endpoint, body: bytes, limits: RequestLimits) -> Open
         return _read_embedding(members, body, limits)
     if endpoint is Endpoint.CHAT:
         check_messages(members["messages"], limits.messages_max)
-        _check_tool_choice(members)
+        check_tool_choice(members)
+    check_repetition(members, read_output_tokens_max(members))
     return _read_generation(endpoint, members, body, limits)
 
 
@@ -219,17 +221,6 @@ def check_parameters(members: Mapping[str, Any], shape: Shape) -> None:
     for name in needed:
         if name not in members:
             raise MissingParameterError(f"you must provide {name}", param=name)
-
-
-def _check_tool_choice(members: Mapping[str, Any]) -> None:
-    choice, tools = members.get("tool_choice"), members.get("tools") or []
-    if choice in (None, "none", "auto"):
-        return
-    if not tools:
-        raise InvalidParameterError("tool_choice needs tools to choose from", param="tool_choice")
-    names = [each["function"]["name"] for each in tools]
-    if isinstance(choice, dict) and choice["function"]["name"] not in names:
-        raise InvalidParameterError("tool_choice names none of the tools", param="tool_choice")
 
 
 def _refuse_name(name: str) -> None:

@@ -43,7 +43,6 @@ _GENERATED: dict[str, Check] = {
     "repetition_penalty": number(0.01, 10),
     "logit_bias": Check(is_logit_bias, "a map of token ids to numbers from -100 to 100"),
     "min_tokens": integer(0, TOKENS_MAX),
-    "ignore_eos": FLAG,
     "return_token_ids": FLAG,
 }
 
@@ -99,6 +98,7 @@ UNSUPPORTED: dict[str, str] = {
     "function_call": "use tool_choice",
     "audio": "only text is served",
     "modalities": "only text is served",
+    "ignore_eos": "tokens after the end are not shown and cannot be counted; use min_tokens",
     "suffix": "the engines served here do not insert; put the text before the gap into prompt",
 }
 """Parameters OpenAI or vLLM know, and why they are refused."""
