@@ -223,6 +223,7 @@ class Chaos:
             "orphans": sum(each.orphans() for each in injector.nodes),
             "connections_broken": injector.proxy.broken,
             "transactions_dropped": injector.dropped,
+            "transactions_underpriced": injector.underpriced,
             "requests": tally.requests,
             "outcomes": dict(sorted(tally.outcomes.items())),
             "sessions": sorted(ledger.sessions),

@@ -16,7 +16,8 @@ from localnet.market import OK, status_of
 from localnet.processes import Node, wait_until
 
 GWEI = 10**9
-DROP_EVERY_S = 0.1
+POOL_LOOK_S = 0.1
+TRANSACTION_S_MAX = 30.0
 LOOK_S = 0.2
 READY_S_MAX = 180.0
 
@@ -50,13 +51,16 @@ class Watched:
         """Whether the node answers."""
         return self.node.is_alive() and status_of(self.health) == OK
 
-    def kill(self) -> None:
-        """`kill -9` of the one process; what it started has to see to itself."""
-        if self.node.is_alive():
-            self.groups.append(self.node.process.pid)
-            self.node.process.kill()
-            self.node.process.wait()
-            self.kills += 1
+    def kill(self) -> bool:
+        """`kill -9` of the one process; what it started has to see to itself. False: it was not up."""
+        process = self.node.process
+        if process.poll() is not None:
+            return False
+        self.groups.append(process.pid)
+        process.kill()
+        process.wait()
+        self.kills += 1
+        return True
 
     async def keep_up(self) -> None:
         """Start the node again whenever it has ended; until cancelled."""
@@ -94,6 +98,8 @@ class Injector:
     """Injections by kind."""
     dropped: int = 0
     """Transactions taken out of the pool."""
+    underpriced: int = 0
+    """Transactions in the pool when the base fee rose beyond them."""
     _chain_fault: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -139,9 +145,8 @@ class Injector:
 
     async def _kill(self, watched: Watched) -> None:
         """Kill at once; a node that is just being started again is killed as soon as it is."""
-        alive = watched.node.is_alive
-        await asyncio.to_thread(wait_until, alive, "a node is not started again", pause_s=LOOK_S)
-        watched.kill()
+        what = f"{watched.node.name} is not started again"
+        await asyncio.to_thread(wait_until, watched.kill, what, pause_s=LOOK_S)
 
     async def _stall(self, watched: Watched, seconds: float) -> None:
         process = watched.node.process
@@ -156,18 +161,32 @@ class Injector:
             case Kind.DROP:
                 await asyncio.to_thread(self._drop, each.seconds)
             case Kind.UNDERPRICE:
-                fee = hex(each.fee_gwei * GWEI)
-                await asyncio.to_thread(self.chain.call, "anvil_setNextBlockBaseFeePerGas", fee)
+                await asyncio.to_thread(self._underprice, each.fee_gwei)
             case _:
                 self.proxy.mode = MODES[each.kind]
                 await asyncio.sleep(each.seconds)
                 self.proxy.mode = Mode.PASS
 
     def _drop(self, seconds: float) -> None:
-        """Empty the pool again and again."""
+        """Empty the pool again and again, from the next transaction on."""
+        self._await_transaction()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            pool = cast("dict[str, str]", self.chain.call("txpool_status"))
-            self.dropped += int(pool["pending"], 16)
+            self.dropped += self._pending()
             self.chain.call("anvil_dropAllTransactions")
-            time.sleep(DROP_EVERY_S)
+            time.sleep(POOL_LOOK_S)
+
+    def _underprice(self, fee_gwei: int) -> None:
+        """Make the next block dearer than what is in the pool offers."""
+        self._await_transaction()
+        self.chain.call("anvil_setNextBlockBaseFeePerGas", hex(fee_gwei * GWEI))
+        self.underpriced += self._pending()
+
+    def _await_transaction(self) -> None:
+        """Return once a transaction is in the pool; nodes send few, so not for ever."""
+        until = time.monotonic() + TRANSACTION_S_MAX
+        while not self._pending() and time.monotonic() < until:
+            time.sleep(POOL_LOOK_S)
+
+    def _pending(self) -> int:
+        return int(cast("dict[str, str]", self.chain.call("txpool_status"))["pending"], 16)
