@@ -1,7 +1,7 @@
 """The rules of `relay_mining.recount` applied to one answer: which text is counted as what."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -135,7 +135,7 @@ class ServiceCounter:
         marks = (stop,) if isinstance(stop, str) else stop
         try:
             counts = [
-                self.recounter.recount_speech(each.speech, each.token_ids, marks)
+                self._count_choice(each, marks, has_tools=bool(members.get("tools")))
                 for each in self._asked_choices(members, job)
             ]
         except RecountError:
@@ -145,6 +145,15 @@ class ServiceCounter:
             all(each.is_exact for each in counts),
             sum(each.tokens_max for each in counts),
         )
+
+    def _count_choice(self, choice: Choice, stop: Sequence[str], *, has_tools: bool) -> OutputCount:
+        """One answer; calls are not paid where there is no tool to call."""
+        speech = choice.speech
+        found = self.recounter.recount_speech(speech, choice.token_ids, stop)
+        if has_tools or not speech.calls:
+            return found
+        asked = self.recounter.recount_speech(replace(speech, calls=()), choice.token_ids, stop)
+        return replace(found, tokens=min(found.tokens, asked.tokens))
 
     def _asked_choices(self, members: Mapping[str, Any], job: CountJob) -> list[Choice]:
         """The choices that were asked for, each without the prompt it echoes."""

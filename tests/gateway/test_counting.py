@@ -96,6 +96,18 @@ def test_answers_that_were_not_asked_for_are_not_paid() -> None:
     assert (counted.input_tokens, counted.output_tokens) == (2, 16)
 
 
+def test_calls_of_tools_that_nobody_offered_are_not_paid() -> None:
+    calls = [{"index": i, "function": {"name": "f", "arguments": "{}"}} for i in range(9)]
+    message = {"content": "abcd", "tool_calls": calls}
+    answer = {"choices": [{"message": message, "token_ids": encode("abcd" + "f{}" * 9)}]}
+    body = {"messages": HI, "tools": [{"function": {"name": "f"}}]}
+    assert count(Endpoint.CHAT, body, answer).output_tokens == 31
+    assert count(Endpoint.CHAT, {"messages": HI}, answer).output_tokens == 4
+    unpaid = count(Endpoint.CHAT, {"messages": HI}, answer).output_tokens_max
+    assert unpaid is not None
+    assert unpaid >= 31
+
+
 def test_an_echo_is_taken_off_where_it_stands_and_nowhere_else() -> None:
     def outputs(prompt: Any, *texts: str, n: int = 1) -> int | None:
         choices = [{"index": i, "text": text} for i, text in enumerate(texts)]
