@@ -52,7 +52,7 @@ class Watched:
         return self.node.is_alive() and status_of(self.health) == OK
 
     def kill(self) -> bool:
-        """`kill -9` of the one process; what it started has to see to itself. False: it was not up."""
+        """`kill -9` of the one process, if it is up; what it started has to see to itself."""
         process = self.node.process
         if process.poll() is not None:
             return False
