@@ -106,11 +106,10 @@ async def choose(crime: Crime) -> Finding:
 
 async def redraw(crime: Crime) -> Finding:
     """Receipt all, and try another secret for each."""
-    met = [
-        await crime.rogue.deliver(each) + await crime.rogue.deliver(each, secret=keccak(b"redraw"))
-        for each in crime.served
-    ]
-    return crime.end(REDRAWER, met[0], "at once", _all(crime))
+    rogue = crime.rogue
+    kept = [each.units for each in crime.served if not await rogue.deliver(each)]
+    met = [await rogue.deliver(each, secret=keccak(b"redraw")) for each in crime.served]
+    return crime.end(REDRAWER, met[0], "at once", sum(kept))
 
 
 async def raise_units(crime: Crime) -> Finding:
@@ -153,10 +152,6 @@ async def send_twice(crime: Crime) -> Finding:
     crime.served += [each for each in (first, second) if isinstance(each, Answered)]
     kept = [each.units for each in crime.served if not await rogue.deliver(each)]
     return crime.end(TWIN, str(second), "at once", sum(kept))
-
-
-def _all(crime: Crime) -> int:
-    return sum(each.units for each in crime.served)
 
 
 CRIMES: tuple[Callable[[Crime], Awaitable[Finding]], ...] = (

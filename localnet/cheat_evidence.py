@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
+from adversaries.relays import HONEST_EVENT
 from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Event, decode_outcome
 from relay_mining import Address, Claim, Hash32
 
 REFUSED = re.compile(r"^Prove failed: (\w+)")
-HONEST_EVENT = "cheated"
 FAULTS = frozenset({"broken", "invalid", "timeout"})
 """Dispositions of the usage log that are a supplier's fault."""
 
@@ -126,7 +126,8 @@ def read_honest_units(log: Path) -> int:
 
 
 def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    for raw in log.read_bytes().splitlines():
+    *whole, _ = log.read_bytes().split(b"\n")  # the node may be writing the last one
+    for raw in whole:
         if raw.startswith(b"{"):
             line: dict[str, Any] = orjson.loads(raw)
             yield line

@@ -12,7 +12,8 @@ from adversaries.cheat import Cheat, Finding, Line
 from localnet.cheat_evidence import Answers, Fate
 from relay_mining import BPS, UNITS_PER_PRICE, escape_probability
 
-SIGMAS_MAX = 3.0
+LUCK_MIN = 1e-3
+"""A run luckier for the cheat than this is not luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,19 @@ def claim_row(
         gained=paid - sum(prices.value(units) for units in honest) - slashed,
         cost="none; the bonds went to the application" if voided else "",
         is_as_promised=bool(fates)
-        and abs(len(voided) - predicted) <= SIGMAS_MAX * spread + 1e-9
+        and _luck(escapes, len(voided)) >= LUCK_MIN
         and (bool(met) or not voided),
     )
+
+
+def _luck(escapes: Sequence[float], caught: int) -> float:
+    """How likely it is that no more than `caught` claims are, each escaping by its own chance."""
+    chances = [1.0]
+    for escape in escapes:
+        stays = [each * escape for each in chances]
+        grows = [each * (1 - escape) for each in chances]
+        chances = [a + b for a, b in zip([*stays, 0.0], [0.0, *grows], strict=True)]
+    return sum(chances[: caught + 1])
 
 
 def _escape(cheat: Cheat, fate: Fate, honest_units: int, margin_bps: int) -> float:
@@ -159,7 +170,7 @@ def show_rows(rows: Sequence[Row], unit: int) -> Table:
     """The table of a terminal; gains in whole tokens of `unit` base units."""
     table = Table(title="what each cheat came to", box=box.SIMPLE_HEAD)
     for name in ("cheat", "caught by", "after", "predicted; measured", "gained", "cost others"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         mark = "" if row.is_as_promised else "[red]NOT AS PROMISED[/] "
         table.add_row(

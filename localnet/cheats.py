@@ -50,6 +50,7 @@ from node.append_log import AppendLog
 
 EVERYBODY = (*SUPPLIERS, *SCRIPTS)
 HONEST_SUPPLIERS = 2
+RECEIPT_DUE = "SUPPLIER_CREDIT__RECEIPT_DUE_S"
 RECEIPT_DUE_S = 8
 """Overdue within a session, as it is where sessions are hours and not twelve seconds."""
 FREE_ACCOUNTS = (*range(4, 10), 38, 39)
@@ -178,7 +179,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, end)
     cheats = tuple(name for name in names if name in SUPPLIERS)
     scripts = [name for name in names if name in SCRIPTS]
-    os.environ["SUPPLIER_CREDIT__RECEIPT_DUE_S"] = str(RECEIPT_DUE_S)
+    os.environ[RECEIPT_DUE] = str(RECEIPT_DUE_S)
     plan = MarketPlan(
         suppliers=HONEST_SUPPLIERS,
         cheats=cheats,

@@ -1,0 +1,45 @@
+"""What is read of a run: from logs as the nodes write them."""
+
+from pathlib import Path
+
+import orjson
+
+from localnet.cheat_evidence import read_answers, read_honest_units, read_refusals
+
+LOG = [
+    b"not a line of JSON",
+    orjson.dumps({"event": "Prove failed: Proof_RootMismatch(digest=0x00): open it again"}),
+    orjson.dumps({"event": "Prove failed: Proof_RootMismatch(digest=0x01): open it again"}),
+    orjson.dumps({"event": "SubmitClaims failed: Claims_OverSlice(value=2, slice=1)"}),
+    orjson.dumps({"event": "cheated", "honest_units": 141, "signed_units": 541}),
+    orjson.dumps({"event": "cheated", "honest_units": 100, "signed_units": 500}),
+    b'{"event": "torn',
+]
+
+
+def line(kind: str, disposition: str, time: int, **more: object) -> dict[str, object]:
+    values = {"time": time, "supplier": "0xaa", "key": "key_1", "kind": kind, "units": 141}
+    return values | {"disposition": disposition, "detail": "", "units_receipted": 141} | more
+
+
+def test_refusals_and_notes_are_read_from_a_suppliers_log(tmp_path: Path) -> None:
+    log = tmp_path / "supplier.log"
+    log.write_bytes(b"\n".join(LOG))
+
+    assert read_refusals(log) == {"Proof_RootMismatch": 2}
+    assert read_honest_units(log) == 241
+
+
+def test_answers_are_counted_by_supplier_and_by_key() -> None:
+    records = [
+        orjson.dumps([line("try", "ok", 10), line("recount", "receipted", 10)]),
+        orjson.dumps([line("try", "client_abort", 11), line("try", "invalid", 12, detail="why")]),
+        orjson.dumps([line("recount", "overclaim", 13, units_receipted=41)]),
+    ]
+    found = read_answers(records)
+
+    assert found["0xaa"] == found["key_1"]
+    seen = found["0xaa"]
+    assert (seen.tries, seen.faults, seen.aborts, seen.overclaims) == (3, 1, 1, 1)
+    assert (seen.served, seen.receipted) == (423, 182)
+    assert (seen.began, seen.caught, dict(seen.details)) == (10, 12, {"why": 1})
