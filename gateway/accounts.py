@@ -1,40 +1,16 @@
-"""API keys: shown once, kept as sha256, looked up in memory on the request path.
-
-A key has 256 bits of randomness, so one round of sha256 is enough: there is no dictionary to try.
-"""
+"""The live API keys: looked up in memory on the request path, admitted and refused there."""
 
 import hashlib
-import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from sqlalchemy import Engine
-from sqlmodel import Field, Session, SQLModel, create_engine, select
-
-from gateway.errors import KeyNotFoundError
+from gateway.api_keys import ApiKey
+from gateway.budgets import Spending
+from gateway.limits import KeyLimiter, Limits
+from gateway.observation import Event, Observation
 from relay_mining import Address
-
-KEY_PREFIX = "lode_sk_"
-IN_FLIGHT_MAX = 256
-
-
-class ApiKey(SQLModel, table=True):
-    """One row a key; the key itself is nowhere."""
-
-    __tablename__ = "api_key"
-
-    id: str = Field(primary_key=True)
-    name: str
-    shown: str
-    """The key's first characters, to tell keys apart by."""
-    sha256: str = Field(unique=True)
-    application: str
-    """Who pays: 0x and 40 hex digits."""
-    in_flight_max: int = IN_FLIGHT_MAX
-    created_at: int
-    revoked_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,84 +18,63 @@ class Account:
     """What the request path knows of a key."""
 
     key_id: str
-    application: Address
-    in_flight_max: int
+    application: Address = b""
+    in_flight_max: int = 0
     in_flight: int = 0
+    expires_at: int | None = None
+    """Unix seconds."""
+    models: frozenset[str] | None = None
+    """The only ones it may use; None is any."""
+    limiter: KeyLimiter | None = None
+    """None where there is nothing to limit."""
 
 
-class KeyStore:
-    """The keys' table in a SQLite file; slow, for the control plane and the command line."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._engine: Engine = create_engine(f"sqlite:///{path}")
-        SQLModel.metadata.create_all(self._engine, tables=[ApiKey.__table__])  # type: ignore[attr-defined]
-        path.chmod(0o600)
-
-    def create(
-        self, name: str, application: Address, in_flight_max: int = IN_FLIGHT_MAX
-    ) -> tuple[str, ApiKey]:
-        """A new key and its row; the key cannot be read again."""
-        key = KEY_PREFIX + secrets.token_urlsafe(32)
-        row = ApiKey(
-            id="key_" + secrets.token_hex(8),
-            name=name,
-            shown=key[: len(KEY_PREFIX) + 4],
-            sha256=hashlib.sha256(key.encode()).hexdigest(),
-            application="0x" + application.hex(),
-            in_flight_max=in_flight_max,
-            created_at=int(time.time()),
-        )
-        with Session(self._engine, expire_on_commit=False) as session:
-            session.add(row)
-            session.commit()
-        return key, row
-
-    def list(self) -> Sequence[ApiKey]:
-        """All rows, revoked ones too, oldest first."""
-        with Session(self._engine) as session:
-            return session.exec(select(ApiKey).order_by("created_at", "id")).all()
-
-    def revoke(self, key_id: str) -> ApiKey:
-        """End a key for good; raises KeyNotFoundError where there is none of that id."""
-        with Session(self._engine, expire_on_commit=False) as session:
-            row = session.get(ApiKey, key_id)
-            if row is None:
-                raise KeyNotFoundError(f"there is no key {key_id}; see `gateway keys list`")
-            row.revoked_at = row.revoked_at or int(time.time())
-            session.add(row)
-            session.commit()
-            return row
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
-
-
+@dataclass(slots=True)
 class Accounts:
-    """The live keys by their digest; a key's count of requests in flight survives a reload."""
+    """The keys that are not revoked, by their digest; their counts survive a reload."""
 
-    def __init__(self) -> None:
-        self._accounts: dict[bytes, Account] = {}
+    spending: defaultdict[str, Spending] = field(default_factory=lambda: defaultdict(Spending))
+    """By key id; whoever keeps the ledger charges it."""
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+    _by_digest: dict[bytes, Account] = field(default_factory=dict)
+    _by_id: dict[str, Account] = field(default_factory=dict)
 
     def find(self, key: bytes) -> Account | None:
         """The account of a key as the client sent it; None where it is unknown or revoked."""
-        return self._accounts.get(hashlib.sha256(key).digest())
+        return self._by_digest.get(hashlib.sha256(key).digest())
+
+    def observe(self, event: Event) -> None:
+        """Count the tokens that a try used, where its key's tokens are limited."""
+        account = self._by_id.get(event.key_id)
+        if account is None or account.limiter is None or not isinstance(event, Observation):
+            return
+        account.limiter.used += event.input_tokens + event.output_tokens
 
     def load(self, rows: Sequence[ApiKey]) -> None:
         """Replace the keys by those of the table."""
-        known = {each.key_id: each for each in self._accounts.values()}
-        accounts: dict[bytes, Account] = {}
-        for row in rows:
-            if row.revoked_at is not None:
-                continue
-            account = known.get(row.id) or Account(row.id, b"", 0)
-            account.application = bytes.fromhex(row.application[2:])
-            account.in_flight_max = row.in_flight_max
-            accounts[bytes.fromhex(row.sha256)] = account
-        self._accounts = accounts
+        live = [row for row in rows if row.revoked_at is None]
+        by_id = {row.id: self._by_id.get(row.id) or Account(row.id) for row in live}
+        for row in live:
+            self._set(by_id[row.id], row)
+        self._by_digest = {bytes.fromhex(row.sha256): by_id[row.id] for row in live}
+        self._by_id = by_id
+
+    def _set(self, account: Account, row: ApiKey) -> None:
+        account.application = bytes.fromhex(row.application[2:])
+        account.in_flight_max = row.in_flight_max
+        account.expires_at = row.expires_at
+        account.models = None if row.models is None else frozenset(row.models)
+        limits = Limits(
+            row.requests_per_minute, row.tokens_per_minute, row.daily_budget, row.monthly_budget
+        )
+        if limits == Limits():
+            account.limiter = None
+            return
+        if account.limiter is None:
+            account.limiter = KeyLimiter(self.spending[row.id])
+        account.limiter.set(limits, self.monotonic_ns())
 
     @property
     def applications(self) -> frozenset[Address]:
         """Everyone who pays for some key."""
-        return frozenset(each.application for each in self._accounts.values())
+        return frozenset(each.application for each in self._by_id.values())

@@ -15,7 +15,9 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from contracts import Market, TxSender
-from gateway.accounts import Accounts, KeyStore
+from gateway.accounts import Accounts
+from gateway.admission import Admission
+from gateway.api_keys import KeyStore
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
 from gateway.data_plane import DataPlane, DataPlaneSettings
@@ -110,7 +112,9 @@ async def open_node(
         ledger.replay(usage_log.replay())
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        observe = fan_out((standing.observe, metrics.observe, ledger.observe))
+        accounts, table = Accounts(ledger.spending), SessionTable()
+        accounts.load(keys.list())
+        observe = fan_out((standing.observe, metrics.observe, ledger.observe, accounts.observe))
         signer = RelaySigner(market.domain, keyring, relays.expiry_s)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
         dispatcher = Dispatcher(
@@ -121,8 +125,6 @@ async def open_node(
             settler.owe,
             relays.tries_max,
         )
-        accounts, table = Accounts(), SessionTable()
-        accounts.load(keys.list())
         application = parse_hex("application", settings.application, 20)
         refresher = Refresher(
             market, table, SpecLibrary(pool, worker, {}), gateway,
@@ -135,7 +137,7 @@ async def open_node(
             relays.receipts_flush_s,
         )  # fmt: skip
         data_plane = DataPlane(
-            accounts, table, dispatcher,
+            Admission(accounts), table, dispatcher,
             DataPlaneSettings(settings.server.limits(), settings.server.output_tokens_default),
             lambda: settler.waiting,
         )  # fmt: skip

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts import AddressBook, ChainError, Market
+from contracts import Market
 from gateway import offline
-from gateway.accounts import IN_FLIGHT_MAX, KeyStore
 from gateway.app import run_node
-from gateway.errors import GatewayError
+from gateway.cli_keys import keys_app, open_keys
+from gateway.command import Config, Json, Key, chain_id, resolve, run
 from gateway.keys import load_keyring, load_owner, load_signing
 from gateway.operations import Operator, read_funds
 from gateway.settings import Settings
@@ -27,48 +27,7 @@ app = typer.Typer(
     help="Serve OpenAI's API over many suppliers, paid by the relay.\n\n"
     "Example: gateway init && gateway register && gateway serve",
 )
-keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway's clients.")
 app.add_typer(keys_app, name="keys")
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="TOML file; default gateway.toml"),
-]
-Key = Annotated[
-    str | None, typer.Option("--key", help="Owner's raw key, hex; local network (31337) only.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Work = Callable[[Settings, Output], Awaitable[dict[str, object]]]
-DEFAULT_CONFIG = Path("gateway.toml")
-
-
-def _run(config: Path | None, json: bool, work: Work) -> None:
-    """Run a command under the settings of a file, `gateway.toml` where it is there."""
-    output = Output(json)
-
-    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-
-    async def run() -> dict[str, object]:
-        return await work(Settings.load(path), output)
-
-    run_command(output, run, ChainError, GatewayError)
-
-
-def _chain_id(settings: Settings) -> int:
-    return AddressBook.load(settings.chain.address_book).chain_id
-
-
-def _resolve(settings: Settings, key: str | None) -> Settings:
-    """Fill in the gateway's id and application, which default to the owner's address."""
-    if settings.gateway_id and settings.application and key is None:
-        return settings
-    owner = "0x" + load_owner(settings.keys, _chain_id(settings), key).address.hex()
-    return settings.model_copy(
-        update={
-            "gateway_id": settings.gateway_id or owner,
-            "application": settings.application or owner,
-        }
-    )
 
 
 def _operation(
@@ -78,13 +37,13 @@ def _operation(
     """Run a command that sends transactions as the owner."""
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        resolved = _resolve(settings, key)
-        owner = load_owner(settings.keys, _chain_id(settings), key)
+        resolved = resolve(settings, key)
+        owner = load_owner(settings.keys, chain_id(settings), key)
         async with await Market.open(settings.chain) as market:
             with output.progress("waiting for the chain"):
                 return await act(resolved, Operator(market, owner, settings.chain.policy()))
 
-    _run(config, json, work)
+    run(config, json, work)
 
 
 @app.command()
@@ -218,7 +177,7 @@ def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        resolved = _resolve(settings, key)
+        resolved = resolve(settings, key)
         async with await Market.open(settings.chain) as market:
             return await read_funds(
                 market,
@@ -226,7 +185,7 @@ def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
                 parse_hex("application", resolved.application, 20),
             )
 
-    _run(config, json, work)
+    run(config, json, work)
 
 
 @app.command()
@@ -238,8 +197,8 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         setup_logging()
-        resolved = _resolve(settings, key)
-        keyring = load_keyring(settings.keys, _chain_id(settings))
+        resolved = resolve(settings, key)
+        keyring = load_keyring(settings.keys, chain_id(settings))
         async with await Market.open(settings.chain) as market:
             await run_node(
                 resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
@@ -251,7 +210,22 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
             )  # fmt: skip
         return {"stopped": True}
 
-    _run(config, json, work)
+    run(config, json, work)
+
+
+@app.command()
+def usage(config: Config = None, json: Json = False) -> None:
+    """Show what each API key has used, and spent of its budgets.
+
+    Example: gateway usage
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        found = offline.join_usage(await offline.read_status(settings), open_keys(settings).list())
+        offline.show_usage(output, found)
+        return {"keys": found}
+
+    run(config, json, work)
 
 
 @app.command()
@@ -266,68 +240,7 @@ def status(config: Config = None, json: Json = False) -> None:
         offline.show_status(output, found)
         return found
 
-    _run(config, json, work)
-
-
-@keys_app.command("create")
-def create_key(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    application: Annotated[str, typer.Option(help="Who pays; unset: your own.")] = "",
-    in_flight_max: Annotated[int, typer.Option(min=1)] = IN_FLIGHT_MAX,
-    config: Config = None,
-    key: Key = None,
-    json: Json = False,
-) -> None:
-    """Create an API key; it is shown this once.
-
-    Example: gateway keys create "web shop"
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        named = application or settings.application or _resolve(settings, key).application
-        payer = parse_hex("application", named, 20)
-        api_key, row = _keys(settings).create(name, payer, in_flight_max)
-        return {"key": api_key, "id": row.id, "application": row.application}
-
-    _run(config, json, work)
-
-
-@keys_app.command("list")
-def list_keys(config: Config = None, json: Json = False) -> None:
-    """List API keys by their ids; the keys themselves are not kept.
-
-    Example: gateway keys list
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        rows = [row.model_dump(exclude={"sha256"}) for row in _keys(settings).list()]
-        columns = ["id", "name", "shown", "application", "revoked_at"]
-        output.table("API keys", columns, [[row[each] for each in columns] for row in rows])
-        return {"keys": rows}
-
-    _run(config, json, work)
-
-
-@keys_app.command("revoke")
-def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="From `gateway keys list`.")],
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """Revoke an API key; a running gateway refuses it within a second.
-
-    Example: gateway keys revoke key_1f2e3d4c5b6a7988
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        row = _keys(settings).revoke(key_id)
-        return {"id": row.id, "revoked_at": row.revoked_at}
-
-    _run(config, json, work)
-
-
-def _keys(settings: Settings) -> KeyStore:
-    return KeyStore(settings.data_dir / "keys.db")
+    run(config, json, work)
 
 
 def main() -> Any:

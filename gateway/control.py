@@ -9,11 +9,13 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
-from pydantic import BaseModel, Field
+from pydantic import ConfigDict
+from sqlmodel import Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 
-from gateway.accounts import IN_FLIGHT_MAX, Accounts, ApiKey, KeyStore
+from gateway.accounts import Accounts
+from gateway.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.errors import (
     BodyTooLargeError,
     GatewayError,
@@ -30,24 +32,28 @@ BODY_BYTES_MAX = 64 << 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class NewKey(BaseModel):
-    """What a new API key is for."""
+class KeyChanges(KeyTerms):
+    """Terms to change: what is left out stays, null lifts a limit."""
 
-    name: str = Field(min_length=1, max_length=128, examples=["web shop"])
+    model_config = ConfigDict(extra="forbid")  # type: ignore[assignment]
+
+
+class NewKey(KeyChanges):
+    """What a new API key is for, and what it may spend."""
+
+    name: str = Field(min_length=1, max_length=128, schema_extra={"examples": ["web shop"]})
     application: str | None = Field(
         default=None, description="who pays, 0x + 40 hex; unset: the gateway's own application"
     )
-    in_flight_max: int = Field(default=IN_FLIGHT_MAX, ge=1, le=65536)
 
 
-class ShownKey(BaseModel):
+class ShownKey(KeyTerms):
     """An API key as it may be shown again."""
 
     id: str
     name: str
     shown: str
     application: str
-    in_flight_max: int
     created_at: int
     revoked_at: int | None
 
@@ -145,9 +151,17 @@ def _add_key_routes(
                 payer = parse_hex("application", new.application, 20)
             except SettingsError as error:
                 raise InvalidParameterError(str(error), param="application") from error
-        key, row = await asyncio.to_thread(keys.create, new.name, payer, new.in_flight_max)
+        key, row = await asyncio.to_thread(keys.create, new.name, payer, new)
         accounts.load(await asyncio.to_thread(keys.list))
         return CreatedKey(key=key, **row.model_dump())
+
+    @app.patch("/admin/keys/{key_id}", dependencies=admin, tags=["keys"])
+    async def change_key(key_id: str, changes: KeyChanges) -> ShownKey:
+        """Change what an API key may do and spend; it counts from the next request."""
+        named = changes.model_dump(exclude_unset=True)
+        row = await asyncio.to_thread(keys.update, key_id, named)
+        accounts.load(await asyncio.to_thread(keys.list))
+        return ShownKey(**row.model_dump())
 
     @app.delete("/admin/keys/{key_id}", dependencies=admin, tags=["keys"])
     async def revoke_key(key_id: str) -> ShownKey:

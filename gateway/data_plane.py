@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from gateway.accounts import Account, Accounts
+from gateway.admission import Admission, may_use, verify_scope
 from gateway.body import RequestLimits
 from gateway.dispatch import Dispatcher
 from gateway.errors import (
     GatewayError,
     InsufficientFundsError,
     InvalidKeyError,
-    KeyBusyError,
     MethodNotAllowedError,
     NoSupplierError,
     RouteNotFoundError,
@@ -20,13 +19,14 @@ from gateway.errors import (
 from gateway.openai import Endpoint, OpenAIRequest, read_request
 from gateway.relay import Relay
 from gateway.sessions import ServiceView, Session, SessionTable
-from node.http import Request, Response, StreamWriter
+from node.http import HeaderList, Request, Response, StreamWriter
 from relay_mining import UNITS_MAX, UnitsOverflowError
 
 Answer = Response | StreamWriter | None
 Route = Callable[[Request], Awaitable[Answer]]
 
-RETRY_HEADERS = ((b"retry-after", b"1"),)
+RETRY_WAIT_MAX_S = 60
+"""Official clients wait so long at most; what takes longer they are told not to retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,29 @@ class DataPlaneSettings:
     """Answers waiting for their recount, beyond which no more are taken."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most a request may take."""
+
+    output_tokens: int
+    """Of each answer."""
+    tokens: int
+    units: int
+    answer_bytes: int
+
+
 class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
     def __init__(
         self,
-        accounts: Accounts,
+        admission: Admission,
         table: SessionTable,
         dispatcher: Dispatcher,
         settings: DataPlaneSettings,
         count_owed: Callable[[], int],
     ) -> None:
-        self._accounts = accounts
+        self._admission = admission
         self._table = table
         self._dispatcher = dispatcher
         self._settings = settings
@@ -77,8 +88,14 @@ class DataPlane:
                 return self._show_model(request)
             raise RouteNotFoundError(f"unknown path {request.path[:128].decode('latin-1')}")
         except GatewayError as error:
-            headers = RETRY_HEADERS if error.status in (429, 503) else ()
+            headers = (*retry_headers(error), *self._limit_headers(request))
             return Response(error.status, error.body(), headers)
+
+    def _limit_headers(self, request: Request) -> HeaderList:
+        try:
+            return self._admission.headers(self._admission.authorize(request.headers))
+        except InvalidKeyError:
+            return ()
 
     async def _chat(self, request: Request) -> Answer:
         return await self._relay(Endpoint.CHAT, request)
@@ -90,23 +107,31 @@ class DataPlane:
         return await self._relay(Endpoint.EMBEDDINGS, request)
 
     async def _relay(self, endpoint: Endpoint, request: Request) -> Answer:
-        account = self._authorize(request)
+        account = self._admission.authorize(request.headers)
         asked = read_request(endpoint, request.body, self._settings.limits)
+        verify_scope(account, asked.model)
         session = self._table.find(account.application, asked.model)
         session.service.spec.verify_serves(endpoint)
         if self._count_owed() >= self._settings.owed_max:
             raise NoSupplierError("the gateway is busy counting; try again shortly")
-        relay = self._plan(session, asked, account)
-        if account.in_flight >= account.in_flight_max:
-            raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
-        account.in_flight += 1
+        worst = self._worst_case(session, asked)
+        grant = self._admission.enter(account, worst.tokens, worst.units * session.price_max)
         try:
+            relay = Relay(
+                session=session,
+                request=asked,
+                key_id=account.key_id,
+                body=asked.forwarded_body(worst.output_tokens),
+                max_units=worst.units,
+                answer_bytes_max=worst.answer_bytes,
+                headers=self._admission.headers(account),
+            )
             return await self._dispatcher.answer(relay, request)
         finally:
-            account.in_flight -= 1
+            self._admission.leave(account, grant)
 
-    def _plan(self, session: Session, asked: OpenAIRequest, account: Account) -> Relay:
-        """The relay of a request: what is forwarded, and the most it may cost."""
+    def _worst_case(self, session: Session, asked: OpenAIRequest) -> WorstCase:
+        """The most a request may take; raises InsufficientFundsError where no slice covers it."""
         context, overhead = session.service.spec.context_length, session.service.overhead
         allowed = asked.output_tokens_max or asked.output_default(
             context, self._settings.output_tokens_default, overhead
@@ -121,40 +146,32 @@ class DataPlane:
                 f"the request may take {max_units} units, more than a session's slice; "
                 "lower max_tokens or delegate a higher cap"
             )
-        return Relay(
-            session=session,
-            request=asked,
-            key_id=account.key_id,
-            body=asked.forwarded_body(allowed),
-            max_units=max(max_units, 1),
-            answer_bytes_max=asked.answer_bytes_max(inputs, outputs),
+        return WorstCase(
+            output_tokens=allowed,
+            tokens=inputs + outputs,
+            units=max(max_units, 1),
+            answer_bytes=asked.answer_bytes_max(inputs, outputs),
         )
 
-    def _authorize(self, request: Request) -> Account:
-        value = request.headers.get(b"authorization") or b""
-        if value[:7].lower() != b"bearer " or len(value) > 256:
-            raise InvalidKeyError("send your API key as `Authorization: Bearer lode_sk_...`")
-        account = self._accounts.find(value[7:])
-        if account is None:
-            raise InvalidKeyError("this API key is unknown or revoked")
-        return account
-
     async def _list_models(self, request: Request) -> Answer:
-        account = self._authorize(request)
+        account = self._admission.authorize(request.headers)
         models = [
             describe_model(name, session)
             for (application, name), session in sorted(
                 self._table.sessions.items(), key=lambda item: item[0]
             )
-            if application == account.application
+            if application == account.application and may_use(account, name)
         ]
-        return Response(200, orjson.dumps({"object": "list", "data": models}))
+        body = orjson.dumps({"object": "list", "data": models})
+        return Response(200, body, self._admission.headers(account))
 
     def _show_model(self, request: Request) -> Answer:
-        account = self._authorize(request)
+        account = self._admission.authorize(request.headers)
         name = request.path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
+        verify_scope(account, name)
         session = self._table.find(account.application, name)
-        return Response(200, orjson.dumps(describe_model(name, session)))
+        body = orjson.dumps(describe_model(name, session))
+        return Response(200, body, self._admission.headers(account))
 
     async def _health(self, request: Request) -> Answer:
         return Response(200, b'{"status":"ok"}')
@@ -163,6 +180,17 @@ class DataPlane:
         is_ready = self._table.is_ready
         body = {"ready": is_ready, "session": self._table.number, "models": [*self._table.models]}
         return Response(200 if is_ready else 503, orjson.dumps(body))
+
+
+def retry_headers(error: GatewayError) -> HeaderList:
+    """When to send a refused request again, and whether a client should by itself."""
+    if error.status not in (429, 503):
+        return ()
+    after = error.retry_after_s
+    headers = () if after is None else ((b"retry-after", b"%d" % after),)
+    if after is None or after > RETRY_WAIT_MAX_S:
+        return (*headers, (b"x-should-retry", b"false"))
+    return headers
 
 
 def describe_model(name: str, session: Session) -> dict[str, object]:

@@ -180,6 +180,7 @@ class Dispatcher:
                 input_tokens=response.input_tokens if response else 0,
                 output_tokens=response.output_tokens if response else 0,
                 detail=attempt.detail,
+                price=attempt.member.terms.price,
             )
         )
 
@@ -209,7 +210,7 @@ class Dispatcher:
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
             attempt.result = Result.OK
-        return Response(200, served.answer)
+        return Response(200, served.answer, attempt.relay.headers)
 
     async def _stream(self, attempt: Try, request: Request) -> StreamWriter | None:
         wants_usage = attempt.relay.request.wants_usage
@@ -228,9 +229,7 @@ class Dispatcher:
                             continue
                         if writer is None:
                             attempt.first_byte = asyncio.get_running_loop().time()
-                            writer = request.respond_stream(
-                                200, STREAM_HEADERS, b"text/event-stream"
-                            )
+                            writer = _open(attempt, request)
                             attempt.is_answer = True
                         await _write(writer, piece, attempt)
             _require_end(attempt, reader)
@@ -243,7 +242,7 @@ class Dispatcher:
         if attempt.has_left:
             return writer
         if writer is None:  # an answer without a single event before its frame
-            writer = request.respond_stream(200, STREAM_HEADERS, b"text/event-stream")
+            writer = _open(attempt, request)
             attempt.is_answer = True
         attempt.result = Result.OK
         await _end(writer, DONE, attempt)
@@ -262,6 +261,11 @@ class Dispatcher:
             if self.standing.of(served.supplier).owed > served.added:
                 raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
+
+
+def _open(attempt: Try, request: Request) -> StreamWriter:
+    headers = (*STREAM_HEADERS, *attempt.relay.headers)
+    return request.respond_stream(200, headers, b"text/event-stream")
 
 
 def _require_served(attempt: Try, served: Served) -> None:

@@ -9,12 +9,16 @@
     + UnknownParameterError          400  unknown_parameter
     + UnsupportedParameterError      400  unsupported_parameter
     + InvalidKeyError                401  invalid_api_key
+    + ModelForbiddenError            403  model_not_allowed
     + InsufficientFundsError         402  insufficient_funds
     + ModelNotFoundError             404  model_not_found
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
     + MethodNotAllowedError          405  method_not_allowed
     + KeyBusyError                   429  rate_limit_exceeded
+    + LimitError                     429
+      - RateLimitedError             429  rate_limit_exceeded
+      - QuotaExceededError           429  insufficient_quota
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
   x UpstreamError                                                 one supplier failed; ask another
     + UpstreamRefusedError           503  upstream_refused
@@ -30,6 +34,9 @@ from node.errors import NodeError
 
 class GatewayError(NodeError):
     """Base class; the data plane turns any of these into one OpenAI error body."""
+
+    retry_after_s: int | None = 1
+    """When a request refused with 429 or 503 may be sent again; None: never as it is."""
 
 
 class RequestError(GatewayError):
@@ -82,10 +89,17 @@ class UnsupportedParameterError(RequestError):
 
 
 class InvalidKeyError(RequestError):
-    """No API key, or one that is unknown or revoked."""
+    """No API key, or one that is unknown, revoked or expired."""
 
     status = 401
     code = "invalid_api_key"
+
+
+class ModelForbiddenError(RequestError):
+    """The key may not use this model."""
+
+    status = 403
+    code = "model_not_allowed"
 
 
 class InsufficientFundsError(RequestError):
@@ -130,6 +144,30 @@ class KeyBusyError(RequestError):
     status = 429
     kind = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class LimitError(RequestError):
+    """A limit of the key stands in the way."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int | None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimitedError(LimitError):
+    """The key has had its requests or tokens of this minute."""
+
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class QuotaExceededError(LimitError):
+    """The key's daily or monthly budget does not cover the most this request may cost."""
+
+    kind = "insufficient_quota"
+    code = "insufficient_quota"
 
 
 class NoSupplierError(GatewayError):

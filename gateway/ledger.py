@@ -5,12 +5,14 @@ It reads events only. Lines are JSON; those of one moment are written and synced
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
+from gateway.budgets import Spending
 from gateway.observation import Event, Observation, Recount, Result
 from node.append_log import AppendLog
 
@@ -37,6 +39,9 @@ class SupplierUsage:
     """As the gateway recounted and receipted them."""
     receipts: int = 0
     overclaims: int = 0
+    cost: int = 0
+    """Of the units receipted, and of those served that are not recounted yet; in millionths of a
+    token base unit."""
 
 
 @dataclass(slots=True)
@@ -46,14 +51,17 @@ class Ledger:
     log: AppendLog
     totals: dict[str, SupplierUsage] = field(default_factory=dict)
     keys: dict[str, SupplierUsage] = field(default_factory=dict)
+    spending: defaultdict[str, Spending] = field(default_factory=lambda: defaultdict(Spending))
+    """Of each key, what its budgets are held against."""
+    now: Callable[[], float] = time.time
     dropped: int = 0
     """Lines lost to a disk that cannot keep up."""
     _pending: list[dict[str, object]] = field(default_factory=list)
 
     def observe(self, event: Event) -> None:
         """Count an event and have it written soon."""
-        line = _line(event)
-        _count(self.totals, self.keys, line)
+        line = _line(event, int(self.now()))
+        self._count(line)
         if len(self._pending) >= PENDING_MAX:
             self.dropped += 1
             return
@@ -63,7 +71,7 @@ class Ledger:
         """Rebuild the totals from a log's records."""
         for record in records:
             for line in orjson.loads(record):
-                _count(self.totals, self.keys, line)
+                self._count(line)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -80,17 +88,30 @@ class Ledger:
             )
 
     def summary(self) -> dict[str, object]:
-        """Totals by supplier and by key, and over all."""
+        """Totals by supplier and by key, and over all; what each key has spent lately."""
         return {
             "suppliers": {name: asdict(each) for name, each in sorted(self.totals.items())},
             "keys": {name: asdict(each) for name, each in sorted(self.keys.items())},
             "total": asdict(_sum(self.totals.values())),
+            "spending": {
+                name: each.shown(int(self.now())) for name, each in sorted(self.spending.items())
+            },
         }
 
+    def _count(self, line: dict[str, Any]) -> None:
+        cost = _cost(line)
+        for book, name in ((self.totals, line["supplier"]), (self.keys, line["key"])):
+            usage = book.get(name)
+            if usage is None:
+                usage = book[name] = SupplierUsage()
+            _add(usage, line)
+            usage.cost += cost
+        self.spending[line["key"]].charge(cost, line["time"])
 
-def _line(event: Event) -> dict[str, object]:
+
+def _line(event: Event, now: int) -> dict[str, object]:
     line: dict[str, object] = {
-        "time": int(time.time()),
+        "time": now,
         "supplier": "0x" + event.supplier.hex(),
         "application": "0x" + event.session.application.hex(),
         "service": "0x" + event.session.service.hex(),
@@ -99,6 +120,7 @@ def _line(event: Event) -> dict[str, object]:
         "key": event.key_id,
         "input_tokens": event.input_tokens,
         "output_tokens": event.output_tokens,
+        "price": event.price,
     }
     if isinstance(event, Observation):
         return line | {
@@ -119,14 +141,14 @@ def _line(event: Event) -> dict[str, object]:
     }
 
 
-def _count(
-    totals: dict[str, SupplierUsage], keys: dict[str, SupplierUsage], line: dict[str, Any]
-) -> None:
-    for book, name in ((totals, line["supplier"]), (keys, line["key"])):
-        usage = book.get(name)
-        if usage is None:
-            usage = book[name] = SupplierUsage()
-        _add(usage, line)
+def _cost(line: dict[str, Any]) -> int:
+    """What a try cost as signed, or what its recount takes back of that; in millionths.
+
+    Lines from before prices were written down cost nothing.
+    """
+    price: int = line.get("price", 0)
+    units: int = line["units"]
+    return price * (units if line["kind"] == "try" else line["units_receipted"] - units)
 
 
 FAULTS = frozenset(each.value for each in Result if each.is_fault)

@@ -50,6 +50,8 @@ class Observation:
     input_tokens: int = 0
     output_tokens: int = 0
     detail: str = ""
+    price: int = 0
+    """Token base units for a million units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Recount:
     input_tokens: int
     output_tokens: int
     is_overclaim: bool
+    price: int
+    """Token base units for a million units."""
 
 
 Event = Observation | Recount

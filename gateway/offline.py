@@ -1,12 +1,16 @@
 """What the commands do beside a running gateway: ask it, or read what it left on the disk."""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import orjson
 
-from gateway.ledger import Ledger
+from gateway.api_keys import ApiKey
+from gateway.budgets import Spending, round_up
+from gateway.ledger import Ledger, SupplierUsage
 from gateway.outbox import Outbox
 from gateway.settings import Settings
 from node.append_log import AppendLog, LogLocked
@@ -77,6 +81,30 @@ async def _ask(settings: Settings) -> dict[str, object] | None:
         except HttpClientError:
             return None
     return cast("dict[str, object]", orjson.loads(answer.body)) if answer.status == 200 else None
+
+
+USAGE = (
+    "id", "name", "requests", "input_tokens", "output_tokens", "cost",
+    "today", "daily_budget", "this_month", "monthly_budget",
+)  # fmt: skip
+
+
+def join_usage(found: dict[str, object], keys: Sequence[ApiKey]) -> list[dict[str, object]]:
+    """What each key has used, spent and may spend; money in token base units, rounded up."""
+    used = cast("dict[str, dict[str, int]]", found["keys"])
+    spending = cast("dict[str, dict[str, int]]", found["spending"])
+    rows = []
+    for key in keys:
+        usage = asdict(SupplierUsage()) | used.get(key.id, {})
+        row = {**key.model_dump(), **Spending().shown(0), **usage, **spending.get(key.id, {})}
+        row["cost"] = round_up(usage["cost"])
+        rows.append({name: row[name] for name in USAGE})
+    return rows
+
+
+def show_usage(output: Output, rows: list[dict[str, object]]) -> None:
+    """Usage by key, for people."""
+    output.table("Usage by API key", USAGE, [[row[each] for each in USAGE] for row in rows])
 
 
 def show_status(output: Output, found: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.errors import SigningKeyMissingError, UpstreamInvalidError
 from gateway.openai import OpenAIRequest
 from gateway.sessions import Member, Session
+from node.http import HeaderList
 from relay_mining import (
     Address,
     Cancel,
@@ -43,6 +44,8 @@ class Relay:
     """What every supplier is sent, byte for byte."""
     max_units: int
     answer_bytes_max: int
+    headers: HeaderList = ()
+    """What the client's answer is sent with."""
     body_hash: Hash32 = field(init=False)
 
     def __post_init__(self) -> None:

@@ -75,9 +75,17 @@ class Session:
     signer: Address
     """The gateway's signing key on record for this session."""
     id: Hash32 = field(init=False)
+    price_max: int = field(init=False)
+    """The dearest member's, in token base units for a million units."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", self.key.id)
+        dearest = max((each.terms.price for each in self.members), default=0)
+        object.__setattr__(self, "price_max", dearest)
+
+    def price_of(self, supplier: Address) -> int:
+        """What a member is paid, in token base units for a million units."""
+        return next(each.terms.price for each in self.members if each.supplier == supplier)
 
 
 @dataclass(slots=True)

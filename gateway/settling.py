@@ -154,6 +154,7 @@ class Settler:
                 input_tokens=served.response.input_tokens,
                 output_tokens=served.response.output_tokens,
                 is_overclaim=verdict.is_overclaim,
+                price=served.relay.session.price_of(served.supplier),
             )
         )
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from openai import AsyncOpenAI
 
-from gateway.accounts import Accounts, KeyStore
+from gateway.accounts import Accounts
+from gateway.admission import Admission
+from gateway.api_keys import KeyStore, KeyTerms
 from gateway.balancer import power_of_two, prefer_good
 from gateway.counting import CountFiles
 from gateway.data_plane import DataPlane, DataPlaneSettings
@@ -77,6 +79,22 @@ class Gateway:
                 await asyncio.sleep(0.01)
 
 
+@dataclass
+class Clock:
+    """The time that keys' limits go by; `passed` seconds ahead of what it is."""
+
+    passed: float = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.passed
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns() + int(self.passed * 10**9)
+
+
+REAL = Clock()
+
+
 def a_service(weights: UnitWeights = WEIGHTS) -> ServiceView:
     spec = ServiceSpec("tiny", CONTEXT, "", "", {})
     return ServiceView(SERVICE, MODEL, bytes(20), SPEC_HASH, weights, spec)
@@ -104,7 +122,7 @@ async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
     flush_s: float = 0.02, timeouts: UpstreamTimeouts = TIMEOUTS,
     observe_all: Observe | None = None,
-    through: ClientPool | None = None,
+    through: ClientPool | None = None, terms: KeyTerms | None = None, clock: Clock = REAL,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -116,7 +134,6 @@ async def a_gateway(
             server = await serve(fake.handle, "127.0.0.1", 0)
             stack.push_async_callback(server.close, 0)
             urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
-        members = [(fake, urls[fake.supplier]) for fake in suppliers]
         pool = await stack.enter_async_context(through or ClientPool())
         log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
         spool = stack.enter_context(Spool(data_dir / "receipts"))
@@ -126,17 +143,20 @@ async def a_gateway(
         await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
         keys = KeyStore(data_dir / "keys.db")
         stack.callback(keys.close)
-        key, row = keys.create("test", APPLICATION)
-        accounts, table = Accounts(), SessionTable()
-        accounts.load(keys.list())
-        table.replace(7, [a_gateway_session(members, cap=cap)], {MODEL: a_service()})
+        key, row = keys.create("test", APPLICATION, terms)
         standing = Standing(time.monotonic)
         load_dropped(data_dir / "evidence", standing)
         events: list[Event] = []
-        ledger, outbox = Ledger(usage), Outbox()
+        ledger, outbox, table = Ledger(usage, now=clock.now), Outbox(), SessionTable()
+        session = a_gateway_session([(fake, urls[fake.supplier]) for fake in suppliers], cap=cap)
+        table.replace(7, [session], {MODEL: a_service()})
         await restore_outbox(outbox, log, spool)
         ledger.replay(usage.replay())
-        observe = fan_out((standing.observe, ledger.observe, observe_all or events.append))
+        accounts = Accounts(ledger.spending, clock.monotonic_ns)
+        accounts.load(keys.list())
+        observe = fan_out(
+            (standing.observe, ledger.observe, accounts.observe, observe_all or events.append)
+        )
         signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
         settler = Settler(outbox, log, spool, worker, standing, observe, data_dir / "evidence")
         operators = {fake.supplier: frozenset({fake.signer.address}) for fake in suppliers}
@@ -149,7 +169,10 @@ async def a_gateway(
             Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
             standing, observe, settler.owe,
         )  # fmt: skip
-        plane = DataPlane(accounts, table, dispatcher, DataPlaneSettings(), lambda: settler.waiting)
+        plane = DataPlane(
+            Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher,
+            DataPlaneSettings(), lambda: settler.waiting,
+        )  # fmt: skip
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
@@ -161,7 +184,6 @@ async def a_gateway(
         finally:
             for task in tasks:
                 task.cancel()
-            for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
             await ledger.flush()

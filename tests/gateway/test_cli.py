@@ -150,6 +150,32 @@ def test_keys_are_made_shown_by_their_ids_and_revoked(cli: CommandLine) -> None:
 
 
 @pytest.mark.anvil
+def test_what_a_key_may_spend_is_set_changed_and_lifted(cli: CommandLine) -> None:
+    made = cli.run(
+        "keys", "create", "shop", "--rpm", 60, "--tpm", 9_000, "--daily-budget", 5,
+        "--monthly-budget", 70, "--models", "a, b", "--expires", "2031-01-31T12:00:00+01:00",
+    )  # fmt: skip
+    (row,) = cli.run("keys", "list")["keys"]
+    terms = {
+        "requests_per_minute": 60, "tokens_per_minute": 9_000, "daily_budget": 5,
+        "monthly_budget": 70, "models": ["a", "b"], "expires_at": 1_927_623_600,
+    }  # fmt: skip
+    assert {name: row[name] for name in terms} == terms
+
+    changed = cli.run("keys", "update", made["id"], "--rpm", 0, "--models", "any", "--tpm", 1)
+    lifted = {"requests_per_minute": None, "models": None, "tokens_per_minute": 1}
+    assert {name: changed[name] for name in terms} == {**terms, **lifted}
+    assert cli.run("keys", "update", made["id"], "--expires", "never")["expires_at"] is None
+    assert "expires: 'soon' is no time" in cli.refuse("keys", "create", "x", "--expires", "soon")
+    assert "models: " in cli.refuse("keys", "create", "x", "--models", "")
+    assert "see `gateway keys list`" in cli.refuse("keys", "update", "key_none", "--rpm", 1)
+
+    (used,) = cli.run("usage")["keys"]
+    assert used["id"] == made["id"]
+    assert (used["today"], used["daily_budget"], used["cost"]) == (0, 5, 0)
+
+
+@pytest.mark.anvil
 def test_status_without_a_running_gateway_reads_its_logs(cli: CommandLine) -> None:
     status = cli.run("status")
     assert status["running"] is False

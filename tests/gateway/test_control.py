@@ -8,7 +8,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.accounts import KEY_PREFIX, Accounts, KeyStore
+from gateway.accounts import Accounts
+from gateway.api_keys import KEY_PREFIX, KeyStore
 from gateway.control import BODY_BYTES_MAX, create_control
 from gateway.metrics import Metrics
 from gateway.settings import ControlSettings, Settings
@@ -83,6 +84,7 @@ async def test_the_pages_of_the_api_describe_every_endpoint(control: Control) ->
         ("/admin/keys", "get"),
         ("/admin/keys", "post"),
         ("/admin/keys/{key_id}", "delete"),
+        ("/admin/keys/{key_id}", "patch"),
     }
 
 
@@ -169,6 +171,29 @@ async def test_a_body_that_is_no_json_or_too_large_is_refused(control: Control) 
     assert_error(await control.client.post("/admin/keys", content=endless()), 413, "body_too_large")
 
 
+async def test_what_a_key_may_spend_is_set_and_changed(control: Control) -> None:
+    limits = {"requests_per_minute": 5, "daily_budget": 0, "models": ["tiny"]}
+    made = await control.create(name="web shop", **limits)
+    assert {name: made[name] for name in limits} == limits
+    path = f"/admin/keys/{made['id']}"
+    account = control.accounts.find(made["key"].encode())
+    assert account is not None
+    assert account.limiter is not None
+
+    answer = await control.client.patch(path, json={"requests_per_minute": 7}, headers=ADMIN)
+    assert answer.json() == {**{k: made[k] for k in answer.json()}, "requests_per_minute": 7}
+    assert account.limiter.limits.requests_per_minute == 7
+    lift = {"requests_per_minute": None, "daily_budget": None}
+    await control.client.patch(path, json=lift, headers=ADMIN)
+    assert account.limiter is None
+
+    for wrong in ({"rpm": 7}, {"in_flight_max": None}, {"tokens_per_minute": 0}):
+        answer = await control.client.patch(path, json=wrong, headers=ADMIN)
+        assert_error(answer, 400, "invalid_value", next(iter(wrong)))
+    none = await control.client.patch("/admin/keys/key_none", json={}, headers=ADMIN)
+    assert_error(none, 404, "key_not_found")
+
+
 async def test_what_is_not_there_says_so(control: Control) -> None:
     missing = await control.client.delete("/admin/keys/key_none", headers=ADMIN)
     assert_error(missing, 404, "key_not_found")
@@ -178,7 +203,7 @@ async def test_what_is_not_there_says_so(control: Control) -> None:
 
 
 CLOSED = [("GET", "/v1/usage"), ("GET", "/admin/keys"), ("POST", "/admin/keys")]
-CLOSED += [("DELETE", "/admin/keys/key_1")]
+CLOSED += [("DELETE", "/admin/keys/key_1"), ("PATCH", "/admin/keys/key_1")]
 
 
 @pytest.mark.parametrize(("method", "path"), CLOSED)
