@@ -21,12 +21,16 @@ import orjson
 
 from benchmarks.instant_supplier import ANSWER, ANSWER_HASH, InstantSupplier
 from benchmarks.measuring import time_us
+from gateway.accounts import Account
+from gateway.budgets import Spending
 from gateway.counting import Count
 from gateway.data_plane import DataPlane
+from gateway.limits import KeyLimiter
+from gateway.limits import Limits as KeyLimits
 from gateway.observation import Observation, Recount, Result
 from gateway.openai import Endpoint, read_request
 from gateway.outbox import encode_owed, encode_settled
-from gateway.relay import Served
+from gateway.relay import Relay, Served
 from gateway.settling import _job, _owed, judge
 from node.http import ClientResponse, Headers, Limits, Request, Response, run
 from node.http.client import _prepare
@@ -40,7 +44,8 @@ from tests.gateway.harness import MODEL, Gateway, a_gateway
 
 URL = "http://127.0.0.1:9/v1/chat/completions"
 HANDLED = (
-    "key and session: look up", "body: parse, check", "body: splice, hash, bound",
+    "key and session: look up", "key: admit, without limits", "body: parse, check",
+    "body: splice, hash, bound",
     "request: encode, sign", "answer: hash, decode, verify",
 )  # fmt: skip
 """Stages that the data plane's handler goes through."""
@@ -103,6 +108,21 @@ def sign_answer(header: bytes, body_hash: Hash32) -> str:
     return encode_response_header(InstantSupplier("bench").sign_answer(signed, ANSWER_HASH, 30))
 
 
+def admit(gateway: Gateway, account: Account) -> None:
+    """Let a request in, describe its key's limits, and let it leave."""
+    admission = gateway.server.handler.__self__._admission  # type: ignore[attr-defined]
+    grant = admission.enter(account, 1_000, 1_000_000)
+    admission.headers(account)
+    admission.leave(account, grant)
+
+
+def a_limited_account() -> Account:
+    """A key with every limit, none of which is reached."""
+    limiter = KeyLimiter(Spending())
+    limiter.set(KeyLimits(10**9, 10**9, 10**9, 10**9), 0)
+    return Account("limited", in_flight_max=1, limiter=limiter)
+
+
 def stages(gateway: Gateway) -> list[Stage]:
     """The stages of one relay, in order."""
     plane: Any = gateway.server.handler.__self__  # type: ignore[attr-defined]
@@ -112,10 +132,15 @@ def stages(gateway: Gateway) -> list[Stage]:
     raw = write_request(gateway.key)
     reader = RequestReader(Limits())
     request = Request(None, read_whole(raw, reader))  # type: ignore[arg-type]
-    account = plane._authorize(request)
+    account = plane._admission.authorize(request.headers)
     asked = read_request(Endpoint.CHAT, request.body, limits)
     session = plane._table.find(account.application, asked.model)
-    relay, member = plane._plan(session, asked, account), session.members[0]
+    member = session.members[0]
+
+    def plan() -> Relay:
+        return plane._plan(session, asked, account, plane._worst_case(session, asked))
+
+    limited, relay = a_limited_account(), plan()
     header, request_hash = signer.sign(relay, member)
     answer_header = sign_answer(header, relay.body_hash)
 
@@ -127,11 +152,11 @@ def stages(gateway: Gateway) -> list[Stage]:
     response = served.response
     observation = Observation(
         member.supplier, session.key, MODEL, account.key_id, Result.OK, False, True,
-        0.001, None, response.units, 35, 30,
+        0.001, None, response.units, 35, 30, "", 1_000,
     )  # fmt: skip
     recount = Recount(
         member.supplier, session.key, MODEL, account.key_id, request_hash, response.units,
-        response.units, 35, 30, False,
+        response.units, 35, 30, False, 1_000,
     )  # fmt: skip
     owed = _owed(served)
     key = signer.key_of(owed.signer)
@@ -156,9 +181,11 @@ def stages(gateway: Gateway) -> list[Stage]:
 
     return [
         Stage("client's request: parse", lambda: read_whole(raw, reader)),
-        Stage("key and session: look up", lambda: plane._authorize(request)),
+        Stage("key and session: look up", lambda: plane._admission.authorize(request.headers)),
+        Stage("key: admit, without limits", lambda: admit(gateway, account)),
+        Stage("key: admit, with every limit", lambda: admit(gateway, limited)),
         Stage("body: parse, check", lambda: read_request(Endpoint.CHAT, request.body, limits)),
-        Stage("body: splice, hash, bound", lambda: plane._plan(session, asked, account)),
+        Stage("body: splice, hash, bound", plan),
         Stage("request: encode, sign", lambda: signer.sign(relay, member)),
         Stage("supplier: write request, parse answer", exchange),
         Stage("answer: hash, decode, verify", accept),
@@ -191,7 +218,8 @@ def time_handler(gateway: Gateway) -> float:
     parsed = read_whole(write_request(gateway.key), RequestReader(Limits()))
     asked = read_request(Endpoint.CHAT, parsed.body, plane._settings.limits)
     session = gateway.table.find(APPLICATION, MODEL)
-    relay = plane._plan(session, asked, gateway.accounts.find(gateway.key.encode()))
+    account = gateway.accounts.find(gateway.key.encode())
+    relay = plane._plan(session, asked, account, plane._worst_case(session, asked))
     header, _ = signer.sign(relay, session.members[0])
     signed = sign_answer(header, relay.body_hash).encode()
     pool = PreparedPool(ClientResponse(200, Headers([(b"lode-response", signed)]), ANSWER))
@@ -223,6 +251,7 @@ async def main() -> None:
     costs["choice, watch and end of the try"] = whole - sum(costs[name] for name in HANDLED)
     for name, cost in costs.items():
         print(f"{name:40} {cost:8.1f} us")
+    del costs["key: admit, with every limit"]
     print(f"{'together':40} {sum(costs.values()):8.1f} us")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from gateway.accounts import Account
 from gateway.admission import Admission, may_use, verify_scope
 from gateway.body import RequestLimits
 from gateway.dispatch import Dispatcher
@@ -117,18 +118,23 @@ class DataPlane:
         worst = self._worst_case(session, asked)
         grant = self._admission.enter(account, worst.tokens, worst.units * session.price_max)
         try:
-            relay = Relay(
-                session=session,
-                request=asked,
-                key_id=account.key_id,
-                body=asked.forwarded_body(worst.output_tokens),
-                max_units=worst.units,
-                answer_bytes_max=worst.answer_bytes,
-                headers=self._admission.headers(account),
-            )
+            relay = self._plan(session, asked, account, worst)
             return await self._dispatcher.answer(relay, request)
         finally:
             self._admission.leave(account, grant)
+
+    def _plan(
+        self, session: Session, asked: OpenAIRequest, account: Account, worst: WorstCase
+    ) -> Relay:
+        return Relay(
+            session=session,
+            request=asked,
+            key_id=account.key_id,
+            body=asked.forwarded_body(worst.output_tokens),
+            max_units=worst.units,
+            answer_bytes_max=worst.answer_bytes,
+            headers=self._admission.headers(account),
+        )
 
     def _worst_case(self, session: Session, asked: OpenAIRequest) -> WorstCase:
         """The most a request may take; raises InsufficientFundsError where no slice covers it."""
