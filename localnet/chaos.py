@@ -122,8 +122,9 @@ class Chaos:
         finally:
             keeper.cancel()
         self._keep_segments()
+        alive = self.market.is_alive()
         await asyncio.to_thread(self._stop_nodes)
-        return await self._sum_up(seconds)
+        return {"alive": alive} | await self._sum_up(seconds)
 
     async def _break(self) -> None:
         stop = asyncio.Event()
@@ -257,6 +258,7 @@ def checks(result: dict[str, Any]) -> dict[str, bool]:
         "no bond is left behind": result["bonded"] == 0,
         "everybody's money left the contracts": result["left_after_exits"] == 0,
         "no process outlived its node": result["orphans"] == 0,
+        "no node ended while the market settled": result["alive"],
     }
 
 
