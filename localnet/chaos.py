@@ -41,7 +41,7 @@ from localnet.steady import SteadyLoad
 from relay_mining import Address, Claim, Hash32
 
 SUPPLIERS = 3
-TERMS = Terms(session_blocks=48, seed_offset=6, confirmations=REORG_DEPTH_MAX, cap=2 * TOKEN)
+TERMS = Terms(session_blocks=72, seed_offset=6, confirmations=REORG_DEPTH_MAX, cap=2 * TOKEN)
 """Sessions long enough that a node which is killed again and again still finds its claim window,
 and a cap so small that most receipts are payable."""
 KEEP_EVERY_S = 1.0

@@ -17,7 +17,7 @@ from localnet.processes import Node, wait_until
 
 GWEI = 10**9
 POOL_LOOK_S = 0.1
-TRANSACTION_S_MAX = 30.0
+TRANSACTION_S_MAX = 10.0
 LOOK_S = 0.2
 READY_S_MAX = 180.0
 
@@ -94,6 +94,8 @@ class Injector:
     answer: Callable[[], Awaitable[None]]
     """Returns with an answer from the gateway, or with its failure."""
     say: Callable[[str], None]
+    rest_s: float = 8.0
+    """After each fault of the chain: one after the other, they would be one long cut."""
     done: Counter[str] = field(default_factory=Counter)
     """Injections by kind."""
     dropped: int = 0
@@ -141,6 +143,7 @@ class Injector:
             case _:
                 async with self._chain_fault:
                     await self._fail_chain(each)
+                    await asyncio.sleep(self.rest_s)
         self.done[each.kind.value] += 1
 
     async def _kill(self, watched: Watched) -> None:

@@ -32,7 +32,7 @@ def injector(chain: LocalChain, tmp_path: Path) -> Iterator[Injector]:
         """Return at once."""
 
     with FaultProxy() as proxy:
-        yield Injector(nodes[:1], nodes[1], chain, proxy, answer, lambda line: None)
+        yield Injector(nodes[:1], nodes[1], chain, proxy, answer, lambda line: None, rest_s=0.0)
     for each in nodes:
         each.node.stop()
 
