@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +42,7 @@ class Watched:
     """Starts after the first, each for a kill or for an end that was the node's own."""
     groups: list[int] = field(default_factory=list)
     """Process groups of those that were killed."""
+    _killing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def own_ends(self) -> int:
@@ -53,14 +55,15 @@ class Watched:
 
     def kill(self) -> bool:
         """`kill -9` of the one process, if it is up; what it started has to see to itself."""
-        process = self.node.process
-        if process.poll() is not None:
-            return False
-        self.groups.append(process.pid)
-        process.kill()
-        process.wait()
-        self.kills += 1
-        return True
+        with self._killing:  # two that kill at once would count one end twice
+            process = self.node.process
+            if process.poll() is not None:
+                return False
+            self.groups.append(process.pid)
+            process.kill()
+            process.wait()
+            self.kills += 1
+            return True
 
     async def keep_up(self) -> None:
         """Start the node again whenever it has ended; until cancelled."""
