@@ -123,8 +123,8 @@ class TxSender:
             try:
                 await self._chain.send_raw(pending.raw)
             except RpcError as error:
-                if _is_known(error):
-                    return
+                if _is_known(error) or _is_fee_low(error):
+                    return  # What no pool has is handed in again, and dearer, while it is awaited.
                 if not (_is_nonce_low(error) or _is_underpriced(error)):
                     raise _translate(error) from error
                 pending.hashes.clear()
@@ -178,7 +178,8 @@ class TxSender:
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
-            if _is_underpriced(error):  # An older version came back in its stead.
+            # An older version came back in its stead, or the base fee has risen beyond it.
+            if _is_underpriced(error) or _is_fee_low(error):
                 await self._replace(pending, pending.sent_block)
             elif not (_is_known(error) or _is_nonce_low(error)):
                 raise _translate(error) from error
@@ -196,8 +197,10 @@ class TxSender:
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
-            if _is_known(error) or _is_nonce_low(error) or _is_underpriced(error):
-                return  # It was mined meanwhile, or another version asks for more: look again.
+            if any(
+                is_so(error) for is_so in (_is_known, _is_nonce_low, _is_underpriced, _is_fee_low)
+            ):
+                return  # It was mined meanwhile, or the pool asks for more: look again.
             raise _translate(error) from error
 
     def _initial_fee(self, fees: Fees) -> int:
@@ -259,6 +262,10 @@ def _is_nonce_low(error: RpcError) -> bool:
 
 def _is_underpriced(error: RpcError) -> bool:
     return "underpriced" in error.message.lower()
+
+
+def _is_fee_low(error: RpcError) -> bool:
+    return "less than block base fee" in error.message.lower()
 
 
 def _translate(error: RpcError) -> Exception:

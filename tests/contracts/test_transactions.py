@@ -18,6 +18,7 @@ from contracts import (
     TxReceipt,
     TxSender,
 )
+from contracts.chain import Fees
 from tests.contracts.anvil import KEYS, Anvil
 
 pytestmark = [pytest.mark.anvil, pytest.mark.anyio]
@@ -199,6 +200,24 @@ async def test_a_refusal_by_fee_or_funds_comes_before_sending(anvil: Anvil, chai
         await mean.send(pay())
     assert await chain.balance(RECEIVER) == 0
     assert not pool(anvil, mean.address)
+
+
+async def test_a_base_fee_that_leaps_is_followed(
+    anvil: Anvil, chain: Chain, sender: TxSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rises just after it was read: the pool refuses one version, a dearer one is mined."""
+    read_fees = chain.fees
+
+    async def leap() -> Fees:
+        fees = await read_fees()
+        anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(50 * (fees.base + fees.tip)))
+        monkeypatch.setattr(chain, "fees", read_fees)
+        return fees
+
+    monkeypatch.setattr(chain, "fees", leap)
+    (receipt,) = await drive(anvil, start(sender, pay()))
+    assert receipt.is_success
+    assert await chain.balance(RECEIVER) == 1
 
 
 async def test_fees_never_pass_the_limit(anvil: Anvil, chain: Chain) -> None:
