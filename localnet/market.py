@@ -162,8 +162,21 @@ class LocalMarket:
         say("gateway: registers, funds an application's escrow, delegates to itself")
         self._add_gateway()
         say("idle blocks are skipped until the first session with a roster")
-        open_first_session(self.chain, self.book, self.service, members, self.plan.block_time_s)
-        wait_until(lambda: self._health("readyz"), "the gateway was not ready", 60.0)
+        first = open_first_session(
+            self.chain, self.book, self.service, members, self.plan.block_time_s
+        )
+        wait_until(lambda: self._is_at(first), "the first session was not open everywhere", 60.0)
+
+    def _is_at(self, session: int) -> bool:
+        """Whether every node sees this session or a later one, and the gateway serves.
+
+        A relay in a session before the skipped blocks would be receipted when it is long over.
+        """
+        return (
+            self._health("readyz")
+            and all(session_of(each.url) >= session for each in self.suppliers)
+            and self.run_gateway("status")["session"] >= session
+        )
 
     def _add_supplier(self, number: int, say: Say) -> None:
         cheat = self.plan.roles[number]
@@ -199,6 +212,12 @@ class LocalMarket:
 
     def _health(self, page: str) -> bool:
         return status_of(f"{self.base_url.removesuffix('/v1')}/{page}") == OK
+
+
+def session_of(url: str) -> int:
+    """The session that the supplier at `url` sees."""
+    health: dict[str, int] = httpx.get(f"{url}/lode/v1/health", timeout=5.0).json()
+    return health["session"]
 
 
 def status_of(url: str) -> int:

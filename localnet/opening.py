@@ -11,16 +11,17 @@ from relay_mining import Clock
 
 def open_first_session(
     chain: DevChain, book: Path, service: bytes, members: int, block_time_s: int
-) -> None:
+) -> int:
     """Skip idle blocks to the first epoch with a roster, mining at a steady pace from then on.
 
-    Returns at once where the current epoch's roster has all `members`; raises NotReadyError.
+    Returns the number of the session that is open then, at once where the current epoch's roster
+    has all `members`; raises NotReadyError.
     """
     clock = asyncio.run(_read_clock(chain.url, book))
     epoch = clock.epoch_of(clock.session_at(chain.height()))
     if asyncio.run(_roster_count(chain.url, book, service, epoch)) == members:
         chain.mine_every(block_time_s)
-        return
+        return clock.session_at(chain.height())
     chain.skip_to(clock.start((epoch + 1) * clock.epoch_sessions))
     chain.mine_every(block_time_s)
     wait_until(
@@ -28,7 +29,9 @@ def open_first_session(
         "no roster of all suppliers was built",
         clock.session_blocks * 2.0 * max(1, block_time_s),
     )
-    chain.skip_to(clock.start((epoch + 2) * clock.epoch_sessions))
+    first = (epoch + 2) * clock.epoch_sessions
+    chain.skip_to(clock.start(first))
+    return first
 
 
 async def _read_clock(url: str, book: Path) -> Clock:
