@@ -1,11 +1,14 @@
 """Child processes of the local network: run to the end, or start, watch, stop and kill."""
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from localnet.errors import CommandFailedError, NotReadyError
 
 ROOT = Path(__file__).parent.parent
 LOG_TAIL_BYTES = 2000
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+END_S_MAX = 2.0
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -62,8 +68,8 @@ def wait_until(
 
 
 def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as out:
-        return subprocess.Popen(
+    with log.open("ab") as out, signals_held():
+        process = subprocess.Popen(
             argv,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -72,6 +78,41 @@ def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,
         )
+        _started.append(process)
+    return process
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let a signal that would end this process wait for the end of the block.
+
+    A process that is forked and not yet known to anybody would outlive it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    held: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: held.append(number)) for each in ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler if handler is not None else signal.SIG_DFL)
+    for number in held:
+        signal.raise_signal(number)
+
+
+@atexit.register
+def _end_started() -> None:
+    """Leave nothing running, wherever a signal has struck."""
+    for process in _started:
+        if process.poll() is None:
+            deadline = time.monotonic() + END_S_MAX
+            with suppress(ProcessLookupError):  # nobody of its group is left
+                while time.monotonic() < deadline:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.poll()
+                    time.sleep(0.01)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,14 @@ WORD = 2**64
 """A drawn word is uniform on 0 .. WORD - 1."""
 
 
+def keccak(data: bytes) -> bytes:
+    """The 32 bytes of keccak-256, as the chain computes it."""
+    return keccak_256(data).digest()  # type: ignore[no-any-return]
+
+
 def draw_word(seed: bytes, label: bytes) -> int:
     """64 uniform bits: the first eight bytes of `keccak256(seed || label)`.
 
     Two draws from one seed are independent where their labels differ.
     """
-    return int.from_bytes(keccak_256(seed + label).digest()[:8], "big")
+    return int.from_bytes(keccak(seed + label)[:8], "big")

@@ -5,14 +5,13 @@ The seed is fixed after the orders are committed, so an identity cannot be chose
 
 from collections.abc import Iterable
 
-from sha3 import keccak_256  # type: ignore[import-untyped]
-
+from pricing.draws import keccak
 from pricing.market import Order, Trader
 
 
 def rank(seed: bytes, trader: Trader) -> bytes:
     """A trader's place in the public order: `keccak256(seed || trader)`, smallest first."""
-    return _keccak(seed + trader)
+    return keccak(seed + trader)
 
 
 def in_public_order(seed: bytes, orders: Iterable[Order]) -> list[Order]:
@@ -22,8 +21,4 @@ def in_public_order(seed: bytes, orders: Iterable[Order]) -> list[Order]:
 
 def in_first_half(seed: bytes, trader: Trader) -> bool:
     """A fair coin for each trader: the last bit of `keccak256(seed || trader || "half")`."""
-    return _keccak(seed + trader + b"half")[-1] & 1 == 0
-
-
-def _keccak(data: bytes) -> bytes:
-    return keccak_256(data).digest()  # type: ignore[no-any-return]
+    return keccak(seed + trader + b"half")[-1] & 1 == 0
