@@ -1,0 +1,58 @@
+"""What every command of the supplier takes, and how it runs."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contracts import ChainError, Market
+from node.command import run_command
+from node.output import Output
+from supplier.keys import load_owner
+from supplier.owner import Owner
+from supplier.settings import Settings
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file; default supplier.toml")
+]
+Json = Annotated[bool, typer.Option("--json", help="end with one JSON object")]
+Key = Annotated[str | None, typer.Option("--key", help="raw private key, local network only")]
+DEFAULT_CONFIG = Path("supplier.toml")
+
+
+@dataclass(slots=True)
+class _Global:
+    config: Path | None = None
+    json: bool = False
+
+
+_GLOBAL = _Global()
+
+
+def options(config: Config = None, json: Json = False) -> None:
+    """Serve models and be paid: init, stake, list, serve."""
+    _GLOBAL.config, _GLOBAL.json = config, json
+
+
+class Command:
+    """One run of a command: its settings, its output, its market."""
+
+    def __init__(self, config: Path | None, json: bool) -> None:
+        self.output = Output(json or _GLOBAL.json)
+        self.path = config or _GLOBAL.config or DEFAULT_CONFIG
+
+    def run(self, work: Callable[["Command"], Coroutine[Any, Any, dict[str, object]]]) -> None:
+        """Run to the end and print the result; exit status 1 with a sentence on failure."""
+        run_command(self.output, lambda: work(self), ChainError)
+
+    def settings(self) -> Settings:
+        """The settings in effect; a file that was named has to be there."""
+        is_named = self.path is not DEFAULT_CONFIG
+        return Settings.load(self.path if is_named or self.path.exists() else None)
+
+    def owner(self, market: Market, settings: Settings, key: str | None) -> Owner:
+        """Whoever holds the owner's key, or the raw key given."""
+        secret = load_owner(settings.keys, market.book.chain_id, key)
+        return Owner(market, secret.reveal(), settings.chain.policy())
