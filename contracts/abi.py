@@ -12,8 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from eth_abi.codec import ABIDecoder
+from eth_abi.decoding import StringDecoder
+from eth_abi.registry import BaseEquals
+from eth_abi.registry import registry as standard_types
 
 from relay_mining import keccak
 
@@ -100,9 +103,25 @@ def encode_values(parameters: Sequence[Parameter], values: Sequence[object]) -> 
     return abi_encode([each.type for each in parameters], values)
 
 
+def _build_decoder() -> ABIDecoder:
+    """A decoder whose text need not be UTF-8.
+
+    A contract takes any bytes, and who writes them is a stranger: refusing them would let one
+    registration stop everybody who reads the events.
+    """
+    types = standard_types.copy()  # type: ignore[no-untyped-call]
+    text = StringDecoder(handle_string_errors="replace")  # type: ignore[no-untyped-call]
+    types.unregister_decoder("string")
+    types.register_decoder(BaseEquals("string", with_sub=False), text)  # type: ignore[no-untyped-call]
+    return ABIDecoder(types)
+
+
+DECODER = _build_decoder()
+
+
 def decode_values(parameters: Sequence[Parameter], data: bytes) -> tuple[Any, ...]:
     """Values of a parameter list (eth_abi's DecodingError for malformed data)."""
-    values = abi_decode([each.type for each in parameters], data)
+    values = DECODER.decode([each.type for each in parameters], data)
     return tuple(_normalize(each, value) for each, value in zip(parameters, values, strict=True))
 
 

@@ -1,6 +1,7 @@
 """Every event exactly once, in order, whatever the chain takes back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,16 @@ async def test_the_whole_history_is_read_in_any_span(world: World) -> None:
     for span in (1, 2, 7):
         reader = EventReader(market.chain, market.book, confirmations=0, span_blocks=span)
         assert await Consumer(reader).catch_up() == expected
+
+
+async def test_text_that_is_no_utf8_stops_nobody(world: World) -> None:
+    """Anyone can write such text into an event: a reader that raised would never get past it."""
+    call = world.market.registry.set_url(SUPPLIER, "AAAA")
+    await world.send(OWNER, replace(call, data=call.data.replace(b"AAAA", b"\xff\xfe<b")))
+    consumer = Consumer(world.market.events(confirmations=0))
+
+    assert urls(await consumer.catch_up())[-1] == "\ufffd\ufffd<b"
+    assert (await world.market.registry.supplier(SUPPLIER)).url == "\ufffd\ufffd<b"
 
 
 async def test_only_final_events_are_handed_out(world: World) -> None:
