@@ -2,6 +2,7 @@
 
 from contracts.addressbook import AddressBook
 from contracts.chain import Block, Call, Chain, Fees, Log, TxReceipt
+from contracts.claim_history import PastClaim, read_claims
 from contracts.claims import (
     BATCH_MAX,
     Challenge,
@@ -89,6 +90,7 @@ __all__ = [
     "NotMinedError",
     "Outcome",
     "Parameters",
+    "PastClaim",
     "Registry",
     "RosterHead",
     "RpcError",
@@ -111,4 +113,5 @@ __all__ = [
     "compute_supplier_id",
     "decode_outcome",
     "name_endpoint",
+    "read_claims",
 ]

@@ -24,7 +24,7 @@ from node.log_format import (
     scan,
 )
 
-__all__ = ["AppendLog", "AppendLogError", "CorruptLog", "LogFailed", "LogLocked"]
+__all__ = ["AppendLog", "AppendLogError", "CorruptLog", "LogFailed", "LogLocked", "read_segments"]
 
 PENDING_BYTES_MAX = 64 << 20
 SEGMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -66,9 +66,7 @@ class AppendLog:
 
     def segments(self) -> tuple[str, ...]:
         """Return the names of all segments, sorted."""
-        return tuple(
-            sorted(p.name.removesuffix(SUFFIX) for p in self._directory.glob("*" + SUFFIX))
-        )
+        return _segments(self._directory)
 
     def replay(self, segment: str | None = None) -> Iterator[bytes]:
         """Yield the payloads of one segment, or of all in the order of their names.
@@ -199,6 +197,24 @@ class AppendLog:
             os.close(descriptor)
             raise
         return descriptor, head
+
+
+def read_segments(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield the segments of a log by name with their payloads, as another process writes them.
+
+    Nothing is locked or changed: the tail that is being written is left out, a segment that is
+    deleted meanwhile is passed over. Raises CorruptLog where durable data is damaged.
+    """
+    for name in _segments(path):
+        try:
+            payloads = [payload for payload, _ in scan(path / (name + SUFFIX))]
+        except FileNotFoundError:
+            continue
+        yield name, iter(payloads)
+
+
+def _segments(directory: Path) -> tuple[str, ...]:
+    return tuple(sorted(p.name.removesuffix(SUFFIX) for p in directory.glob("*" + SUFFIX)))
 
 
 def _lock(path: Path) -> int:

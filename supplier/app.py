@@ -5,7 +5,6 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from contracts import Market, TxSender
@@ -15,11 +14,11 @@ from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_server_tls
 from relay_mining import Address, Hash32, Signer
-from supplier.accounts import CreditPolicy
 from supplier.admission import AdmissionRules
 from supplier.books import Books
 from supplier.chain_view import ChainView
 from supplier.claiming import Claimer
+from supplier.credit import compute_policy
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
@@ -85,7 +84,7 @@ async def run(
         key = load_operator(settings.keys, market.book.chain_id)
         spec, services = await _check_services(settings, view)
         store = Store(settings.data_dir / "supplier.db")
-        books = Books(supplier, _credit(settings), store.history())
+        books = Books(supplier, compute_policy(settings.credit), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         signer = Signer(key.reveal())
         count = restore_books(books, receipt_log, market.domain)
@@ -233,18 +232,6 @@ async def _check_services(
             )
         found[service] = face
     return spec, found
-
-
-def _credit(settings: Settings) -> CreditPolicy:
-    credit = settings.credit
-    return CreditPolicy(
-        initial_units=credit.initial_units,
-        growth=Fraction(credit.growth_ppm, 1_000_000),
-        newcomers_units=credit.new_gateways_units,
-        receipt_due_s=credit.receipt_due_s,
-        interim_units=credit.interim_units,
-        is_bound_by_fee=credit.bound_by_fee,
-    )
 
 
 def _stop_on_signals() -> asyncio.Event:

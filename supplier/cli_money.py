@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 from contracts import Market
 from supplier.command import Command, Config, Json
-from supplier.owner import read_funds
+from supplier.funds import describe_funds, read_funds_view
+from supplier.ledger import read_books
 
 
 def funds(config: Config = None, json: Json = False) -> None:
@@ -17,18 +18,19 @@ def funds(config: Config = None, json: Json = False) -> None:
         settings = command.settings()
         supplier = settings.supplier()
         async with await Market.open(settings.chain) as market:
-            found, account = await read_funds(market, supplier)
+            books = read_books(settings, supplier, market.domain)
+            gas = settings.settlement.gas_units_per_claim
+            view = await read_funds_view(market, supplier, books, gas)
+        holdings = describe_funds(view)
         command.output.table(
-            "funds, in token base units",
-            ("where", "amount", "what frees it"),
-            [
-                ("stake, free", found.free, "supplier unstake AMOUNT"),
-                ("bonds of claims", found.reserved, "payment of the claims, within two sessions"),
-                ("leaving", found.unstaking, f"supplier withdraw, session {found.unstake_session}"),
-                ("earned", found.claimable, "supplier collect"),
-                ("paid out", found.payout_balance, "yours"),
-            ],
-        )
-        return {**asdict(found), "supplier": supplier, "payout": account.payout}
+            "funds", ("where", "amount", "unit", "until", "what frees it"),
+            [(each.where, each.amount, each.unit, each.until, each.frees) for each in holdings],
+        )  # fmt: skip
+        return {
+            **asdict(view.funds),
+            "supplier": supplier,
+            "payout": view.account.payout,
+            "holdings": [asdict(each) for each in holdings],
+        }
 
     Command(config, json).run(work)

@@ -1,12 +1,22 @@
 """Starting again: the books as the receipt log has them, after any stop."""
 
+from collections.abc import Iterator
+from typing import Protocol
+
 from relay_mining import Domain, InvalidProofError, mine_receipt
 from supplier.books import Books, SessionBook
-from supplier.receipt_log import ReceiptLog
-from supplier.records import Claimed, Closed, CorruptRecordError, Opened, Receipted, Sealed
+from supplier.records import Claimed, Closed, CorruptRecordError, Opened, Receipted, Record, Sealed
 
 
-def restore_books(books: Books, log: ReceiptLog, domain: Domain) -> int:
+class Replayable(Protocol):
+    """A receipt log, open for writing or only read."""
+
+    def replay(self) -> Iterator[Record]:
+        """Every record, in the order of writing."""
+        ...
+
+
+def restore_books(books: Books, log: Replayable, domain: Domain) -> int:
     """Replay the log into empty books and return how many receipts were counted.
 
     Raises CorruptRecordError for a receipt that this supplier cannot have logged.

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import pytest
 
-from node.append_log import AppendLog, CorruptLog, LogFailed, LogLocked
+from node.append_log import AppendLog, CorruptLog, LogFailed, LogLocked, read_segments
 from node.log_format import HEAD_BYTES, RECORD_BYTES_MAX, frame
 from tests.node.log_writer import payload
 from tests.node.loops import on_loops
@@ -183,3 +183,23 @@ def test_every_acknowledged_record_outlives_kill_9(tmp_path: Path) -> None:
         assert len(set(kept)) == len(kept)
         assert acknowledged <= set(kept)
         start = max(kept) + 1
+
+
+@on_loops
+async def test_a_log_is_read_beside_its_writer(tmp_path: Path) -> None:
+    async with AppendLog(tmp_path, segment="a") as log:
+        await log.append(b"1")
+        await log.rotate("b")
+        await log.append_many([b"2", b"3"])
+        with (tmp_path / "b.log").open("ab") as file:
+            file.write(b"half a rec")  # as a write is seen while it is made
+
+        found = {name: list(payloads) for name, payloads in read_segments(tmp_path)}
+
+        assert found == {"a": [b"1"], "b": [b"2", b"3"]}
+        reader = read_segments(tmp_path)
+        next(reader)
+        log.delete("a")
+        (tmp_path / "b.log").unlink()
+        assert list(reader) == []  # a segment that is gone by now is passed over
+    assert list(read_segments(tmp_path / "nowhere")) == []

@@ -1,0 +1,31 @@
+"""What this supplier is still owed, read beside a node that may be serving, or after it stopped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from node.append_log import read_segments
+from relay_mining import Address, Domain
+from supplier.books import Books
+from supplier.credit import compute_policy
+from supplier.records import Record, decode_record
+from supplier.recovery import restore_books
+from supplier.settings import Settings
+
+
+class ReceiptReader:
+    """The receipt log under a directory; locks and changes nothing."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def replay(self) -> Iterator[Record]:
+        """Every record, in the order of writing; raises CorruptLog and CorruptRecordError."""
+        for _, payloads in read_segments(self._directory):
+            yield from map(decode_record, payloads)
+
+
+def read_books(settings: Settings, supplier: Address, domain: Domain) -> Books:
+    """The sessions that are not closed, as the receipt log has them now."""
+    books = Books(supplier, compute_policy(settings.credit))
+    restore_books(books, ReceiptReader(settings.data_dir / "receipts"), domain)
+    return books
