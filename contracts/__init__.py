@@ -16,6 +16,7 @@ from contracts.claims import (
     SettleRefused,
     decode_outcome,
 )
+from contracts.deployment import HISTORY
 from contracts.endpoints import name_endpoint
 from contracts.errors import (
     AddressBookError,
@@ -51,6 +52,7 @@ from contracts.transactions import SendPolicy, TxSender
 
 __all__ = [
     "BATCH_MAX",
+    "HISTORY",
     "NOBODY",
     "AddressBook",
     "AddressBookError",

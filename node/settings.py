@@ -1,6 +1,8 @@
 """Settings as both nodes read them: the command line over the environment over one TOML file."""
 
+import difflib
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +51,7 @@ class NodeSettings(BaseSettings):
         try:
             if config is None:
                 return cls(**overrides)
+            _refuse_unknown(cls, config)
             from_file = SettingsConfigDict(toml_file=config)
             reader: type[Settings] = type(cls.__name__, (cls,), {"model_config": from_file})
             return anchor(reader(**overrides), config.resolve().parent)
@@ -58,6 +61,45 @@ class NodeSettings(BaseSettings):
             raise SettingsError(f"{config} is not TOML: {error}") from None
         except SourceError as error:
             raise SettingsError(str(error)) from None
+
+
+def _refuse_unknown(model: type[BaseModel], config: Path) -> None:
+    """Refuse a file that sets what nothing reads: what was meant would be left at its default."""
+    with config.open("rb") as file:
+        document = tomllib.load(file)
+    known = list(setting_names(model))
+    for name in _unknown_names(model, document):
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise SettingsError(f"{name}: no such setting{meant}")
+
+
+def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted names of all settings, those of every section included."""
+    for name, field in model.model_fields.items():
+        section = _section(field.annotation)
+        if section is None:
+            yield f"{prefix}{name}"
+        else:
+            yield from setting_names(section, f"{prefix}{name}.")
+
+
+def _unknown_names(
+    model: type[BaseModel], document: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+    for name, value in document.items():
+        if name not in model.model_fields:
+            yield f"{prefix}{name}"
+            continue
+        section = _section(model.model_fields[name].annotation)
+        if section is not None and isinstance(value, dict):
+            yield from _unknown_names(section, value, f"{prefix}{name}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model of a section; None for a value."""
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_section else None
 
 
 def _describe(error: ValidationError) -> str:

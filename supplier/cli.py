@@ -8,12 +8,14 @@ from supplier.cli_money import funds
 from supplier.cli_serve import engine, serve, status
 from supplier.cli_setup import init
 from supplier.cli_source import source_cli
-from supplier.cli_stake import collect, list_, stake, unstake, withdraw
+from supplier.cli_stake import collect, list_, stake, unstake, update, withdraw
+from supplier.cli_why import config_cli, doctor
 from supplier.command import options
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Set up": (init, stake, list_),
+    "Set up": (init, stake, list_, update),
     "Serve": (serve, status, engine),
+    "Why": (doctor,),
     "Money": (funds, collect, unstake, withdraw),
 }
 """In the order of a supplier's life, by the panel of the help page they are shown in."""
@@ -23,6 +25,7 @@ cli.callback()(options)
 for panel, commands in COMMANDS.items():
     for command in commands:
         cli.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
+cli.add_typer(config_cli, name="config")
 cli.add_typer(source_cli, name="source")
 
 

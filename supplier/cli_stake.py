@@ -85,6 +85,44 @@ def list_(
     Command(config, json).run(work)
 
 
+def update(
+    config: Config = None,
+    json: Json = False,
+    key: Key = None,
+    url: Annotated[str, typer.Option(help="where gateways reach this server")] = "",
+    payout: Annotated[str, typer.Option(help="address that is paid")] = "",
+    bond_cap: Annotated[int | None, typer.Option(min=0, help="most bond at risk a session")] = None,
+) -> None:
+    """Change what was registered: URL, payout address, bond cap; each counts at once.
+
+    Example: supplier update --url https://gpu.example.com --bond-cap 500000000
+    """
+
+    async def work(command: Command) -> dict[str, object]:
+        settings = command.settings()
+        supplier = settings.supplier()
+        async with await Market.open(settings.chain) as market:
+            registry = market.registry
+            calls = []
+            if url:
+                calls.append(registry.set_url(supplier, url))
+            if payout:
+                calls.append(registry.set_payout(supplier, parse_hex("payout", payout, 20)))
+            if bond_cap is not None:
+                calls.append(registry.set_bond_cap(supplier, bond_cap))
+            if not calls:
+                raise OperatorError("nothing to change: give --url, --payout or --bond-cap")
+            owner = command.owner(market, settings, key)
+            for call in calls:
+                await owner.send(call)
+            account = await registry.supplier(supplier)
+        if url:
+            set_value(command.path, "public_url", url)
+        return {"url": account.url, "payout": account.payout, "bond_cap": account.bond_cap}
+
+    Command(config, json).run(work)
+
+
 def unstake(
     amount: Annotated[int, typer.Argument(help="token base units")],
     config: Config = None,

@@ -129,6 +129,6 @@ def _home(view: FundsView) -> Iterator[Holding]:
 def _gas(view: FundsView) -> Iterator[Holding]:
     claim = view.gas_per_claim * (view.fees.base + view.fees.tip)
     enough = "" if not claim else f"enough for {view.funds.operator_gas // claim} claims"
-    to = f"send native coin to 0x{view.account.operator.hex()} before it runs out"
+    to = f"send native coin to 0x{view.funds.operator.hex()} before it runs out"
     yield Holding("gas of the operator", view.funds.operator_gas, WEI, enough, to)
     yield Holding("gas of the owner", view.owner_gas, WEI, "", "pays for the owner's commands")

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from contracts import (
+    NOBODY,
     Call,
     Market,
     SendPolicy,
@@ -34,6 +35,8 @@ class Funds:
     """Earned; `supplier collect` pays it out."""
     payout_balance: int
     owner_balance: int
+    operator: Address
+    """Of the running session; before a supplier's first one, of the next."""
     operator_gas: int
     """Wei on the operator's key, for gas."""
     current_session: int
@@ -95,7 +98,10 @@ async def read_funds(market: Market, supplier: Address) -> tuple[Funds, Supplier
     """Where the supplier's money is now."""
     head = (await market.chain.head()).number
     account = await market.registry.supplier(supplier, block=head)
-    clock = await market.sessions.clock()
+    number = (await market.sessions.clock()).session_at(head)
+    operator = account.operator
+    if operator == NOBODY:
+        operator = await market.registry.operator(supplier, number + 1, block=head) or NOBODY
     funds = Funds(
         stake=account.stake,
         reserved=account.reserved,
@@ -105,7 +111,8 @@ async def read_funds(market: Market, supplier: Address) -> tuple[Funds, Supplier
         claimable=await market.escrow.claimable(account.payout, block=head),
         payout_balance=await market.token.balance(account.payout, block=head),
         owner_balance=await market.token.balance(account.owner, block=head),
-        operator_gas=await market.chain.balance(account.operator, block=head),
-        current_session=clock.session_at(head),
+        operator=operator,
+        operator_gas=await market.chain.balance(operator, block=head),
+        current_session=number,
     )
     return funds, account

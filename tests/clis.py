@@ -28,10 +28,11 @@ class CommandLine:
     app: typer.Typer
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: object) -> dict[str, Any]:
-        """The result of a command that works."""
-        status, result = self._invoke(arguments)
-        assert status == 0, result
+    def run(self, *arguments: object, status: int = 0) -> dict[str, Any]:
+        """The result of a command that works, and ends with `status`."""
+        found, result = self._invoke(arguments)
+        assert found == status, result
+        assert "error" not in result, result
         return result
 
     def refuse(self, *arguments: object) -> str:

@@ -9,11 +9,13 @@ from pydantic import BaseModel
 
 from gateway.cli import app as gateway_cli
 from gateway.settings import Settings as GatewaySettings
+from node.settings import setting_names
 from simulations.mining.cheating import RATIOS, SPLITS, best_of
 from simulations.mining.traffic import load_cases
 from simulations.report import show
 from supplier.cli import cli as supplier_cli
 from supplier.settings import Settings as SupplierSettings
+from tests.clis import each_command, help_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -53,17 +55,6 @@ def test_every_make_target_named_in_the_readme_exists() -> None:
     assert named <= targets
 
 
-def setting_names(model: type[BaseModel], prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names += setting_names(kind, f"{prefix}{name}.")
-        else:
-            names.append(f"{prefix}{name}")
-    return names
-
-
 @pytest.mark.parametrize(
     ("settings", "page"),
     [(SupplierSettings, "docs/supplier.md"), (GatewaySettings, "docs/gateway.md")],
@@ -79,14 +70,13 @@ def test_every_setting_is_documented(settings: type[BaseModel], page: str) -> No
 )
 def test_every_command_is_documented_and_has_an_example(cli: typer.Typer, page: str) -> None:
     text = (ROOT / page).read_text()
-    commands = {
-        each.name or each.callback.__name__: each.callback.__doc__ or ""
-        for each in cli.registered_commands
-        if each.callback is not None
-    }
+    program = Path(page).stem
+    commands = {f"{program} {' '.join(words)}": words for words in each_command(cli)}
 
-    assert [name for name in commands if f"{Path(page).stem} {name}" not in text] == []
-    assert [name for name, doc in commands.items() if "Example:" not in doc] == []
+    assert [name for name in commands if name not in text] == []
+    assert [
+        name for name, words in commands.items() if f"Example: {name}" not in help_of(cli, words)
+    ] == []
 
 
 def test_the_simulated_figures_are_those_of_the_experiment() -> None:

@@ -71,7 +71,10 @@ def test_lists_of_paths_and_model_directories_are_anchored_too(tmp_path: Path) -
         ("[chain]\nconfirmations = -1\n", "chain.confirmations: "),
         ("[chain]\nrpc_urls = []\n", "chain.rpc_urls: "),
         ("[server]\nport = 65536\n", "server.port: "),
-        ("unknown = 1\n", "unknown: "),
+        ("unknown = 1\n", "unknown: no such setting$"),
+        ("[chain]\nconfirmation = 4\n", "did you mean chain.confirmations"),
+        ("[server.tsl]\nkey = 1\n", "server.tsl: no such setting"),
+        ("[server.tls]\nkeys = 1\n", "did you mean server.tls.key"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -130,7 +130,7 @@ def operating(market: MarketOnChain, folder: Path) -> Iterator[Operating]:
     cli.run(
         "init", "--rpc", market.anvil.url, "--address-book", market.book, "--model", MODEL,
         "--owner-key", OWNER.hex(), "--operator-key", OPERATOR.hex(), "--confirmations", 0,
-        "--port", 1,
+        "--port", 0,
     )  # fmt: skip
     set_value(folder / "supplier.toml", "supplier_id", "0x" + SUPPLIER.hex())
     set_value(folder / "supplier.toml", "services", ["0x" + SERVICE_ID.hex()])
