@@ -16,6 +16,7 @@ from contracts.claims import (
     SettleRefused,
     decode_outcome,
 )
+from contracts.delegations import Payer, read_payers
 from contracts.deployment import HISTORY
 from contracts.endpoints import name_endpoint
 from contracts.errors import (
@@ -93,6 +94,7 @@ __all__ = [
     "Outcome",
     "Parameters",
     "PastClaim",
+    "Payer",
     "Registry",
     "RosterHead",
     "RpcError",
@@ -116,4 +118,5 @@ __all__ = [
     "decode_outcome",
     "name_endpoint",
     "read_claims",
+    "read_payers",
 ]

@@ -36,7 +36,7 @@ from supplier.services import build_face
 from supplier.serving import SignOff
 from supplier.settings import Settings
 from supplier.settler import Settler
-from supplier.store import Store
+from supplier.store import STORE, Store
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def run(
         await view.start()
         key = load_operator(settings.keys, market.book.chain_id)
         spec, services = await _check_services(settings, view)
-        store = Store(settings.data_dir / "supplier.db")
+        store = Store(settings.data_dir / STORE)
         books = Books(supplier, compute_policy(settings.credit), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         signer = Signer(key.reveal())

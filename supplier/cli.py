@@ -4,19 +4,19 @@ from collections.abc import Callable
 
 import typer
 
-from supplier.cli_money import funds
+from supplier.cli_money import earnings, funds
 from supplier.cli_serve import engine, serve, status
 from supplier.cli_setup import init
 from supplier.cli_source import source_cli
 from supplier.cli_stake import collect, list_, stake, unstake, update, withdraw
-from supplier.cli_why import config_cli, doctor
+from supplier.cli_why import config_cli, doctor, explain
 from supplier.command import options
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init, stake, list_, update),
     "Serve": (serve, status, engine),
-    "Why": (doctor,),
-    "Money": (funds, collect, unstake, withdraw),
+    "Why": (doctor, explain),
+    "Money": (funds, earnings, collect, unstake, withdraw),
 }
 """In the order of a supplier's life, by the panel of the help page they are shown in."""
 

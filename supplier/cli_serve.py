@@ -10,7 +10,7 @@ from supplier.app import run
 from supplier.command import Command, Config, Json
 from supplier.engine_process import compute_launch, free_port
 from supplier.live import describe_engine, read_live
-from supplier.store import Store
+from supplier.store import STORE, Store
 
 
 def serve(config: Config = None, json: Json = False, log_level: str = "INFO") -> None:
@@ -59,7 +59,7 @@ def status(
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        store = Store(settings.data_dir / "supplier.db")
+        store = Store(settings.data_dir / STORE)
         try:
             totals, sessions, actions = (
                 store.totals(), store.sessions(limit), store.actions(limit)

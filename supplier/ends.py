@@ -84,6 +84,9 @@ class Ends:
             bond=str(claim.bond if claim else 0),
             paid=str(self.paid.get(book.session_id, 0)),
             outcome=reason,
+            price=str(book.facts.terms.price),
+            net=str(book.facts.net(claim.value) if claim else 0),
+            closed_at=now(),
         )
 
     async def note(

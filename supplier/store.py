@@ -7,11 +7,14 @@ are the truth.
 import time
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table, inspect
 from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
 from relay_mining import Address
 from supplier.accounts import History
+
+STORE = "supplier.db"
+"""Its file in the data directory."""
 
 
 class SentAction(SQLModel, table=True):
@@ -50,6 +53,12 @@ class SessionRecord(SQLModel, table=True):
     bond: str = "0"
     paid: str = "0"
     outcome: str = ""
+    price: str = "0"
+    """Token base units for a million units; 0 in rows from before it was kept."""
+    net: str = "0"
+    """Of the value, what is left for the supplier after the shares of others."""
+    closed_at: float = 0.0
+    """Unix time in seconds."""
 
 
 class Store:
@@ -60,10 +69,23 @@ class Store:
         self._engine: Engine = create_engine(f"sqlite:///{path}")
         with self._engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        SQLModel.metadata.create_all(
-            self._engine,
-            tables=[SentAction.__table__, SessionRecord.__table__],  # type: ignore[attr-defined]
-        )
+        tables: list[Table] = [SentAction.__table__, SessionRecord.__table__]  # type: ignore[attr-defined]
+        SQLModel.metadata.create_all(self._engine, tables=tables)
+        for table in tables:
+            self._add_columns(table)
+
+    def _add_columns(self, table: Table) -> None:
+        """Give a table of an earlier release the columns that came since, at their defaults."""
+        there = {each["name"] for each in inspect(self._engine).get_columns(table.name)}
+        with self._engine.begin() as connection:
+            for column in table.columns:
+                if column.name not in there:
+                    kind = column.type.compile(self._engine.dialect)
+                    default = column.default.arg if column.default is not None else ""  # type: ignore[attr-defined]
+                    connection.exec_driver_sql(
+                        f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind} "
+                        f"NOT NULL DEFAULT {default!r}"
+                    )
 
     def add_action(self, action: SentAction) -> None:
         """Keep one sent action."""
@@ -115,6 +137,18 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+
+def read_records(data_dir: Path, limit: int) -> list[SessionRecord]:
+    """The latest closed sessions, newest first; none where nothing was ever served."""
+    path = data_dir / STORE
+    if not path.is_file():
+        return []
+    store = Store(path)
+    try:
+        return store.sessions(limit)
+    finally:
+        store.close()
 
 
 def now() -> float:

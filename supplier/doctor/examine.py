@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from contracts import HISTORY, Chain, ChainError, Market, SupplierAccount, name_endpoint
@@ -33,9 +32,10 @@ from supplier.live import read_live
 from supplier.owner import read_funds
 from supplier.services import compute_spec
 from supplier.settings import Settings
-from supplier.store import Store
+from supplier.store import read_records
 
 PEERS_ASKED = 5
+VISITS = 20
 
 
 async def examine(settings: Settings) -> AsyncIterator[Finding]:
@@ -193,19 +193,9 @@ class _Examination:
 
     async def _reach(self, supplier: Address, current: int) -> list[Finding]:
         settings = self.settings
+        visits = [(e.number, e.relays) for e in read_records(settings.data_dir, VISITS)]
         return [
             await asyncio.to_thread(check_address, settings.public_url, self.market.book.chain_id),
             await check_reach(self.pool, settings.public_url, supplier, self.live is not None),
-            judge_visits(_read_visits(settings.data_dir / "supplier.db"), current),
+            judge_visits(visits, current),
         ]
-
-
-def _read_visits(path: Path) -> list[tuple[int, int]]:
-    """The last closed sessions and their relays; none before the first `serve`."""
-    if not path.is_file():
-        return []
-    store = Store(path)
-    try:
-        return [(each.number, each.relays) for each in store.sessions(limit=20)]
-    finally:
-        store.close()
