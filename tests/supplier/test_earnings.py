@@ -18,7 +18,7 @@ from supplier.ends import SETTLED, SETTLED_ELSEWHERE
 from supplier.records import Closed
 from supplier.settlement import BELOW_GAS
 from supplier.store import SessionRecord, Store
-from tests.contracts.world import SERVED, World
+from tests.contracts.world import OTHER, SERVED, World, serve
 from tests.factories import OPERATOR_SIGNER, a_session
 from tests.factories import SUPPLIER as SOMEBODY
 from tests.supplier.market import CREDIT, facts_of
@@ -163,7 +163,7 @@ def test_what_this_node_did_not_see_paid_is_asked_of_the_chain(
     (closed,) = found["rows"]
     assert (closed["paid"], closed["lost"], closed["pending"]) == (shares[0], 0, 0)
     assert found["total"]["paid"] == shares[0]
-    rows = list(csv.DictReader((tmp_path / "e.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
     assert [int(row["paid"]) for row in rows] == [row["paid"] for row in found["rows"]]
     assert "--by is one of" in operator.cli.refuse("earnings", "--by", "moon")
     assert "no span of time" in operator.cli.refuse("earnings", "--since", "yesterday")
