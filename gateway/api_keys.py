@@ -20,7 +20,8 @@ from relay_mining import Address
 KEY_PREFIX = "lode_sk_"
 IN_FLIGHT_MAX = 256
 RATE_MAX = 10**12
-BUDGET_MAX = 2**63 - 1
+BUDGET_MAX = 9 * 10**18
+"""Fits the table, and is the same number to a reader of JSON that takes it for a float."""
 MODELS_MAX = 256
 
 
@@ -101,8 +102,17 @@ class KeyStore:
             return session.exec(select(ApiKey).order_by("created_at", "id")).all()
 
     def update(self, key_id: str, changes: dict[str, Any]) -> ApiKey:
-        """Change terms, by their names in `KeyTerms`; raises KeyNotFoundError."""
-        return self._change(key_id, lambda row: changes)
+        """Change terms, by their names in `KeyTerms`.
+
+        Raises KeyNotFoundError where there is no key of that id, or none that is not revoked.
+        """
+
+        def decide(row: ApiKey) -> dict[str, Any]:
+            if row.revoked_at is not None:
+                raise KeyNotFoundError(f"the key {key_id} is revoked")
+            return changes
+
+        return self._change(key_id, decide)
 
     def revoke(self, key_id: str) -> ApiKey:
         """End a key for good; raises KeyNotFoundError where there is none of that id."""

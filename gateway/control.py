@@ -2,17 +2,20 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
 from sqlmodel import Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
+from starlette.responses import PlainTextResponse
+from starlette.routing import Match, Route
 
 from gateway.accounts import Accounts
 from gateway.api_keys import ApiKey, KeyStore, KeyTerms
@@ -21,28 +24,54 @@ from gateway.errors import (
     GatewayError,
     InvalidKeyError,
     InvalidParameterError,
+    MalformedBodyError,
     MethodNotAllowedError,
+    RequestError,
     RouteNotFoundError,
 )
-from node.errors import SettingsError
-from node.settings import parse_hex
 from relay_mining import Address
 
 BODY_BYTES_MAX = 64 << 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ROUTE_ERRORS: Mapping[int, type[RequestError]] = MappingProxyType(
+    {400: MalformedBodyError, 404: RouteNotFoundError, 405: MethodNotAllowedError}
+)
+"""What the framework refuses before a route has it."""
+HexAddress = Annotated[str, StringConstraints(pattern="^0x[0-9a-fA-F]{40}$")]
+
+
+class ErrorDetail(BaseModel):
+    """What was wrong, as OpenAI clients parse it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorAnswer(BaseModel):
+    """Every refusal."""
+
+    error: ErrorDetail
 
 
 class KeyChanges(KeyTerms):
     """Terms to change: what is left out stays, null lifts a limit."""
 
-    model_config = ConfigDict(extra="forbid")  # type: ignore[assignment]
+    model_config = ConfigDict(extra="forbid", strict=True)  # type: ignore[assignment]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_number(cls, value: object) -> object:
+        """A number of JSON without a fraction is an integer, however it is written."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class NewKey(KeyChanges):
     """What a new API key is for, and what it may spend."""
 
     name: str = Field(min_length=1, max_length=128, schema_extra={"examples": ["web shop"]})
-    application: str | None = Field(
+    application: HexAddress | None = Field(
         default=None, description="who pays, 0x + 40 hex; unset: the gateway's own application"
     )
 
@@ -76,6 +105,7 @@ def create_control(
     app = FastAPI(
         title="Lode gateway control plane",
         summary="API keys, usage, metrics and health of one gateway.",
+        responses={"4XX": {"model": ErrorAnswer, "description": "The request is at fault"}},
     )
     bearer = HTTPBearer(auto_error=False)
 
@@ -93,7 +123,7 @@ def create_control(
         """The process is up."""
         return {"status": "ok"}
 
-    @app.get("/metrics", tags=["health"])
+    @app.get("/metrics", tags=["health"], response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus metrics."""
         return Response(generate_latest(registry), media_type=METRICS_TYPE)
@@ -123,8 +153,11 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
-        kind = MethodNotAllowedError if error.status_code == 405 else RouteNotFoundError
-        return await refuse(request, kind(f"{request.method} {request.url.path}: see /docs"))
+        kind = ROUTE_ERRORS[error.status_code]
+        answer = await refuse(request, kind(f"{request.method} {request.url.path}: see /docs"))
+        if error.status_code == MethodNotAllowedError.status:
+            answer.headers["allow"] = ", ".join(_methods(app, request))
+        return answer
 
     @app.middleware("http")
     async def bound_body(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -132,6 +165,13 @@ def _answer_errors(app: FastAPI) -> None:
         if "transfer-encoding" in request.headers or int(length) > BODY_BYTES_MAX:
             return await refuse(request, BodyTooLargeError(f"send at most {BODY_BYTES_MAX} bytes"))
         return await call_next(request)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """What a path takes, over all of its routes."""
+    routes = (each for each in app.routes if isinstance(each, Route))
+    partial = (each for each in routes if each.matches(request.scope)[0] is Match.PARTIAL)
+    return sorted(method for each in partial for method in each.methods or ())
 
 
 def _add_key_routes(
@@ -145,12 +185,7 @@ def _add_key_routes(
     @app.post("/admin/keys", dependencies=admin, status_code=201, tags=["keys"])
     async def create_key(new: NewKey) -> CreatedKey:
         """Create an API key; it works at once and is shown this once."""
-        payer = application
-        if new.application is not None:
-            try:
-                payer = parse_hex("application", new.application, 20)
-            except SettingsError as error:
-                raise InvalidParameterError(str(error), param="application") from error
+        payer = application if new.application is None else bytes.fromhex(new.application[2:])
         key, row = await asyncio.to_thread(keys.create, new.name, payer, new)
         accounts.load(await asyncio.to_thread(keys.list))
         return CreatedKey(key=key, **row.model_dump())

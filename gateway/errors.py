@@ -125,7 +125,7 @@ class RouteNotFoundError(RequestError):
 
 
 class KeyNotFoundError(RequestError):
-    """The gateway has no API key of that id."""
+    """The gateway has no API key of that id, or has revoked it."""
 
     status = 404
     code = "key_not_found"

@@ -86,6 +86,10 @@ async def test_the_pages_of_the_api_describe_every_endpoint(control: Control) ->
         ("/admin/keys/{key_id}", "delete"),
         ("/admin/keys/{key_id}", "patch"),
     }
+    for described in paths["/admin/keys"].values():
+        assert "422" not in described["responses"]
+        answer = described["responses"]["4XX"]["content"]["application/json"]
+        assert answer["schema"]["$ref"].endswith("/ErrorAnswer")
 
 
 async def test_usage_is_what_the_node_says(control: Control) -> None:
@@ -148,6 +152,10 @@ async def test_a_key_may_be_for_another_application(control: Control) -> None:
         ({"name": "x", "in_flight_max": 65537}, "in_flight_max"),
         ({"name": "x", "application": "0x12"}, "application"),
         ({"name": "x", "application": "zz" * 20}, "application"),
+        ({"name": "x", "application": "ab" * 20}, "application"),
+        ({"name": "x", "daily_budget": False}, "daily_budget"),
+        ({"name": "x", "daily_budget": "7"}, "daily_budget"),
+        ({"name": "x", "daily_budget": 9 * 10**18 + 1}, "daily_budget"),
         ([], None),
     ],
 )
@@ -162,6 +170,10 @@ async def test_a_bad_field_is_named_and_makes_no_key(
 async def test_a_body_that_is_no_json_or_too_large_is_refused(control: Control) -> None:
     junk = await control.client.post("/admin/keys", content=b"{", headers=ADMIN)
     assert_error(junk, 400, "invalid_value")
+    binary = await control.client.post(
+        "/admin/keys", content=b'"\xff"', headers=ADMIN | {"content-type": "application/json"}
+    )
+    assert_error(binary, 400, "invalid_json")
     large = await control.client.post("/admin/keys", content=b" " * (BODY_BYTES_MAX + 1))
     assert_error(large, 413, "body_too_large")
 
@@ -180,7 +192,7 @@ async def test_what_a_key_may_spend_is_set_and_changed(control: Control) -> None
     assert account is not None
     assert account.limiter is not None
 
-    answer = await control.client.patch(path, json={"requests_per_minute": 7}, headers=ADMIN)
+    answer = await control.client.patch(path, json={"requests_per_minute": 7.0}, headers=ADMIN)
     assert answer.json() == {**{k: made[k] for k in answer.json()}, "requests_per_minute": 7}
     assert account.limiter.limits.requests_per_minute == 7
     lift = {"requests_per_minute": None, "daily_budget": None}
@@ -199,7 +211,19 @@ async def test_what_is_not_there_says_so(control: Control) -> None:
     assert_error(missing, 404, "key_not_found")
     assert "gateway keys list" in missing.text
     assert_error(await control.client.get("/nothing"), 404, "unknown_url")
-    assert_error(await control.client.put("/healthz"), 405, "method_not_allowed")
+    wrong = await control.client.put("/admin/keys")
+    assert_error(wrong, 405, "method_not_allowed")
+    assert wrong.headers["allow"] == "GET, POST"
+
+
+async def test_a_revoked_key_is_changed_no_more(control: Control) -> None:
+    path = f"/admin/keys/{(await control.create(name='web shop'))['id']}"
+    await control.client.delete(path, headers=ADMIN)
+
+    answer = await control.client.patch(path, json={"in_flight_max": 2}, headers=ADMIN)
+
+    assert_error(answer, 404, "key_not_found")
+    assert "revoked" in answer.text
 
 
 CLOSED = [("GET", "/v1/usage"), ("GET", "/admin/keys"), ("POST", "/admin/keys")]
