@@ -31,6 +31,7 @@ from gateway.observation import Observation, Recount, Result
 from gateway.openai import Endpoint, read_request
 from gateway.outbox import encode_owed, encode_settled
 from gateway.relay import Relay, Served
+from gateway.relaying import plan_relay
 from gateway.settling import _job, _owed, judge
 from node.http import ClientResponse, Headers, Limits, Request, Response, run
 from node.http.client import _prepare
@@ -110,7 +111,7 @@ def sign_answer(header: bytes, body_hash: Hash32) -> str:
 
 def admit(gateway: Gateway, account: Account) -> None:
     """Let a request in, describe its key's limits, and let it leave."""
-    admission = gateway.server.handler.__self__._admission  # type: ignore[attr-defined]
+    admission = gateway.server.handler.__self__.relays.admission  # type: ignore[attr-defined]
     grant = admission.enter(account, 1_000, 1_000_000)
     admission.headers(account)
     admission.leave(account, grant)
@@ -127,18 +128,20 @@ def stages(gateway: Gateway) -> list[Stage]:
     """The stages of one relay, in order."""
     plane: Any = gateway.server.handler.__self__  # type: ignore[attr-defined]
     assert isinstance(plane, DataPlane)
-    signer = plane._dispatcher.upstream.signer
-    limits = plane._settings.limits
+    relays = plane.relays
+    signer = relays.dispatcher.upstream.signer
+    limits = relays.limits.of_request
     raw = write_request(gateway.key)
     reader = RequestReader(Limits())
     request = Request(None, read_whole(raw, reader))  # type: ignore[arg-type]
-    account = plane._admission.authorize(request.headers)
+    account = relays.admission.authorize(request.headers)
     asked = read_request(Endpoint.CHAT, request.body, limits)
-    session = plane._table.find(account.application, asked.model)
+    session = relays.table.find(account.application, asked.model)
     member = session.members[0]
 
     def plan() -> Relay:
-        return plane._plan(session, asked, account, plane._worst_case(session, asked))
+        worst = relays.worst_case(session, asked)
+        return plan_relay(bytes(16), session, asked, account, worst, ())
 
     limited, relay = a_limited_account(), plan()
     header, request_hash = signer.sign(relay, member)
@@ -181,7 +184,7 @@ def stages(gateway: Gateway) -> list[Stage]:
 
     return [
         Stage("client's request: parse", lambda: read_whole(raw, reader)),
-        Stage("key and session: look up", lambda: plane._admission.authorize(request.headers)),
+        Stage("key and session: look up", lambda: relays.admission.authorize(request.headers)),
         Stage("key: admit, without limits", lambda: admit(gateway, account)),
         Stage("key: admit, with every limit", lambda: admit(gateway, limited)),
         Stage("body: parse, check", lambda: read_request(Endpoint.CHAT, request.body, limits)),
@@ -213,19 +216,21 @@ class PreparedPool:
 def time_handler(gateway: Gateway) -> float:
     """Microseconds of the whole handler of a request, its supplier's answer at hand."""
     plane: Any = gateway.server.handler.__self__  # type: ignore[attr-defined]
-    upstream = plane._dispatcher.upstream
+    relays = plane.relays
+    upstream = relays.dispatcher.upstream
     signer = replace(upstream.signer, now=lambda: 1.9e9, draw_nonce=bytes)
     parsed = read_whole(write_request(gateway.key), RequestReader(Limits()))
-    asked = read_request(Endpoint.CHAT, parsed.body, plane._settings.limits)
+    asked = read_request(Endpoint.CHAT, parsed.body, relays.limits.of_request)
     session = gateway.table.find(APPLICATION, MODEL)
     account = gateway.accounts.find(gateway.key.encode())
-    relay = plane._plan(session, asked, account, plane._worst_case(session, asked))
+    worst = relays.worst_case(session, asked)
+    relay = plan_relay(bytes(16), session, asked, account, worst, ())
     header, _ = signer.sign(relay, session.members[0])
     signed = sign_answer(header, relay.body_hash).encode()
     pool = PreparedPool(ClientResponse(200, Headers([(b"lode-response", signed)]), ANSWER))
     upstream = replace(upstream, signer=signer, pool=pool)
-    plane._dispatcher = replace(
-        plane._dispatcher, upstream=upstream, observe=lambda _: None, owe=lambda _: None
+    relays.dispatcher = replace(
+        relays.dispatcher, upstream=upstream, observe=lambda _: None, owe=lambda _: None
     )
     connection = SimpleNamespace(loop=asyncio.get_running_loop(), lost=False)
 

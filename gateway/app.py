@@ -20,17 +20,19 @@ from gateway.admission import Admission
 from gateway.api_keys import KeyStore
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
-from gateway.data_plane import DataPlane, DataPlaneSettings
+from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer
 from gateway.dispatch import Dispatcher
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
 from gateway.metrics import Metrics
 from gateway.observation import fan_out
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, read_owed
 from gateway.reclaiming import Reclaimer
 from gateway.recounting import RecountWorker
+from gateway.recovery import recover
 from gateway.relay import RelaySigner
+from gateway.relaying import RelayLimits, Relays
 from gateway.sessions import SessionTable
 from gateway.settings import Settings
 from gateway.settling import Settler, load_dropped
@@ -110,6 +112,7 @@ async def open_node(
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
+        recover(ledger, usage_log.replay(), read_owed(receipts_log.replay()).values())
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         accounts, table = Accounts(ledger.spending), SessionTable()
@@ -136,11 +139,11 @@ async def open_node(
             outbox, receipts_log, signer, pool, refresher.locate, standing,
             relays.receipts_flush_s,
         )  # fmt: skip
-        data_plane = DataPlane(
-            Admission(accounts), table, dispatcher,
-            DataPlaneSettings(settings.server.limits(), settings.server.output_tokens_default),
-            lambda: settler.waiting,
-        )  # fmt: skip
+        relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
+        data_plane = DataPlane(Relays(
+            Admission(accounts), table, dispatcher, relay_limits, lambda: settler.waiting,
+            ledger.record,
+        ))  # fmt: skip
         metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)

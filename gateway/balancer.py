@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.errors import NoSupplierError
+from relay_mining import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Candidate:
     """No recent fault, and credit for the request as far as the gateway can tell."""
     price: int = 0
     """Token base units per million compute units."""
+    supplier: Address = b""
 
 
 C = TypeVar("C", bound=Candidate)

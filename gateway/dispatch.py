@@ -5,7 +5,7 @@ followed by another member; one that fails later ends the stream with an error e
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -51,6 +51,7 @@ class Try:
     member: Member
     header: bytes
     request_hash: bytes
+    considered: Sequence[Candidate]
     started: float
     reserved: int
     """Units it may still take."""
@@ -60,6 +61,8 @@ class Try:
     result: Result = Result.CLIENT_ABORT
     served: Served | None = None
     """The last response accepted: of a stream in parts, the newest part."""
+    owed: int = 0
+    """Responses that are to be receipted."""
     is_answer: bool = False
     detail: str = ""
 
@@ -86,10 +89,10 @@ class Dispatcher:
         failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
         rejections = 0
         for _ in range(min(self.tries_max, len(left))):
-            member = self._choose(left, relay.max_units)
+            member, considered = self._choose(left, relay.max_units)
             left.remove(member)
             try:
-                return await self._try(relay, member, request)
+                return await self._try(relay, member, considered, request)
             except RejectedBySupplierError as error:
                 failure, rejections = error, rejections + 1
                 if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
@@ -104,7 +107,8 @@ class Dispatcher:
     def _is_dropped(self, member: Member) -> bool:
         return self.standing.of(member.supplier).is_dropped
 
-    def _choose(self, members: list[Member], max_units: int) -> Member:
+    def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
+        """The next to ask, and among whom it was chosen."""
         standing = self.standing
         candidates = [
             Candidate(
@@ -112,15 +116,16 @@ class Dispatcher:
                 standing.of(each.supplier).in_flight,
                 standing.is_good(each.supplier, max_units),
                 each.terms.price,
+                each.supplier,
             )
             for index, each in enumerate(members)
         ]
-        return members[self.choose(candidates).index]
+        return members[self.choose(candidates).index], candidates
 
     async def _try(
-        self, relay: Relay, member: Member, request: Request
+        self, relay: Relay, member: Member, considered: Sequence[Candidate], request: Request
     ) -> Response | StreamWriter | None:
-        with self._watched(relay, member, request) as (attempt, deadline):
+        with self._watched(relay, member, considered, request) as (attempt, deadline):
             try:
                 async with deadline:
                     if relay.request.is_stream:
@@ -133,12 +138,13 @@ class Dispatcher:
 
     @contextmanager
     def _watched(
-        self, relay: Relay, member: Member, request: Request
+        self, relay: Relay, member: Member, considered: Sequence[Candidate], request: Request
     ) -> Iterator[tuple[Try, asyncio.Timeout]]:
         """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
         loop = asyncio.get_running_loop()
         header, request_hash = self.upstream.signer.sign(relay, member)
-        attempt = Try(relay, member, header, request_hash, loop.time(), relay.max_units)
+        now, most = loop.time(), relay.max_units
+        attempt = Try(relay, member, header, request_hash, considered, now, most)
         deadline = asyncio.timeout(None)
         state = self.standing.of(member.supplier)
 
@@ -181,6 +187,10 @@ class Dispatcher:
                 output_tokens=response.output_tokens if response else 0,
                 detail=attempt.detail,
                 price=attempt.member.terms.price,
+                request=attempt.relay.id,
+                request_hash=attempt.request_hash,
+                considered=attempt.considered,
+                owed=attempt.owed,
             )
         )
 
@@ -188,6 +198,7 @@ class Dispatcher:
         """Accept a response; what it adds is owed, and reserved no more."""
         attempt.served = served
         if served.added > 0:
+            attempt.owed += 1
             attempt.reserved -= served.added
             self.standing.of(served.supplier).reserved -= served.added
             self.owe(served)

@@ -1,13 +1,16 @@
 """What one try against one supplier taught the gateway: the only thing that is measured.
 
-Every try ends in exactly one `Observation`, whatever happened. Metrics, standing and the usage
-ledger read observations; nothing that serves a request knows they exist.
+Every try ends in exactly one `Observation`, whatever happened, and every request of a client in
+exactly one `Ended`. Metrics, standing and the usage ledger read these; nothing that serves a
+request knows they exist.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.balancer import Candidate
+from gateway.outbox import OwedReceipt
 from relay_mining import Address, SessionKey
 
 
@@ -25,6 +28,8 @@ class Result(Enum):
     INVALID = "invalid"
     """Signed wrongly, or not at all: the protocol does not accept it."""
     TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    """The gateway was killed; only what it owed is known."""
 
     @property
     def is_fault(self) -> bool:
@@ -52,6 +57,13 @@ class Observation:
     detail: str = ""
     price: int = 0
     """Token base units for a million units."""
+    request: bytes = b""
+    """The client's request that it was for, 16 bytes."""
+    request_hash: bytes = b""
+    considered: Sequence[Candidate] = ()
+    """Who could have been chosen, the one who was among them."""
+    owed: int = 0
+    """Responses that were accepted, each of which is recounted once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +82,39 @@ class Recount:
     is_overclaim: bool
     price: int
     """Token base units for a million units."""
+    request: bytes = b""
+    """The client's request that it was for, 16 bytes."""
+    receipt: OwedReceipt | None = None
+    """What is receipted, with the units of this recount."""
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A client's request was let in."""
+
+    request: bytes
+    key_id: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A client's request is over, let in before or not; what it costs its recounts will say."""
+
+    request: bytes
+    key_id: str
+    """Empty where no key was known."""
+    model: str
+    status: int = 200
+    """What the client was answered with; a stream may have failed after that."""
+    code: str = ""
+    """Of the error the client was told, empty for none."""
+    latency_s: float = 0.0
 
 
 Event = Observation | Recount
 Observe = Callable[[Event], None]
+Record = Callable[[Began | Ended], None]
 
 
 def fan_out(observers: Iterable[Observe]) -> Observe:

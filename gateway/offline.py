@@ -10,9 +10,10 @@ import orjson
 
 from gateway.api_keys import ApiKey
 from gateway.budgets import Spending, round_up
-from gateway.ledger import Ledger, SupplierUsage
+from gateway.ledger import Ledger
 from gateway.outbox import Outbox
 from gateway.settings import Settings
+from gateway.totals import SupplierUsage
 from node.append_log import AppendLog, LogLocked
 from node.errors import OperatorError
 from node.http import ClientPool, HttpClientError, Timeout

@@ -5,6 +5,9 @@ so the same relay always yields the same receipt. Records, in the order they wer
 
     owed       1 | application 20 gateway 20 service 32 number 8 signer 20 supplier 20
                    requestHash 32 responseHash 32 saltHash 32 units 8
+    billed     4 | an owed receipt, then what its bill is made of:
+                   request 16 price 8 bodyHash 32 specHash 32 input 4 cached 4 output 4 part 4
+                   status 1 unitsSigned 8 signature 65, the API key's id, NUL, the model's name
     lowered    2 | responseHash 32 units 8        the recount found less; 0 takes it back
     settled    3 | responseHash 32                acknowledged, refused for good, or too late
 """
@@ -14,12 +17,36 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from relay_mining import Address, Hash32, Receipt, SessionKey, Signer
+from relay_mining import (
+    Address,
+    Hash32,
+    Receipt,
+    RelayResponse,
+    SessionKey,
+    Signature,
+    Signer,
+    Status,
+)
 
 _OWED = struct.Struct(">B20s20s32sQ20s20s32s32s32sQ")
+_BILL = struct.Struct(">16sQ32s32sIIIIBQ65s")
 _LOWERED = struct.Struct(">B32sQ")
 _SETTLED = struct.Struct(">B32s")
-OWED, LOWERED, SETTLED = 1, 2, 3
+OWED, LOWERED, SETTLED, BILLED = 1, 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a receipt was for, and the supplier's signed word on it."""
+
+    request: bytes
+    """The client's request, 16 bytes."""
+    key_id: str
+    model: str
+    price: int
+    """Token base units for a million units."""
+    response: RelayResponse
+    signature: Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +60,8 @@ class OwedReceipt:
     response_hash: Hash32
     salt_hash: Hash32
     units: int
+    bill: Bill | None = None
+    """None in a log from before bills were kept."""
 
     def receipt(self, key: Signer) -> Receipt:
         """The one receipt this relay has."""
@@ -49,11 +78,21 @@ class OwedReceipt:
 
 def encode_owed(owed: OwedReceipt) -> bytes:
     """The record that a relay is to be receipted."""
-    key = owed.session
-    return _OWED.pack(
-        OWED, key.application, key.gateway, key.service, key.number, owed.signer, owed.supplier,
-        owed.request_hash, owed.response_hash, owed.salt_hash, owed.units,
+    key, bill = owed.session, owed.bill
+    record = _OWED.pack(
+        BILLED if bill else OWED, key.application, key.gateway, key.service, key.number,
+        owed.signer, owed.supplier, owed.request_hash, owed.response_hash, owed.salt_hash,
+        owed.units,
     )  # fmt: skip
+    return record + _encode_bill(bill) if bill else record
+
+
+def _encode_bill(bill: Bill) -> bytes:
+    said = bill.response
+    return _BILL.pack(
+        bill.request, bill.price, said.body_hash, said.service_spec_hash, said.input_tokens,
+        said.cached_tokens, said.output_tokens, said.part, said.status, said.units, bill.signature,
+    ) + f"{bill.key_id}\0{bill.model}".encode()  # fmt: skip
 
 
 def encode_lowered(response_hash: Hash32, units: int) -> bytes:
@@ -93,7 +132,7 @@ class Outbox:
         """Rebuild the state a log's records lead to (ValueError for a record of no kind)."""
         for record in records:
             kind = record[0] if record else 0
-            if kind == OWED:
+            if kind in (OWED, BILLED):
                 self.add(decode_owed(record))
             elif kind == LOWERED:
                 _, response_hash, units = _LOWERED.unpack(record)
@@ -147,6 +186,25 @@ class Outbox:
 
 def decode_owed(record: bytes) -> OwedReceipt:
     """The receipt of a record that `encode_owed` made."""
-    _, application, gateway, service, number, *rest = _OWED.unpack(record)
-    session = SessionKey(application, gateway, service, number)
-    return OwedReceipt(session, *rest)
+    kind, application, gateway, service, number, *rest = _OWED.unpack_from(record)
+    owed = OwedReceipt(SessionKey(application, gateway, service, number), *rest)
+    return replace(owed, bill=_decode_bill(record, owed)) if kind == BILLED else owed
+
+
+def _decode_bill(record: bytes, owed: OwedReceipt) -> Bill:
+    request, price, body_hash, spec_hash, given, cached, written, part, status, units, signature = (
+        _BILL.unpack_from(record, _OWED.size)
+    )
+    response = RelayResponse(
+        owed.request_hash, body_hash, owed.salt_hash, given, cached, written, units,
+        Status(status), spec_hash, part,
+    )  # fmt: skip
+    key_id, _, model = record[_OWED.size + _BILL.size :].decode().partition("\0")
+    return Bill(request, key_id, model, price, response, signature)
+
+
+def read_owed(records: Iterable[bytes]) -> dict[Hash32, OwedReceipt]:
+    """Every receipt that was ever owed, by its response, in units as recounted."""
+    outbox = Outbox()
+    outbox.replay(each for each in records if each[0] != SETTLED)
+    return {each.response_hash: each for each in outbox}

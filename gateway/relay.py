@@ -37,6 +37,8 @@ SERVED = (Status.OK, Status.LENGTH)
 class Relay:
     """One client request, ready for any member of its session."""
 
+    id: bytes
+    """Of the client's request, 16 bytes."""
     session: Session
     request: OpenAIRequest
     key_id: str

@@ -14,7 +14,7 @@ import orjson
 
 from gateway.counting import UNKNOWN, Count, CountJob
 from gateway.observation import Observe, Recount
-from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed
+from gateway.outbox import Bill, Outbox, OwedReceipt, encode_lowered, encode_owed
 from gateway.recounting import RecountWorker
 from gateway.relay import Served
 from gateway.spool import Spool
@@ -127,7 +127,7 @@ class Settler:
         )
         for served, receipt, count, verdict in zip(batch, owed, counts, verdicts, strict=True):
             self._hand_over(receipt, verdict)
-            await self._report(served, count, verdict)
+            await self._report(served, receipt, count, verdict)
             self._queue.popleft()
 
     def _hand_over(self, owed: OwedReceipt, verdict: Verdict) -> None:
@@ -137,7 +137,9 @@ class Settler:
         if verdict.units > 0:
             self.outbox.add(replace(owed, units=verdict.units))
 
-    async def _report(self, served: Served, count: Count, verdict: Verdict) -> None:
+    async def _report(
+        self, served: Served, owed: OwedReceipt, count: Count, verdict: Verdict
+    ) -> None:
         if verdict.is_overclaim:
             await asyncio.to_thread(self._keep_evidence, served, count)
         if count == UNKNOWN:
@@ -155,6 +157,8 @@ class Settler:
                 output_tokens=served.response.output_tokens,
                 is_overclaim=verdict.is_overclaim,
                 price=served.relay.session.price_of(served.supplier),
+                request=served.relay.id,
+                receipt=replace(owed, units=verdict.units),
             )
         )
 
@@ -211,6 +215,14 @@ def _owed(served: Served) -> OwedReceipt:
         response_hash=served.response_hash,
         salt_hash=served.response.salt_hash,
         units=served.added,
+        bill=Bill(
+            served.relay.id,
+            served.relay.key_id,
+            served.relay.request.model,
+            session.price_of(served.supplier),
+            served.response,
+            served.signature,
+        ),
     )
 
 

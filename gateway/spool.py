@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 from zlib import crc32
 
-from gateway.outbox import OWED, Outbox, decode_owed
+from gateway.outbox import BILLED, OWED, Outbox, decode_owed
 from node.append_log import AppendLog
 
 _HEAD = struct.Struct(">II")
@@ -86,7 +86,7 @@ async def restore_outbox(outbox: Outbox, log: AppendLog, spool: Spool) -> int:
     """
     outbox.replay(log.replay())
     spooled = {decode_owed(each).response_hash: each for each in spool.replay()}
-    logged = {decode_owed(each).response_hash for each in log.replay() if each[0] == OWED}
+    logged = {decode_owed(each).response_hash for each in log.replay() if each[0] in (OWED, BILLED)}
     missing = [each for digest, each in spooled.items() if digest not in logged]
     await log.append_many(missing)
     outbox.replay(missing)

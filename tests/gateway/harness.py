@@ -15,14 +15,16 @@ from gateway.admission import Admission
 from gateway.api_keys import KeyStore, KeyTerms
 from gateway.balancer import power_of_two, prefer_good
 from gateway.counting import CountFiles
-from gateway.data_plane import DataPlane, DataPlaneSettings
+from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
-from gateway.outbox import Outbox
+from gateway.outbox import Outbox, read_owed
 from gateway.recounting import RecountWorker
+from gateway.recovery import recover
 from gateway.relay import RelaySigner
+from gateway.relaying import RelayLimits, Relays
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.settling import Settler, load_dropped
 from gateway.spool import Spool, restore_outbox
@@ -117,6 +119,20 @@ def a_gateway_session(
     )
 
 
+async def open_records(
+    stack: AsyncExitStack, data_dir: Path, clock: Clock
+) -> tuple[AppendLog, Spool, Outbox, Ledger]:
+    """What a gateway keeps on the disk, as a start finds it."""
+    log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
+    spool = stack.enter_context(Spool(data_dir / "receipts"))
+    usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
+    ledger, outbox = Ledger(usage, now=clock.now), Outbox()
+    await restore_outbox(outbox, log, spool)
+    ledger.replay(usage.replay())
+    recover(ledger, usage.replay(), read_owed(log.replay()).values())
+    return log, spool, outbox, ledger
+
+
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
@@ -135,9 +151,7 @@ async def a_gateway(
             stack.push_async_callback(server.close, 0)
             urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
         pool = await stack.enter_async_context(through or ClientPool())
-        log = await stack.enter_async_context(AppendLog(data_dir / "receipts"))
-        spool = stack.enter_context(Spool(data_dir / "receipts"))
-        usage = await stack.enter_async_context(AppendLog(data_dir / "usage"))
+        log, spool, outbox, ledger = await open_records(stack, data_dir, clock)
         worker = RecountWorker(60.0)
         stack.callback(worker.close)
         await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
@@ -147,11 +161,9 @@ async def a_gateway(
         standing = Standing(time.monotonic)
         load_dropped(data_dir / "evidence", standing)
         events: list[Event] = []
-        ledger, outbox, table = Ledger(usage, now=clock.now), Outbox(), SessionTable()
+        table = SessionTable()
         session = a_gateway_session([(fake, urls[fake.supplier]) for fake in suppliers], cap=cap)
         table.replace(7, [session], {MODEL: a_service()})
-        await restore_outbox(outbox, log, spool)
-        ledger.replay(usage.replay())
         accounts = Accounts(ledger.spending, clock.monotonic_ns)
         accounts.load(keys.list())
         observe = fan_out(
@@ -169,10 +181,10 @@ async def a_gateway(
             Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
             standing, observe, settler.owe,
         )  # fmt: skip
-        plane = DataPlane(
-            Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher,
-            DataPlaneSettings(), lambda: settler.waiting,
-        )  # fmt: skip
+        plane = DataPlane(Relays(
+            Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
+            lambda: settler.waiting, ledger.record,
+        ))  # fmt: skip
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]

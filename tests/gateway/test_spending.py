@@ -154,7 +154,7 @@ async def test_only_what_the_recount_found_stays_spent(tmp_path: Path, lie: str)
         async with gateway.client() as client:
             await ask(client, max_tokens=1024)
         await gateway.settled()
-        assert spent(gateway) == gateway.ledger.keys[gateway.key_id].cost == COST
+        assert spent(gateway) == gateway.ledger.totals.keys[gateway.key_id].cost == COST
 
 
 async def test_a_failed_request_costs_nothing(tmp_path: Path) -> None:

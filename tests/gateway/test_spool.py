@@ -148,7 +148,12 @@ async def test_kill_9_loses_no_receipt_of_an_answer_that_was_given(tmp_path: Pat
 
     async with a_gateway(tmp_path, fake, url=url) as gateway:
         await gateway.settled()
+        found = gateway.ledger.requests.summary()
+        (spent,) = [each.cost for each in gateway.ledger.totals.keys.values()]
     await server.close(0)
     given = answered.count(b"answered\n")
     assert given >= 10
     assert len(fake.receipts) >= given + given // 2  # every other is a stream of two parts
+    assert given <= found["paid"] <= given + 1
+    assert found["paid"] + found["failed"] == found["requests"]
+    assert spent == 1000 * sum(each.units for each in fake.receipts.values())

@@ -1,0 +1,153 @@
+"""From a client's request to a relay: its key, its limits, the most it may take, and its end.
+
+Every request that comes here ends in exactly one `Ended`, whatever happens to it.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.accounts import Account
+from gateway.admission import Admission, verify_scope
+from gateway.body import RequestLimits
+from gateway.dispatch import Dispatcher
+from gateway.errors import GatewayError, InsufficientFundsError, NoSupplierError
+from gateway.lines import show_request
+from gateway.observation import Began, Ended, Record
+from gateway.openai import Endpoint, OpenAIRequest, read_request
+from gateway.relay import Relay
+from gateway.sessions import Session, SessionTable
+from node.http import HeaderList, Request, Response, StreamWriter
+from relay_mining import UNITS_MAX, UnitsOverflowError
+
+Answer = Response | StreamWriter | None
+CLIENT_LEFT = 499
+"""The status of a request whose client left before it was answered."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request of a client, and what is known of it so far."""
+
+    request: Request
+    id: bytes = field(default_factory=lambda: os.urandom(16))
+    started: float = field(default_factory=time.monotonic)
+    account: Account | None = None
+    model: str = ""
+
+    @property
+    def key_id(self) -> str:
+        """Whose request it is, empty while that is not known."""
+        return self.account.key_id if self.account is not None else ""
+
+    @property
+    def header(self) -> tuple[bytes, bytes]:
+        """What names the request in its answer."""
+        return b"x-request-id", show_request(self.id).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What a relay may ask for; lengths in tokens."""
+
+    of_request: RequestLimits = field(default_factory=RequestLimits)
+    output_tokens_default: int = 512
+    owed_max: int = 8192
+    """Answers waiting for their recount, beyond which no more are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorstCase:
+    """The most a request may take."""
+
+    output_tokens: int
+    """Of each answer."""
+    tokens: int
+    units: int
+    answer_bytes: int
+
+
+@dataclass(slots=True)
+class Relays:
+    """Answers what is relayed to suppliers."""
+
+    admission: Admission
+    table: SessionTable
+    dispatcher: Dispatcher
+    limits: RelayLimits
+    count_owed: Callable[[], int]
+    record: Record
+
+    async def answer(self, call: Call, endpoint: Endpoint) -> Answer:
+        """Relay a request; raises GatewayError while nothing has been sent to the client."""
+        status, code = 500, "internal_error"
+        try:
+            answer = await self._answer(call, endpoint)
+            status, code = (CLIENT_LEFT if answer is None else 200), ""
+        except GatewayError as error:
+            status, code = error.status, error.code
+            raise
+        finally:
+            elapsed = time.monotonic() - call.started
+            self.record(Ended(call.id, call.key_id, call.model, status, code, elapsed))
+        return answer
+
+    async def _answer(self, call: Call, endpoint: Endpoint) -> Answer:
+        account = call.account = self.admission.authorize(call.request.headers)
+        asked = read_request(endpoint, call.request.body, self.limits.of_request)
+        call.model = asked.model
+        verify_scope(account, asked.model)
+        session = self.table.find(account.application, asked.model)
+        session.service.spec.verify_serves(endpoint)
+        if self.count_owed() >= self.limits.owed_max:
+            raise NoSupplierError("the gateway is busy counting; try again shortly")
+        worst = self.worst_case(session, asked)
+        grant = self.admission.enter(account, worst.tokens, worst.units * session.price_max)
+        try:
+            self.record(Began(call.id, account.key_id, asked.model))
+            headers = (call.header, *self.admission.headers(account))
+            relay = plan_relay(call.id, session, asked, account, worst, headers)
+            return await self.dispatcher.answer(relay, call.request)
+        finally:
+            self.admission.leave(account, grant)
+
+    def worst_case(self, session: Session, asked: OpenAIRequest) -> WorstCase:
+        """The most a request may take; raises InsufficientFundsError where no slice covers it."""
+        context, overhead = session.service.spec.context_length, session.service.overhead
+        allowed = asked.output_tokens_max or asked.output_default(
+            context, self.limits.output_tokens_default, overhead
+        )
+        inputs, outputs = asked.worst_case_tokens(context, allowed, overhead)
+        try:
+            max_units = session.service.weights.worst_case(inputs, outputs)
+        except (UnitsOverflowError, ValueError):
+            max_units = UNITS_MAX
+        if all(max_units > each.terms.slice_units for each in session.members):
+            raise InsufficientFundsError(
+                f"the request may take {max_units} units, more than a session's slice; "
+                "lower max_tokens or delegate a higher cap"
+            )
+        return WorstCase(
+            output_tokens=allowed,
+            tokens=inputs + outputs,
+            units=max(max_units, 1),
+            answer_bytes=asked.answer_bytes_max(inputs, outputs),
+        )
+
+
+def plan_relay(
+    request: bytes, session: Session, asked: OpenAIRequest, account: Account, worst: WorstCase,
+    headers: HeaderList,
+) -> Relay:  # fmt: skip
+    """What every supplier that is asked is sent."""
+    return Relay(
+        id=request,
+        session=session,
+        request=asked,
+        key_id=account.key_id,
+        body=asked.forwarded_body(worst.output_tokens),
+        max_units=worst.units,
+        answer_bytes_max=worst.answer_bytes,
+        headers=headers,
+    )
