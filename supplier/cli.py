@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import typer
 
+from supplier.cli_keep import backup, restore
+from supplier.cli_leave import drain
 from supplier.cli_money import earnings, funds
 from supplier.cli_serve import engine, serve, status
 from supplier.cli_setup import init
@@ -14,9 +16,10 @@ from supplier.command import options
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init, stake, list_, update),
-    "Serve": (serve, status, engine),
+    "Serve": (serve, status, engine, drain),
     "Why": (doctor, explain),
     "Money": (funds, earnings, collect, unstake, withdraw),
+    "Keep": (backup, restore),
 }
 """In the order of a supplier's life, by the panel of the help page they are shown in."""
 
