@@ -232,7 +232,7 @@ def time_handler(gateway: Gateway) -> float:
     relays.dispatcher = replace(
         relays.dispatcher, upstream=upstream, observe=lambda _: None, owe=lambda _: None
     )
-    connection = SimpleNamespace(loop=asyncio.get_running_loop(), lost=False)
+    connection = SimpleNamespace(loop=asyncio.get_running_loop(), lost=False, send=lambda *_: None)
 
     def handle() -> Response:
         try:

@@ -2,14 +2,13 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.errors import NoSupplierError
-from relay_mining import Address
+from relay_mining import Address, value_class
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Candidate:
     """What a policy may know of a member when it chooses."""
 

@@ -130,7 +130,7 @@ class Dispatcher:
                 async with deadline:
                     if relay.request.is_stream:
                         return await self._stream(attempt, request)
-                    return await self._plain(attempt)
+                    return await self._plain(attempt, request)
             except TimeoutError as error:
                 raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from (
                     error
@@ -212,7 +212,7 @@ class Dispatcher:
         with suppress(UpstreamError):  # the try itself ends by its own deadline
             await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
 
-    async def _plain(self, attempt: Try) -> Response:
+    async def _plain(self, attempt: Try, request: Request) -> Response:
         served = await self.upstream.send_plain(
             attempt.relay, attempt.member, attempt.header, attempt.request_hash
         )
@@ -221,7 +221,9 @@ class Dispatcher:
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
             attempt.result = Result.OK
-        return Response(200, served.answer, attempt.relay.headers)
+        answer = Response(200, served.answer, attempt.relay.headers)
+        request.respond(answer)
+        return answer
 
     async def _stream(self, attempt: Try, request: Request) -> StreamWriter | None:
         wants_usage = attempt.relay.request.wants_usage

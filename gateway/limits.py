@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.budgets import MILLIONTHS, Spending
+from relay_mining import value_class
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
@@ -88,7 +89,7 @@ class Bucket:
         self.at_ns = at_ns
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Demand:
     """The most a request may take."""
 
@@ -109,7 +110,7 @@ class Refusal:
     """When it may, if nothing else is asked; None where it never may."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Grant:
     """Leave to run, to be given back to the limiter when the request has ended."""
 

@@ -6,12 +6,11 @@ request knows they exist.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from gateway.balancer import Candidate
 from gateway.outbox import OwedReceipt
-from relay_mining import Address, SessionKey
+from relay_mining import Address, SessionKey, value_class
 
 
 class Result(Enum):
@@ -37,7 +36,7 @@ class Result(Enum):
         return self in (Result.BROKEN, Result.INVALID, Result.TIMEOUT)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Observation:
     """One try; times in seconds, units and tokens as the supplier signed them."""
 
@@ -66,7 +65,7 @@ class Observation:
     """Responses that were accepted, each of which is recounted once."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Recount:
     """What the gateway itself counted of one answer, after the client had it."""
 
@@ -88,7 +87,7 @@ class Recount:
     """What is receipted, with the units of this recount."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Began:
     """A client's request was let in."""
 
@@ -97,7 +96,7 @@ class Began:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Ended:
     """A client's request is over, let in before or not; what it costs its recounts will say."""
 

@@ -24,6 +24,7 @@ from gateway.errors import (
 )
 from gateway.messages import check_messages
 from gateway.parameters import CHAT, COMPLETION, EMBEDDING, UNSUPPORTED
+from relay_mining import value_class
 
 TOKENS_PER_TOOL_EXTRA = 16
 """Tokens a template may write for a tool beyond the bytes the client sent for it."""
@@ -66,7 +67,7 @@ class PromptOverhead:
     with_tools: int = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OpenAIRequest:
     """What the gateway needs to know of a request; the rest stays in its bytes."""
 

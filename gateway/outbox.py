@@ -14,7 +14,7 @@ so the same relay always yields the same receipt. Records, in the order they wer
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 from relay_mining import (
@@ -26,6 +26,7 @@ from relay_mining import (
     Signature,
     Signer,
     Status,
+    value_class,
 )
 
 _OWED = struct.Struct(">B20s20s32sQ20s20s32s32s32sQ")
@@ -35,7 +36,7 @@ _SETTLED = struct.Struct(">B32s")
 OWED, LOWERED, SETTLED, BILLED = 1, 2, 3, 4
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Bill:
     """What a receipt was for, and the supplier's signed word on it."""
 
@@ -49,7 +50,7 @@ class Bill:
     signature: Signature
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class OwedReceipt:
     """A receipt to be: everything but what the signing key adds."""
 

@@ -27,13 +27,14 @@ from relay_mining import (
     decode_response_header,
     encode_request_header,
     request_body_hash,
+    value_class,
     verify_next_part,
 )
 
 SERVED = (Status.OK, Status.LENGTH)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Relay:
     """One client request, ready for any member of its session."""
 
@@ -55,7 +56,7 @@ class Relay:
         object.__setattr__(self, "body_hash", request_body_hash(b"POST", path, self.body))
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Served:
     """An answer the supplier signed and the gateway accepts; a receipt for it is owed."""
 

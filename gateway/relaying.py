@@ -19,7 +19,7 @@ from gateway.openai import Endpoint, OpenAIRequest, read_request
 from gateway.relay import Relay
 from gateway.sessions import Session, SessionTable
 from node.http import HeaderList, Request, Response, StreamWriter
-from relay_mining import UNITS_MAX, UnitsOverflowError
+from relay_mining import UNITS_MAX, UnitsOverflowError, value_class
 
 Answer = Response | StreamWriter | None
 CLIENT_LEFT = 499
@@ -57,7 +57,7 @@ class RelayLimits:
     """Answers waiting for their recount, beyond which no more are taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class WorstCase:
     """The most a request may take."""
 

@@ -20,7 +20,7 @@ from gateway.relay import Served
 from gateway.spool import Spool
 from gateway.standing import Standing
 from node.append_log import AppendLog
-from relay_mining import receipt_units
+from relay_mining import receipt_units, value_class
 
 logger = logging.getLogger("gateway.settling")
 
@@ -29,7 +29,7 @@ GATHER_S = 0.1
 """Answers of so long share one sync and one trip to the worker; a kill loses none meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Verdict:
     """What a relay is receipted with."""
 

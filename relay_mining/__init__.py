@@ -147,6 +147,7 @@ from relay_mining.types import (
     Signature,
 )
 from relay_mining.units import UnitWeights
+from relay_mining.values import value_class
 from relay_mining.wire import (
     REQUEST_HEADER,
     RESPONSE_HEADER,
@@ -307,6 +308,7 @@ __all__ = [
     "recover",
     "request_body_hash",
     "split_siblings",
+    "value_class",
     "verify_batch",
     "verify_batch_path",
     "verify_claim",

@@ -19,6 +19,7 @@ from relay_mining.types import (
     require_bytes,
     require_range,
 )
+from relay_mining.values import value_class
 
 _ADDRESS_PAD = bytes(12)
 _UINT64_PAD = bytes(24)
@@ -47,7 +48,7 @@ class Message(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RelayRequest:
     """Gateway to supplier: serve this body for at most `max_units`, before `expiry`."""
 
@@ -88,7 +89,7 @@ class RelayRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class RelayResponse:
     """Supplier to gateway: what was served for a request, cumulative up to `part`."""
 
@@ -140,7 +141,7 @@ class RelayResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Receipt:
     """Gateway to supplier: these units of this response count; `secret` is new to the supplier."""
 
@@ -183,7 +184,7 @@ class Receipt:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReceiptBatch:
     """Gateway to supplier: one signature over the Merkle root of many receipts."""
 
@@ -200,7 +201,7 @@ class ReceiptBatch:
         return self.TYPE_HASH + self.root
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Cancel:
     """Gateway to supplier: the client of this request has left."""
 
@@ -217,7 +218,7 @@ class Cancel:
         return self.TYPE_HASH + self.request_hash
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Ack:
     """Supplier to gateway: the receipts of this batch are durable here."""
 

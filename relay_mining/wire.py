@@ -13,7 +13,6 @@ carried, not checked, here.
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 
 from relay_mining.errors import MalformedError
 from relay_mining.messages import RelayRequest, RelayResponse, Status
@@ -25,6 +24,7 @@ from relay_mining.types import (
     Signature,
     require_bytes,
 )
+from relay_mining.values import value_class
 
 WIRE_VERSION = 1
 REQUEST_HEADER = b"lode-request"
@@ -40,7 +40,7 @@ REQUEST_HEADER_CHARS = (_REQUEST.size * 4 + 2) // 3
 RESPONSE_HEADER_CHARS = (_RESPONSE.size * 4 + 2) // 3
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class SignedRequest:
     """A relay request, the session it belongs to, and the gateway's signature."""
 
@@ -52,7 +52,7 @@ class SignedRequest:
         require_bytes("signature", self.signature, SIGNATURE_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class SignedResponse:
     """A relay response and the operator's signature."""
 

@@ -51,7 +51,9 @@ class ServerConnection(asyncio.Protocol):
         self.deadline = inf
         self.transport: asyncio.Transport
         self._owner = owner
-        self._limits = owner.limits
+        self._limits = limits = owner.limits
+        self._waits = (limits.idle_s, limits.head_s, limits.body_s, limits.write_stall_s)
+        """By the phase of the reader."""
         self._reader = RequestReader(owner.limits)
         self._current: Request | None = None
         self._task: asyncio.Task[None] | None = None
@@ -135,32 +137,34 @@ class ServerConnection(asyncio.Protocol):
         try:
             answer = await self._owner.handler(request)
             if isinstance(answer, Response):
-                self._send(request, answer)
+                self.send(request, answer)
             elif not self.lost:
                 _check_streamed(request)
         except ClientDisconnected:
             self.abort()
         except RequestRefused as refusal:
-            self._send(request, Response(refusal.status, refusal.body, (), refusal.content_type))
+            self.send(request, Response(refusal.status, refusal.body, (), refusal.content_type))
         except asyncio.CancelledError:
             self.abort()
             raise
         except Exception:
             # The boundary to the handler's code: its caller is the client, who gets a 500.
             logger.exception("handler failed")
-            self._send(request, Response(500, b"internal error", (), b"text/plain"))
+            self.send(request, Response(500, b"internal error", (), b"text/plain"))
         finally:
             self._finish(request)
 
-    def _send(self, request: Request, answer: Response) -> None:
-        if self.lost:
+    def send(self, request: Request, answer: Response) -> None:
+        """Send a whole answer; the same one again is nothing new, another one cuts the client."""
+        if self.lost or request.answer is answer:
             return
-        if request.writer is not None:  # half an answer is out: only a cut tells the truth
-            self.abort()
+        if request.writer is not None or request.answer is not None:
+            self.abort()  # an answer is out, or half of one: only a cut tells the truth
             return
         keep = request.keep_alive = request.keep_alive and not self._owner.draining
         head = encode_response(answer, keep)
         body = b"" if request.method == b"HEAD" or answer.status in BODILESS else answer.body
+        request.answer = answer
         if len(body) <= JOIN_BYTES_MAX:
             self.transport.write(head + body)
         else:
@@ -258,9 +262,7 @@ class ServerConnection(asyncio.Protocol):
             self._current.client_left()
 
     def _expect_more(self) -> None:
-        limits = self._limits
-        waits = {Phase.IDLE: limits.idle_s, Phase.HEAD: limits.head_s, Phase.BODY: limits.body_s}
-        self._expire_in(waits.get(self._reader.phase, limits.write_stall_s))
+        self._expire_in(self._waits[self._reader.phase])
 
     def _expire_in(self, seconds: float) -> None:
         self.deadline = self.loop.time() + seconds

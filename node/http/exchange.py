@@ -12,6 +12,7 @@ from node.http.messages import (
     TYPE_JSON,
     HeaderList,
     Headers,
+    Response,
     encode_date,
     encode_fields,
     encode_status_line,
@@ -32,6 +33,7 @@ class Request:
         "_connection",
         "_disconnected",
         "_writer",
+        "answer",
         "body",
         "headers",
         "keep_alive",
@@ -50,6 +52,8 @@ class Request:
         self.body = parsed.body
         self.speaks_1_1 = parsed.speaks_1_1
         self.keep_alive = parsed.keep_alive
+        self.answer: Response | None = None
+        """The whole answer that was sent, if one was."""
         self._connection = connection
         self._disconnected: asyncio.Future[None] | None = None
         self._writer: StreamWriter | None = None
@@ -76,6 +80,13 @@ class Request:
         if self._connection.lost:
             self._connection.cancel_handler()
 
+    def respond(self, answer: Response) -> None:
+        """Send a whole answer at once: the client does not wait for what its handler still does.
+
+        The handler returns the same answer in the end.
+        """
+        self._connection.send(self, answer)
+
     def respond_stream(
         self, status: int = 200, headers: HeaderList = (), content_type: bytes | None = TYPE_JSON
     ) -> StreamWriter:
@@ -83,7 +94,7 @@ class Request:
 
         With a `content-length` among the headers the body is sent as it is, else in chunks.
         """
-        if self._writer is not None:
+        if self._writer is not None or self.answer is not None:
             raise RuntimeError("this request is already being answered")
         self._writer = StreamWriter(self, self._connection, status)
         self._writer.send_head(headers, content_type)

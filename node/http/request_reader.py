@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 
 import httptools
 
@@ -18,13 +18,16 @@ from node.http.messages import Headers
 CHUNK_OVERHEAD_MAX = 8  # framing bytes a client may spend per body byte ("1\r\nx\r\n" spends 5)
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """Where the reading of a connection stands."""
 
     IDLE = 0  # between requests
     HEAD = 1
     BODY = 2
     DEAF = 3  # nothing more is parsed
+
+
+_IDLE, _HEAD, _BODY, _DEAF = Phase  # through the class each look costs a tenth of a microsecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class RequestReader:
     """Feed it what a socket gives; `ready` fills with requests, at last perhaps a Refusal."""
 
     def __init__(self, limits: Limits) -> None:
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self.ready: deque[ParsedRequest | Refusal] = deque()
         self.completed = 0
         self.wants_continue = False
@@ -66,10 +69,10 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Parse `data`; after a refusal, or a request that asked to close, it is ignored."""
-        if self.phase is Phase.DEAF:
+        if self.phase is _DEAF:
             return
-        if self.phase is Phase.IDLE:
-            self.phase = Phase.HEAD
+        if self.phase is _IDLE:
+            self.phase = _HEAD
             self._raw = 0
         self._feeding = len(data)
         try:
@@ -87,14 +90,14 @@ class RequestReader:
 
     def stop(self) -> None:
         """Ignore whatever still comes."""
-        self.phase = Phase.DEAF
+        self.phase = _DEAF
 
     # -- parser events ---------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """Start a request; the bytes before it in this read are not its own."""
-        if self.phase is Phase.IDLE:
-            self.phase = Phase.HEAD
+        if self.phase is _IDLE:
+            self.phase = _HEAD
             self._raw = -self._feeding
 
     def on_url(self, url: bytes) -> None:
@@ -104,11 +107,11 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers count against the limit and are dropped."""
-        self._count_head(len(name) + len(value) + 4)
-        if self.phase is Phase.HEAD:
+        if self.phase is _HEAD:
             self._headers.append((name.lower(), value))
         else:
             self._trailers += 1
+        self._count_head(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         """Refuse early what need not be read."""
@@ -117,7 +120,7 @@ class RequestReader:
         if version not in ("1.0", "1.1"):
             raise _Refuse(400)
         self._check_head(headers, version == "1.1")
-        self.phase = Phase.BODY
+        self.phase = _BODY
         self.wants_continue = version == "1.1" and b"expect" in headers
 
     def on_body(self, data: bytes) -> None:
@@ -139,7 +142,7 @@ class RequestReader:
             ParsedRequest(method, self._target, headers, body, speaks_1_1, keep_alive=keep)
         )
         self.completed += 1
-        self.phase = Phase.IDLE if keep else Phase.DEAF
+        self.phase = _IDLE if keep else _DEAF
         self._begin()
 
     # -- inside ----------------------------------------------------------------------------
@@ -154,10 +157,8 @@ class RequestReader:
     def _count_head(self, count: int) -> None:
         self._head_bytes += count
         fields = len(self._headers) + self._trailers
-        if (
-            self._head_bytes > self._limits.header_bytes_max
-            or fields >= self._limits.header_count_max
-        ):
+        limits = self._limits
+        if self._head_bytes > limits.header_bytes_max or fields > limits.header_count_max:
             raise _Refuse(431)
 
     def _check_head(self, headers: Headers, speaks_1_1: bool) -> None:
@@ -180,16 +181,16 @@ class RequestReader:
     def _check_framing(self) -> None:
         # What llhttp buffers or skips without telling: an endless header, chunk extensions.
         spare = self._limits.header_bytes_max
-        if self.phase is Phase.HEAD and self._raw > spare:
+        if self.phase is _HEAD and self._raw > spare:
             raise _Refuse(431)
         allowed = self._size * (1 + CHUNK_OVERHEAD_MAX) + 2 * spare
-        if self.phase is Phase.BODY and self._raw > allowed:
+        if self.phase is _BODY and self._raw > allowed:
             raise _Refuse(400)
 
     def _give_up(self, status: int) -> None:
         # Bytes after a `Connection: close` request are an error of nobody's request.
-        if self.phase is not Phase.DEAF:
-            self.phase = Phase.DEAF
+        if self.phase is not _DEAF:
+            self.phase = _DEAF
             self.ready.append(Refusal(status))
 
 

@@ -253,6 +253,26 @@ async def test_streams_chunked_sized_and_for_old_clients() -> None:
 
 
 @on_loops
+async def test_an_answer_is_there_before_its_handler_ends() -> None:
+    read = asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        answer = Response(200, b"early", (), b"text/plain")
+        request.respond(answer)
+        await read.wait()
+        read.clear()
+        return answer
+
+    async with serving(handler) as server:
+        wire = await Wire.open(server.port)
+        for _ in range(2):  # sent once each, and in order
+            wire.send(GET)
+            assert await wire.answer() == (200, b"early")
+            read.set()
+        await wire.close()
+
+
+@on_loops
 async def test_leaving_shows_at_once_and_cancels_on_request() -> None:
     seen: list[str] = []
     started = asyncio.Event()
@@ -365,6 +385,9 @@ async def test_failures_of_a_handler(caplog: pytest.LogCaptureFixture) -> None:
             return Response(200, b"", [(b"x", b"a\r\nset-cookie: b")])
         if request.path == b"/mid":
             await request.respond_stream().write(b"half")
+        if request.path == b"/other":
+            request.respond(Response(200, b"first", (), b"text/plain"))
+            return Response(200, b"second", (), b"text/plain")
         if request.path == b"/unclosed":
             await request.respond_stream().write(b"half")
             return None
@@ -382,6 +405,10 @@ async def test_failures_of_a_handler(caplog: pytest.LogCaptureFixture) -> None:
                 wire.send(b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
                 assert not (await wire.rest()).endswith(b"0\r\n\r\n")
                 await wire.close()
+            wire = await Wire.open(server.port)
+            wire.send(b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert not (await wire.rest()).endswith(b"second")
+            await wire.close()
 
 
 @on_loops
