@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import typer
 
+from supplier.cli_estimate import estimate_
 from supplier.cli_keep import backup, restore
 from supplier.cli_leave import drain
 from supplier.cli_money import earnings, funds
@@ -15,7 +16,7 @@ from supplier.cli_why import config_cli, doctor, explain
 from supplier.command import options
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Set up": (init, stake, list_, update),
+    "Set up": (init, estimate_, stake, list_, update),
     "Serve": (serve, status, engine, drain),
     "Why": (doctor, explain),
     "Money": (funds, earnings, collect, unstake, withdraw),
