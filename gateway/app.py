@@ -20,6 +20,7 @@ from gateway.admission import Admission
 from gateway.api_keys import KeyStore
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
+from gateway.dashboard import Board, Sources
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer
 from gateway.dispatch import Dispatcher
@@ -42,6 +43,7 @@ from gateway.standing import Standing
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
+from node.dashboard import Access
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
 from node.settings import parse_hex
@@ -190,18 +192,37 @@ async def run_node(
             settings.chain.confirmations,
             settings.chain.poll_s,
         )
+        board = await open_board(node, market, gateway)
         async with asyncio.TaskGroup() as tasks:
-            control = await start_control(node, tasks)
+            control = await start_control(node, board, tasks)
             background = [
                 tasks.create_task(work)
                 for work in (
                     node.refresher.run(), node.settler.run(), node.deliverer.run(),
                     node.ledger.run(), reload_keys(node), drop_expired(node), reclaimer.run(),
+                    board.run(),
                 )
             ]  # fmt: skip
             on_ready(server.port, control.port)
             await stop.wait()
+            board.close()
             await shut_down(node, server, control, background)
+
+
+async def open_board(node: Node, market: Market, gateway: Address) -> Board:
+    """The dashboard, which looks at the node and changes nothing."""
+    settings = node.settings
+    sources = Sources(node.table, node.settler.standing, gateway, lambda: node.refresher.head_block)
+    return await Board.open(
+        market, sources, settings.chain.confirmations, settings.chain.poll_s,
+        Access(admin_token(settings)),
+    )  # fmt: skip
+
+
+def admin_token(settings: Settings) -> str | None:
+    """What opens the control plane; None leaves it closed."""
+    token = settings.control.admin_token
+    return token.get_secret_value() if token else None
 
 
 async def shut_down(
@@ -265,13 +286,13 @@ class ControlServer(uvicorn.Server):
         return int(self.servers[0].sockets[0].getsockname()[1])
 
 
-async def start_control(node: Node, tasks: asyncio.TaskGroup) -> ControlServer:
+async def start_control(node: Node, board: Board, tasks: asyncio.TaskGroup) -> ControlServer:
     """Start the control plane and return once it listens."""
     control = node.settings.control
-    token = control.admin_token.get_secret_value() if control.admin_token else None
     app = create_control(
-        node.keys, node.accounts, node.application, node.registry, node.status, token
-    )
+        node.keys, node.accounts, node.application, node.registry, node.status,
+        admin_token(node.settings), board.site,
+    )  # fmt: skip
     config = uvicorn.Config(
         app, control.host, control.port, log_config=None, access_log=False, lifespan="off"
     )

@@ -19,6 +19,7 @@ from starlette.routing import Match, Route
 
 from gateway.accounts import Accounts
 from gateway.api_keys import ApiKey, KeyStore, KeyTerms
+from gateway.dashboard import add_site
 from gateway.errors import (
     BodyTooLargeError,
     GatewayError,
@@ -29,6 +30,7 @@ from gateway.errors import (
     RequestError,
     RouteNotFoundError,
 )
+from node.dashboard import Site
 from relay_mining import Address
 
 BODY_BYTES_MAX = 64 << 10
@@ -100,8 +102,12 @@ def create_control(
     registry: CollectorRegistry,
     read_status: Callable[[], dict[str, object]],
     admin_token: str | None,
+    site: Site | None = None,
 ) -> FastAPI:
-    """The application; `read_status` gives what `gateway status` and `/v1/usage` show."""
+    """The application; `read_status` gives what `gateway status` and `/v1/usage` show.
+
+    `site` is the dashboard, which takes the paths that are left.
+    """
     app = FastAPI(
         title="Lode gateway control plane",
         summary="API keys, usage, metrics and health of one gateway.",
@@ -135,6 +141,8 @@ def create_control(
 
     _add_key_routes(app, admin, keys, accounts, application)
     _answer_errors(app)
+    if site is not None:
+        add_site(app, site)
     return app
 
 
