@@ -27,7 +27,7 @@ from gateway.counting import Count
 from gateway.data_plane import DataPlane
 from gateway.limits import KeyLimiter
 from gateway.limits import Limits as KeyLimits
-from gateway.observation import Observation, Recount, Result
+from gateway.observation import Began, Ended, Observation, Recount, Result
 from gateway.openai import Endpoint, read_request
 from gateway.outbox import encode_owed, encode_settled
 from gateway.relay import Relay, Served
@@ -155,12 +155,21 @@ def stages(gateway: Gateway) -> list[Stage]:
     response = served.response
     observation = Observation(
         member.supplier, session.key, MODEL, account.key_id, Result.OK, False, True,
-        0.001, None, response.units, 35, 30, "", 1_000,
+        0.001, None, response.units, 35, 30, "", 1_000, owed=1,
     )  # fmt: skip
     recount = Recount(
         member.supplier, session.key, MODEL, account.key_id, request_hash, response.units,
         response.units, 35, 30, False, 1_000,
     )  # fmt: skip
+    events = [
+        (
+            Began(request, account.key_id, MODEL),
+            replace(observation, request=request),
+            Ended(request, account.key_id, MODEL),
+            replace(recount, request=request),
+        )
+        for request in (number.to_bytes(16, "big") for number in range(LOT))
+    ]
     owed = _owed(served)
     key = signer.key_of(owed.signer)
     jobs, count = [_job(served) for _ in range(LOT)], Count(35, 51, 30, 30)
@@ -178,8 +187,13 @@ def stages(gateway: Gateway) -> list[Stage]:
         connection.finish()
 
     def observe() -> None:
-        gateway.ledger.observe(observation)
-        gateway.ledger.observe(recount)
+        for began, tried, ended, counted in events:
+            gateway.ledger.record(began)
+            gateway.ledger.observe(tried)
+            gateway.ledger.record(ended)
+            gateway.ledger.observe(counted)
+        if gateway.ledger.requests.open:
+            raise RuntimeError("a request that is over is still open")
         gateway.ledger._pending.clear()
 
     return [
@@ -193,7 +207,7 @@ def stages(gateway: Gateway) -> list[Stage]:
         Stage("supplier: write request, parse answer", exchange),
         Stage("answer: hash, decode, verify", accept),
         Stage("client's answer: write", lambda: encode_response(Response(200, ANSWER), True)),
-        Stage("ledger: a try and a recount", observe),
+        Stage("ledger: a request, its try and its recount", observe, LOT),
         Stage("debt: record", lambda: encode_owed(_owed(served))),
         Stage("recount: hand over", lambda: pickle.loads(pickle.dumps(jobs)), LOT),
         Stage("recount: judge", lambda: judge(served, count)),
@@ -232,6 +246,7 @@ def time_handler(gateway: Gateway) -> float:
     relays.dispatcher = replace(
         relays.dispatcher, upstream=upstream, observe=lambda _: None, owe=lambda _: None
     )
+    relays.record = lambda _: None
     connection = SimpleNamespace(loop=asyncio.get_running_loop(), lost=False, send=lambda *_: None)
 
     def handle() -> Response:

@@ -1,6 +1,8 @@
 """The usage ledger: durable lines of every try, recount and end, written after the client's answer.
 
-It reads events only. Lines are JSON; those of one moment are written and synced together.
+It reads events only. A budget is charged at once; all else that an event says is counted with those
+of the same moment, which costs half of counting each alone. Lines are JSON; those of one moment are
+written and synced together.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from gateway.lines import (
     Line,
     cost_of,
     end_of,
+    show_request,
     write_began,
     write_ended,
     write_event,
@@ -28,6 +31,8 @@ from gateway.totals import Totals, add_up
 from node.append_log import AppendLog
 
 FLUSH_S = 0.2
+HEARD_MAX = 1_000
+"""Events that are counted together at most."""
 PENDING_MAX = 100_000
 LINES_MAX = 500
 """Lines of one record."""
@@ -38,42 +43,50 @@ class Ledger:
     """Durable lines and running totals; `observe` and `record` never wait."""
 
     log: AppendLog
-    totals: Totals = field(default_factory=Totals)
     spending: defaultdict[str, Spending] = field(default_factory=lambda: defaultdict(Spending))
     """Of each key, what its budgets are held against."""
-    requests: Dispositions = field(default_factory=Dispositions)
     now: Callable[[], float] = time.time
     dropped: int = 0
     """Lines lost to a disk that cannot keep up."""
+    _totals: Totals = field(default_factory=Totals)
+    _requests: Dispositions = field(default_factory=Dispositions)
+    _heard: list[tuple[Event | Began | Ended, int]] = field(default_factory=list)
+    """Events not counted yet, and when they came in Unix seconds."""
     _pending: list[Line] = field(default_factory=list)
-    _begun: dict[bytes, Line] = field(default_factory=dict)
+    _begun: dict[bytes, tuple[Began, int]] = field(default_factory=dict)
     """Requests that began since lines were last written, and have not ended."""
     _strangers: Counter[str] = field(default_factory=Counter)
     """Refusals of requests without a key since then, by their code."""
 
     def observe(self, event: Event) -> None:
-        """Count a try or a recount and have it written soon."""
-        self._add(write_event(event, int(self.now())))
+        """Charge a try or a recount; have it counted and written soon."""
+        now = int(self.now())
+        self.spending[event.key_id].charge(event.cost, now)
+        self._hear(event, now)
 
     def record(self, event: Began | Ended) -> None:
-        """Count a request that begins or ends; written is the end, and a beginning that lasts."""
-        now = int(self.now())
-        if isinstance(event, Began):
-            line = self._begun[event.request] = write_began(event, now)
-            self.requests.begin(line["id"], event.key_id)
-            return
-        self._begun.pop(event.request, None)
-        if event.key_id:
-            self._add(write_ended(event, now))
-        else:
-            self._strangers[event.code] += 1
-            self.requests.refuse(1)
+        """Have a request that begins or ends counted and written soon."""
+        self._hear(event, int(self.now()))
+
+    @property
+    def totals(self) -> Totals:
+        """The books of tries and recounts."""
+        self._take_in()
+        return self._totals
+
+    @property
+    def requests(self) -> Dispositions:
+        """The count of requests."""
+        self._take_in()
+        return self._requests
 
     def replay(self, records: Iterable[bytes]) -> None:
         """Rebuild the totals from a log's records."""
         for record in records:
             for line in orjson.loads(record):
                 self._count(line)
+                if line["kind"] in ("try", "recount"):
+                    self.spending[line["key"]].charge(cost_of(line), line["time"])
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -83,7 +96,9 @@ class Ledger:
 
     async def flush(self) -> None:
         """Make everything observed so far durable."""
-        lines = [*self._begun.values(), *self._pending, *self._take_strangers()]
+        self._take_in()
+        begun = [write_began(event, at) for event, at in self._begun.values()]
+        lines = [*begun, *self._pending, *self._take_strangers()]
         self._pending = []
         self._begun.clear()
         if lines:
@@ -105,6 +120,31 @@ class Ledger:
             },
         }
 
+    def _hear(self, event: Event | Began | Ended, now: int) -> None:
+        self._heard.append((event, now))
+        if len(self._heard) >= HEARD_MAX:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Count what was heard; written is a request's end, and a beginning that lasts."""
+        heard, self._heard = self._heard, []
+        for event, now in heard:
+            if isinstance(event, Began):
+                self._begun[event.request] = event, now
+                self._requests.begin(show_request(event.request), event.key_id)
+            elif isinstance(event, Ended):
+                self._end(event, now)
+            else:
+                self._add(write_event(event, now))
+
+    def _end(self, event: Ended, now: int) -> None:
+        self._begun.pop(event.request, None)
+        if event.key_id:
+            self._add(write_ended(event, now))
+        else:
+            self._strangers[event.code] += 1
+            self._requests.refuse(1)
+
     def _take_strangers(self) -> list[Line]:
         refused, self._strangers = self._strangers, Counter()
         now = int(self.now())
@@ -120,18 +160,17 @@ class Ledger:
     def _count(self, line: Line) -> None:
         kind, request = line["kind"], line.get("id")
         if kind in ("try", "recount"):
-            self.totals.add(line)
-            self.spending[line["key"]].charge(cost_of(line), line["time"])
+            self._totals.add(line)
         if kind == "refusals":
-            self.requests.refuse(line["count"])
+            self._requests.refuse(line["count"])
         elif request is None:  # from before requests had ids
             return
         elif kind == "try":
             answer = ANSWERS[line["disposition"]]
-            self.requests.take_try(request, line["key"], line["owed"], answer)
+            self._requests.take_try(request, line["key"], line["owed"], answer)
         elif kind == "recount":
-            self.requests.take_recount(request, line["key"], line["units_receipted"])
+            self._requests.take_recount(request, line["key"], line["units_receipted"])
         elif kind == "end":
-            self.requests.end(request, line["key"], end_of(line))
+            self._requests.end(request, line["key"], end_of(line))
         else:
-            self.requests.begin(request, line["key"])
+            self._requests.begin(request, line["key"])

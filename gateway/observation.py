@@ -64,6 +64,11 @@ class Observation:
     owed: int = 0
     """Responses that were accepted, each of which is recounted once."""
 
+    @property
+    def cost(self) -> int:
+        """What it cost as signed, in millionths of a token base unit."""
+        return self.price * self.units
+
 
 @value_class
 class Recount:
@@ -85,6 +90,11 @@ class Recount:
     """The client's request that it was for, 16 bytes."""
     receipt: OwedReceipt | None = None
     """What is receipted, with the units of this recount."""
+
+    @property
+    def cost(self) -> int:
+        """What the try cost too much, as none or less; in millionths of a token base unit."""
+        return self.price * (self.units_receipted - self.units_claimed)
 
 
 @value_class
