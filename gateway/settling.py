@@ -63,7 +63,16 @@ def decide(served: Served, count: Count) -> Verdict:
     verdict, part = judge(served, count), served.response.part
     before = sum(units for each, units in served.receipts.items() if each < part)
     units = served.receipts[part] = receipt_units(served.added, verdict.units, before)
-    return replace(verdict, units=units)
+    return Verdict(units, verdict.is_overclaim)
+
+
+@value_class
+class Debt:
+    """An accepted answer, the receipt that is owed for it as signed, and the record of that."""
+
+    served: Served
+    receipt: OwedReceipt
+    record: bytes
 
 
 @dataclass(slots=True)
@@ -78,13 +87,15 @@ class Settler:
     observe: Observe
     evidence: Path
     """A directory of signed over-claims."""
-    _queue: deque[Served] = field(default_factory=deque)
+    _queue: deque[Debt] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def owe(self, served: Served) -> None:
         """Take an accepted answer whose receipt is owed; a kill from now on does not lose it."""
-        self.spool.add(encode_owed(_owed(served)))
-        self._queue.append(served)
+        receipt = _owed(served)
+        debt = Debt(served, receipt, encode_owed(receipt))
+        self.spool.add(debt.record)
+        self._queue.append(debt)
         self.standing.of(served.supplier).owed += served.added
         self._wake.set()
 
@@ -113,37 +124,38 @@ class Settler:
             left -= len(batch)
         self.spool.settle()
 
-    async def _settle(self, batch: Sequence[Served]) -> None:
-        owed = [_owed(each) for each in batch]
+    async def _settle(self, batch: Sequence[Debt]) -> None:
         _, counts = await asyncio.gather(
-            self.log.append_many([encode_owed(each) for each in owed]),
-            self.worker.count([_job(each) for each in batch]),
+            self.log.append_many([each.record for each in batch]),
+            self.worker.count([_job(each.served) for each in batch]),
         )
-        verdicts = [decide(served, count) for served, count in zip(batch, counts, strict=True)]
+        verdicts = [decide(each.served, count) for each, count in zip(batch, counts, strict=True)]
         await self.log.append_many(
-            encode_lowered(each.response_hash, verdict.units)
-            for each, verdict in zip(owed, verdicts, strict=True)
-            if verdict.units < each.units
+            encode_lowered(each.receipt.response_hash, verdict.units)
+            for each, verdict in zip(batch, verdicts, strict=True)
+            if verdict.units < each.receipt.units
         )
-        for served, receipt, count, verdict in zip(batch, owed, counts, verdicts, strict=True):
-            self._hand_over(receipt, verdict)
-            await self._report(served, receipt, count, verdict)
+        for debt, count, verdict in zip(batch, counts, verdicts, strict=True):
+            if verdict.is_overclaim:
+                await asyncio.to_thread(self._keep_evidence, debt.served, count)
+            if count == UNKNOWN:
+                logger.warning(
+                    "an answer could not be recounted", extra={"supplier": debt.served.supplier}
+                )
+            receipt = self._hand_over(debt.receipt, verdict.units)
+            self._report(debt.served, receipt, verdict)
             self._queue.popleft()
 
-    def _hand_over(self, owed: OwedReceipt, verdict: Verdict) -> None:
+    def _hand_over(self, owed: OwedReceipt, units: int) -> OwedReceipt:
         """Give a receipt to delivery, which never sees more units than the recount found."""
-        if verdict.units < owed.units:
-            self.standing.of(owed.supplier).owed -= owed.units - verdict.units
-        if verdict.units > 0:
-            self.outbox.add(replace(owed, units=verdict.units))
+        if units < owed.units:
+            self.standing.of(owed.supplier).owed -= owed.units - units
+            owed = replace(owed, units=units)
+        if units > 0:
+            self.outbox.add(owed)
+        return owed
 
-    async def _report(
-        self, served: Served, owed: OwedReceipt, count: Count, verdict: Verdict
-    ) -> None:
-        if verdict.is_overclaim:
-            await asyncio.to_thread(self._keep_evidence, served, count)
-        if count == UNKNOWN:
-            logger.warning("an answer could not be recounted", extra={"supplier": served.supplier})
+    def _report(self, served: Served, receipt: OwedReceipt, verdict: Verdict) -> None:
         self.observe(
             Recount(
                 supplier=served.supplier,
@@ -158,7 +170,7 @@ class Settler:
                 is_overclaim=verdict.is_overclaim,
                 price=served.relay.session.price_of(served.supplier),
                 request=served.relay.id,
-                receipt=replace(owed, units=verdict.units),
+                receipt=receipt,
             )
         )
 
