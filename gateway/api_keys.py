@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Engine
-from sqlmodel import Field, Session, SQLModel, create_engine, select
+from sqlalchemy import JSON, BigInteger
+from sqlmodel import Field, Session, SQLModel, select
 
+from gateway.database import open_database
 from gateway.errors import KeyNotFoundError
-from gateway.migrations import upgrade
 from relay_mining import Address
 
 KEY_PREFIX = "lode_sk_"
@@ -72,10 +72,7 @@ class KeyStore:
     """The keys' table in a SQLite file; slow, for the control plane and the command line."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._engine: Engine = create_engine(f"sqlite:///{path}")
-        upgrade(self._engine)
-        path.chmod(0o600)
+        self._engine = open_database(path)
 
     def create(
         self, name: str, application: Address, terms: KeyTerms | None = None

@@ -23,7 +23,9 @@ from gateway.control import create_control
 from gateway.dashboard import Board, Sources
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer
+from gateway.deny_list import DenyList
 from gateway.dispatch import Dispatcher
+from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
 from gateway.metrics import Metrics
@@ -40,6 +42,7 @@ from gateway.settling import Settler, load_dropped
 from gateway.specs import SpecLibrary
 from gateway.spool import Spool, restore_outbox
 from gateway.standing import Standing
+from gateway.supplier_view import SupplierView
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
@@ -63,11 +66,13 @@ class Node:
     table: SessionTable
     accounts: Accounts
     keys: KeyStore
+    denied: DenyList
     settler: Settler
     deliverer: Deliverer
     ledger: Ledger
     refresher: Refresher
     data_plane: DataPlane
+    suppliers: SupplierView
     registry: CollectorRegistry
     application: Address
 
@@ -99,7 +104,7 @@ async def open_node(
     settings: Settings, market: Market, keyring: Mapping[Address, Signer], gateway: Address
 ) -> AsyncIterator[Node]:
     """Build the parts; logs are replayed, nothing listens yet."""
-    data, relays = settings.data_dir, settings.relays
+    data, sending = settings.data_dir, settings.relays
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id))
         receipts_log = await stack.enter_async_context(AppendLog(data / "receipts"))
@@ -107,9 +112,11 @@ async def open_node(
         usage_log = await stack.enter_async_context(AppendLog(data / "usage"))
         keys = KeyStore(data / "keys.db")
         stack.callback(keys.close)
-        worker = RecountWorker(relays.recount_deadline_s)
+        denied = DenyList(data / "keys.db")
+        stack.callback(denied.close)
+        worker = RecountWorker(sending.recount_deadline_s)
         stack.callback(worker.close)
-        standing = Standing(time.monotonic, relays.credit_units, relays.credit_growth_ppm)
+        standing = Standing(time.monotonic, sending.credit_units, sending.credit_growth_ppm)
         load_dropped(data / "evidence", standing)
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
@@ -119,16 +126,19 @@ async def open_node(
         metrics = Metrics(registry)
         accounts, table = Accounts(ledger.spending), SessionTable()
         accounts.load(keys.list())
-        observe = fan_out((standing.observe, metrics.observe, ledger.observe, accounts.observe))
-        signer = RelaySigner(market.domain, keyring, relays.expiry_s)
+        history = History(settings.server.requests_kept)
+        observe = fan_out((
+            standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
+        ))  # fmt: skip
+        signer = RelaySigner(market.domain, keyring, sending.expiry_s)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
         dispatcher = Dispatcher(
-            Upstream(signer, pool, relays.timeouts()),
+            Upstream(signer, pool, sending.timeouts()),
             prefer_good(power_of_two(random.Random())),
             standing,
             observe,
             settler.owe,
-            relays.tries_max,
+            sending.tries_max,
         )
         application = parse_hex("application", settings.application, 20)
         refresher = Refresher(
@@ -139,20 +149,22 @@ async def open_node(
         )  # fmt: skip
         deliverer = Deliverer(
             outbox, receipts_log, signer, pool, refresher.locate, standing,
-            relays.receipts_flush_s,
+            sending.receipts_flush_s,
         )  # fmt: skip
         relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
-        data_plane = DataPlane(Relays(
+        relays = Relays(
             Admission(accounts), table, dispatcher, relay_limits, lambda: settler.waiting,
-            ledger.record,
-        ))  # fmt: skip
+            fan_out((ledger.record, history.record)),
+        )  # fmt: skip
+        suppliers = SupplierView(standing, ledger, table)
+        data_plane = DataPlane(relays, history, suppliers)
         metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)
         metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
         yield Node(
-            settings, table, accounts, keys, settler, deliverer, ledger, refresher, data_plane,
-            registry, application,
+            settings, table, accounts, keys, denied, settler, deliverer, ledger, refresher,
+            data_plane, suppliers, registry, application,
         )  # fmt: skip
 
 
@@ -199,7 +211,7 @@ async def run_node(
                 tasks.create_task(work)
                 for work in (
                     node.refresher.run(), node.settler.run(), node.deliverer.run(),
-                    node.ledger.run(), reload_keys(node), drop_expired(node), reclaimer.run(),
+                    node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
                     board.run(),
                 )
             ]  # fmt: skip
@@ -243,14 +255,16 @@ async def shut_down(
     control.should_exit = True
 
 
-async def reload_keys(node: Node) -> None:
-    """Take up keys that the command line made or revoked in the same file."""
+async def reload_tables(node: Node) -> None:
+    """Take up what the command line changed in the same file: keys, suppliers denied."""
     path: Path = node.settings.data_dir / "keys.db"
     seen = 0
     while True:
         changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
         if changed != seen:
             node.accounts.load(await asyncio.to_thread(node.keys.list))
+            denied = await asyncio.to_thread(node.denied.rows)
+            node.data_plane.relays.dispatcher.standing.denied = frozenset(denied)
             seen = changed
         await asyncio.sleep(KEYS_POLL_S)
 
@@ -291,7 +305,7 @@ async def start_control(node: Node, board: Board, tasks: asyncio.TaskGroup) -> C
     control = node.settings.control
     app = create_control(
         node.keys, node.accounts, node.application, node.registry, node.status,
-        admin_token(node.settings), board.site,
+        node.suppliers.all, admin_token(node.settings), board.site,
     )  # fmt: skip
     config = uvicorn.Config(
         app, control.host, control.port, log_config=None, access_log=False, lifespan="off"

@@ -9,7 +9,9 @@ import typer
 from contracts import Market
 from gateway import offline
 from gateway.app import run_node
-from gateway.cli_keys import keys_app, open_keys
+from gateway.cli_keys import keys_app
+from gateway.cli_records import explain, receipts_app, reconcile, usage
+from gateway.cli_suppliers import suppliers_app
 from gateway.command import Config, Json, Key, chain_id, resolve, run
 from gateway.keys import load_keyring, load_owner, load_signing
 from gateway.operations import Operator, read_funds
@@ -28,6 +30,8 @@ app = typer.Typer(
     "Example: gateway init && gateway register && gateway serve",
 )
 app.add_typer(keys_app, name="keys")
+app.add_typer(receipts_app, name="receipts")
+app.add_typer(suppliers_app, name="suppliers")
 
 
 def _operation(
@@ -213,19 +217,8 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
     run(config, json, work)
 
 
-@app.command()
-def usage(config: Config = None, json: Json = False) -> None:
-    """Show what each API key has used, and spent of its budgets.
-
-    Example: gateway usage
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        found = offline.join_usage(await offline.read_status(settings), open_keys(settings).list())
-        offline.show_usage(output, found)
-        return {"keys": found}
-
-    run(config, json, work)
+for command in (explain, reconcile, usage):
+    app.command()(command)
 
 
 @app.command()

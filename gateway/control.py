@@ -101,6 +101,7 @@ def create_control(
     application: Address,
     registry: CollectorRegistry,
     read_status: Callable[[], dict[str, object]],
+    list_suppliers: Callable[[], list[dict[str, object]]],
     admin_token: str | None,
     site: Site | None = None,
 ) -> FastAPI:
@@ -138,6 +139,11 @@ def create_control(
     async def usage() -> dict[str, object]:
         """Requests, tokens and units by supplier and by key, and what is still undelivered."""
         return read_status()
+
+    @app.get("/v1/suppliers", dependencies=admin, tags=["usage"])
+    async def suppliers() -> list[dict[str, object]]:
+        """Every supplier known here: its standing, credit, use and price rank."""
+        return list_suppliers()
 
     _add_key_routes(app, admin, keys, accounts, application)
     _answer_errors(app)

@@ -5,11 +5,23 @@ from collections.abc import Awaitable, Callable, Mapping
 import orjson
 
 from gateway.accounts import Account
+from gateway.bills import write_bill
 from gateway.catalogue import list_models, show_model
-from gateway.errors import GatewayError, MethodNotAllowedError, RouteNotFoundError
+from gateway.errors import (
+    GatewayError,
+    InvalidParameterError,
+    MethodNotAllowedError,
+    RequestNotFoundError,
+    RouteNotFoundError,
+)
+from gateway.history import History
+from gateway.lines import read_request_id
 from gateway.openai import Endpoint
 from gateway.relaying import Answer, Call, Relays
+from gateway.supplier_view import SupplierView
+from node.errors import SettingsError
 from node.http import HeaderList, Request, Response
+from node.settings import parse_hex
 
 Route = Callable[[Call], Awaitable[Answer]]
 
@@ -20,8 +32,10 @@ RETRY_WAIT_MAX_S = 60
 class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
-    def __init__(self, relays: Relays) -> None:
+    def __init__(self, relays: Relays, history: History, suppliers: SupplierView) -> None:
         self.relays = relays
+        self._suppliers = suppliers
+        self._history = history
         self._admission = relays.admission
         self._table = relays.table
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
@@ -32,6 +46,8 @@ class DataPlane:
         }
         self._folders: Mapping[bytes, tuple[bytes, Route]] = {
             b"/v1/models/": (b"GET", self._show_model),
+            b"/v1/requests/": (b"GET", self._show_request),
+            b"/v1/suppliers/": (b"GET", self._show_supplier),
         }
 
     async def handle(self, request: Request) -> Answer:
@@ -74,6 +90,30 @@ class DataPlane:
     async def _show_model(self, call: Call) -> Answer:
         name = call.request.path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
         return self._answer(call, show_model(self._table, self._authorize(call), name))
+
+    async def _show_request(self, call: Call) -> Answer:
+        """What became of a request of the key's own, with its bill."""
+        account = self._authorize(call)
+        name = call.request.path.removeprefix(b"/v1/requests/").decode("utf-8", "replace")
+        try:
+            request = read_request_id(name)
+        except ValueError as error:
+            raise RequestNotFoundError(str(error), param="id") from error
+        story = self._history.find(request, account.key_id)
+        if story is None:
+            raise RequestNotFoundError("this key has made no such request lately", param="id")
+        signer = self.relays.dispatcher.upstream.signer
+        bill = write_bill(self._history.receipts(request), signer)
+        return self._answer(call, orjson.dumps({**story, "bill": bill}))
+
+    async def _show_supplier(self, call: Call) -> Answer:
+        """Where a supplier stands with this gateway; for everybody to see."""
+        name = call.request.path.removeprefix(b"/v1/suppliers/").decode("utf-8", "replace")
+        try:
+            supplier = parse_hex("supplier", name, 20)
+        except SettingsError as error:
+            raise InvalidParameterError(str(error), param="supplier") from error
+        return self._answer(call, orjson.dumps(self._suppliers.describe(supplier)))
 
     async def _health(self, call: Call) -> Answer:
         return Response(200, b'{"status":"ok"}')

@@ -105,7 +105,7 @@ class Dispatcher:
         raise failure
 
     def _is_dropped(self, member: Member) -> bool:
-        return self.standing.of(member.supplier).is_dropped
+        return self.standing.is_out(member.supplier)
 
     def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
         """The next to ask, and among whom it was chosen."""

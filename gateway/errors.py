@@ -14,6 +14,7 @@
     + ModelNotFoundError             404  model_not_found
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
+    + RequestNotFoundError           404  request_not_found
     + MethodNotAllowedError          405  method_not_allowed
     + KeyBusyError                   429  rate_limit_exceeded
     + LimitError                     429
@@ -27,6 +28,7 @@
     + UpstreamTimeoutError           504  upstream_timeout
   x RejectedBySupplierError          400  (the supplier's code)   any supplier would say the same
   x SigningKeyMissingError           500  signing_key_missing     the operator must bring the key
+  x BillError                        500  bill_does_not_hold      whoever wrote the bill is at fault
 """
 
 from node.errors import NodeError
@@ -131,6 +133,13 @@ class KeyNotFoundError(RequestError):
     code = "key_not_found"
 
 
+class RequestNotFoundError(RequestError):
+    """The key has made no request of that id lately."""
+
+    status = 404
+    code = "request_not_found"
+
+
 class MethodNotAllowedError(RequestError):
     """The path exists under another method."""
 
@@ -226,6 +235,12 @@ class SigningKeyMissingError(GatewayError):
     """The signing key on record for a session is not among the gateway's keys."""
 
     code = "signing_key_missing"
+
+
+class BillError(GatewayError):
+    """A bill contradicts itself or its signatures."""
+
+    code = "bill_does_not_hold"
 
 
 def error_event(error: GatewayError) -> bytes:

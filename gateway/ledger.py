@@ -16,10 +16,9 @@ import orjson
 from gateway.budgets import Spending
 from gateway.dispositions import Dispositions
 from gateway.lines import (
-    ANSWERS,
     Line,
     cost_of,
-    end_of,
+    count_request,
     show_request,
     write_began,
     write_ended,
@@ -158,19 +157,6 @@ class Ledger:
         self._pending.append(line)
 
     def _count(self, line: Line) -> None:
-        kind, request = line["kind"], line.get("id")
-        if kind in ("try", "recount"):
+        if line["kind"] in ("try", "recount"):
             self._totals.add(line)
-        if kind == "refusals":
-            self._requests.refuse(line["count"])
-        elif request is None:  # from before requests had ids
-            return
-        elif kind == "try":
-            answer = ANSWERS[line["disposition"]]
-            self._requests.take_try(request, line["key"], line["owed"], answer)
-        elif kind == "recount":
-            self._requests.take_recount(request, line["key"], line["units_receipted"])
-        elif kind == "end":
-            self._requests.end(request, line["key"], end_of(line))
-        else:
-            self._requests.begin(request, line["key"])
+        count_request(self._requests, line)

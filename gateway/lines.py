@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.balancer import Candidate
-from gateway.dispositions import Disposition, judge_status
+from gateway.dispositions import Disposition, Dispositions, judge_status
 from gateway.observation import Began, Ended, Event, Observation, Result
 
 Line = dict[str, Any]
@@ -124,6 +124,18 @@ def cost_of(line: Line) -> int:
     return price * (units if line["kind"] == "try" else line["units_receipted"] - units)
 
 
-def end_of(line: Line) -> Disposition | None:
-    """What an end line says of its request; None where its last try says it."""
-    return judge_status(line["status"]) if line["code"] else None
+def count_request(book: Dispositions, line: Line) -> None:
+    """Tell a count of requests what a line says; lines from before requests had ids say nothing."""
+    kind, request = line["kind"], line.get("id")
+    if kind == "refusals":
+        book.refuse(line["count"])
+    elif request is None:
+        return
+    elif kind == "try":
+        book.take_try(request, line["key"], line["owed"], ANSWERS[line["disposition"]])
+    elif kind == "recount":
+        book.take_recount(request, line["key"], line["units_receipted"])
+    elif kind == "end":
+        book.end(request, line["key"], judge_status(line["status"]) if line["code"] else None)
+    else:
+        book.begin(request, line["key"])

@@ -7,6 +7,7 @@ request knows they exist.
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from typing import TypeVar
 
 from gateway.balancer import Candidate
 from gateway.outbox import OwedReceipt
@@ -121,16 +122,17 @@ class Ended:
     latency_s: float = 0.0
 
 
+T = TypeVar("T")
 Event = Observation | Recount
 Observe = Callable[[Event], None]
 Record = Callable[[Began | Ended], None]
 
 
-def fan_out(observers: Iterable[Observe]) -> Observe:
+def fan_out(observers: Iterable[Callable[[T], None]]) -> Callable[[T], None]:
     """One observer that tells each of several, in order."""
     each_of = tuple(observers)
 
-    def observe(event: Event) -> None:
+    def observe(event: T) -> None:
         for tell in each_of:
             tell(event)
 

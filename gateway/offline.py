@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -20,6 +20,10 @@ from node.http import ClientPool, HttpClientError, Timeout
 from node.output import Output
 from relay_mining import Address
 
+CANNOT_ASK = (
+    "the gateway is running and cannot be asked: set control.admin_token, and a control.port "
+    "other than 0, then start it again"
+)
 TIMEOUT = Timeout(1.0, 5.0, 5.0, 5.0)
 
 
@@ -52,8 +56,8 @@ def write_config(owner: Address, password_file: Path | None) -> str:
 
 async def read_status(settings: Settings) -> dict[str, object]:
     """The running gateway's word on itself, else what its logs add up to."""
-    asked = await _ask(settings)
-    if asked is not None:
+    asked = await _ask(settings, "/v1/usage")
+    if isinstance(asked, dict):
         return {"running": True, **asked}
     outbox = Outbox()
     try:
@@ -63,25 +67,31 @@ async def read_status(settings: Settings) -> dict[str, object]:
         async with AppendLog(settings.data_dir / "receipts") as receipts:
             outbox.replay(receipts.replay())
     except LogLocked as error:
-        raise OperatorError(
-            "the gateway is running and cannot be asked: set control.admin_token, and a "
-            "control.port other than 0, then start it again"
-        ) from error
+        raise OperatorError(CANNOT_ASK) from error
     return {"running": False, "receipts_waiting": len(outbox), **ledger.summary()}
 
 
-async def _ask(settings: Settings) -> dict[str, object] | None:
+async def read_suppliers(settings: Settings) -> list[dict[str, object]]:
+    """Where each supplier stands; a gateway that does not run holds nothing against anybody."""
+    asked = await _ask(settings, "/v1/suppliers")
+    if not isinstance(asked, list):
+        raise OperatorError("the gateway does not answer: start it, with control.admin_token set")
+    return asked
+
+
+async def _ask(settings: Settings, path: str) -> object:
+    """What a page of the control plane says; None where it cannot be asked."""
     control = settings.control
     if control.admin_token is None or control.port == 0:
         return None
     headers = ((b"authorization", b"Bearer " + control.admin_token.get_secret_value().encode()),)
-    url = f"http://{control.host}:{control.port}/v1/usage"
+    url = f"http://{control.host}:{control.port}{path}"
     async with ClientPool() as pool:
         try:
             answer = await pool.request(b"GET", url, headers, b"", TIMEOUT)
         except HttpClientError:
             return None
-    return cast("dict[str, object]", orjson.loads(answer.body)) if answer.status == 200 else None
+    return orjson.loads(answer.body) if answer.status == 200 else None
 
 
 USAGE = (
@@ -101,6 +111,18 @@ def join_usage(found: dict[str, object], keys: Sequence[ApiKey]) -> list[dict[st
         row["cost"] = round_up(usage["cost"])
         rows.append({name: row[name] for name in USAGE})
     return rows
+
+
+def read_days(found: dict[str, object]) -> list[dict[str, object]]:
+    """Use by day, key and model; money in token base units, rounded up."""
+    days = cast("list[dict[str, Any]]", found["days"])
+    return [{**each, "cost": round_up(each["cost"])} for each in days]
+
+
+def show_days(output: Output, rows: list[dict[str, object]]) -> None:
+    """Use by day, key and model, for people."""
+    columns = ["day", "key", "model", "requests", "input_tokens", "output_tokens", "cost"]
+    output.table("Usage by day", columns, [[row[each] for each in columns] for row in rows])
 
 
 def show_usage(output: Output, rows: list[dict[str, object]]) -> None:

@@ -46,6 +46,9 @@ class ServerSettings(BaseModel):
     output_tokens_default: int = Field(
         default=512, ge=1, description="max_tokens where the client names none"
     )
+    requests_kept: int = Field(
+        default=4096, ge=0, description="requests of late that `GET /v1/requests/ID` knows"
+    )
     write_stall_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
     tls: ListenerTls = ListenerTls()

@@ -40,6 +40,8 @@ class Standing:
     credit_units: int = 200_000
     credit_growth_ppm: int = 500_000
     states: dict[Address, SupplierState] = field(default_factory=dict)
+    denied: frozenset[Address] = frozenset()
+    """Suppliers that the operator does not want asked."""
 
     def of(self, supplier: Address) -> SupplierState:
         """The state of a supplier, new where nothing is known."""
@@ -48,13 +50,34 @@ class Standing:
             state = self.states[supplier] = SupplierState()
         return state
 
+    def peek(self, supplier: Address) -> SupplierState:
+        """The state of a supplier; of a stranger a new one that is not kept."""
+        return self.states.get(supplier) or SupplierState()
+
+    def is_out(self, supplier: Address) -> bool:
+        """Whether a supplier is not to be asked at all."""
+        return supplier in self.denied or self.of(supplier).is_dropped
+
+    def credit(self, supplier: Address) -> int:
+        """Units that a supplier serves ahead of receipts, as far as can be told from here."""
+        receipted = self.peek(supplier).receipted
+        return self.credit_units + self.credit_growth_ppm * receipted // 1_000_000
+
+    def word(self, supplier: Address) -> str:
+        """The standing of a supplier: `good`, `set aside`, `dropped` or `denied`."""
+        state = self.peek(supplier)
+        if supplier in self.denied:
+            return "denied"
+        if state.is_dropped:
+            return "dropped"
+        return "set aside" if state.aside_until > self.clock() else "good"
+
     def is_good(self, supplier: Address, max_units: int) -> bool:
         """Whether a relay of `max_units` is worth trying there before trying elsewhere."""
         state = self.of(supplier)
         if state.aside_until > self.clock():
             return False
-        credit = self.credit_units + self.credit_growth_ppm * state.receipted // 1_000_000
-        return state.owed + state.reserved + max_units <= credit
+        return state.owed + state.reserved + max_units <= self.credit(supplier)
 
     def observe(self, event: Event) -> None:
         """Take note of one try or one recount."""

@@ -58,7 +58,7 @@ async def serve(command: Path, options: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         keys, ledger = KeyStore(Path(name) / "keys.db"), Ledger(AppendLog(Path(name) / "usage"))
         app = create_control(
-            keys, Accounts(), bytes(20), CollectorRegistry(), ledger.summary, token
+            keys, Accounts(), bytes(20), CollectorRegistry(), ledger.summary, list, token
         )  # fmt: skip
         server = ControlServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve())

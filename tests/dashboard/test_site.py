@@ -45,7 +45,14 @@ async def client(
         return
     keys = KeyStore(tmp_path / "keys.db")
     app: FastAPI = create_control(
-        keys, Accounts(), APPLICATION, CollectorRegistry(), dict, ADMIN_TOKEN, stage.board.site
+        keys,
+        Accounts(),
+        APPLICATION,
+        CollectorRegistry(),
+        dict,
+        list,
+        ADMIN_TOKEN,
+        stage.board.site,
     )
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from pathlib import Path
 
 import httpx
 import orjson
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from localnet import LocalMarket
 from localnet.demo import Demo
-from localnet.processes import ROOT
+from localnet.processes import ROOT, module, run_json, wait_until
 from localnet.provision import MODEL
 from tests.nodes import market
 
@@ -56,3 +57,26 @@ def test_what_is_served_is_receipted_claimed_and_paid(market: LocalMarket) -> No
     assert len(result["sessions"]) >= 3
     assert all(each["receipted"] == each["served"] for each in honest)
     assert result["outcomes"].keys() == {"plain", "streamed", "abandoned"}
+
+
+def test_the_gateways_books_agree_with_the_chain(market: LocalMarket, tmp_path: Path) -> None:
+    answer = httpx.post(
+        f"{market.base_url}/chat/completions",
+        headers={"authorization": f"Bearer {market.api_key}"},
+        json={"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}]},
+        timeout=30,
+    )
+    request = answer.headers["x-request-id"]
+    wait_until(lambda: market.run_gateway("status")["requests"]["in_flight"] == 0)
+
+    counts = market.run_gateway("usage")["requests"]
+    assert counts["requests"] == sum(counts.values()) - counts["requests"]
+    assert market.run_gateway("explain", request)["disposition"] == "paid"
+    bill = tmp_path / "bill.json"
+    bill.write_bytes(orjson.dumps(market.run_gateway("receipts", "export", request)))
+    verify = module("gateway.cli", "receipts", "verify", str(bill), "--json")
+    assert run_json(verify)["units"] > 0
+    found = market.run_gateway("reconcile")
+    assert found["flagged"] == 0, found
+    assert found["claimed"] > 0
+    assert {each["standing"] for each in market.run_gateway("suppliers", "list")["suppliers"]}

@@ -18,6 +18,7 @@ from gateway.counting import CountFiles
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
+from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
 from gateway.outbox import Outbox, read_owed
@@ -29,6 +30,7 @@ from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionT
 from gateway.settling import Settler, load_dropped
 from gateway.spool import Spool, restore_outbox
 from gateway.standing import Standing
+from gateway.supplier_view import SupplierView
 from gateway.upstream import Upstream, UpstreamTimeouts
 from node.append_log import AppendLog
 from node.http import ClientPool, Limits, Server, serve
@@ -166,9 +168,11 @@ async def a_gateway(
         table.replace(7, [session], {MODEL: a_service()})
         accounts = Accounts(ledger.spending, clock.monotonic_ns)
         accounts.load(keys.list())
-        observe = fan_out(
-            (standing.observe, ledger.observe, accounts.observe, observe_all or events.append)
-        )
+        history = History(now=clock.now)
+        observe = fan_out((
+            standing.observe, ledger.observe, accounts.observe, history.observe,
+            observe_all or events.append,
+        ))  # fmt: skip
         signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
         settler = Settler(outbox, log, spool, worker, standing, observe, data_dir / "evidence")
         operators = {fake.supplier: frozenset({fake.signer.address}) for fake in suppliers}
@@ -181,10 +185,11 @@ async def a_gateway(
             Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
             standing, observe, settler.owe,
         )  # fmt: skip
-        plane = DataPlane(Relays(
+        relays = Relays(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
-            lambda: settler.waiting, ledger.record,
-        ))  # fmt: skip
+            lambda: settler.waiting, fan_out((ledger.record, history.record)),
+        )  # fmt: skip
+        plane = DataPlane(relays, history, SupplierView(standing, ledger, table))
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]

@@ -32,7 +32,7 @@ class Control:
         registry = CollectorRegistry()
         Metrics(registry).watch("gateway_session", "The session", lambda: 7)
         app = create_control(
-            self.keys, self.accounts, APPLICATION, registry, lambda: STATUS, token
+            self.keys, self.accounts, APPLICATION, registry, lambda: STATUS, list, token
         )  # fmt: skip
         transport = httpx.ASGITransport(app=app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://control")
@@ -81,6 +81,7 @@ async def test_the_pages_of_the_api_describe_every_endpoint(control: Control) ->
         ("/healthz", "get"),
         ("/metrics", "get"),
         ("/v1/usage", "get"),
+        ("/v1/suppliers", "get"),
         ("/admin/keys", "get"),
         ("/admin/keys", "post"),
         ("/admin/keys/{key_id}", "delete"),

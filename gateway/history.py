@@ -1,0 +1,61 @@
+"""The requests of late, kept in memory for the applications that made them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.lines import Line, show_request, write_began, write_ended, write_event
+from gateway.observation import Began, Ended, Event, Observation, Recount
+from gateway.outbox import OwedReceipt
+from gateway.stories import tell
+
+
+@dataclass(slots=True)
+class _Recent:
+    key_id: str
+    events: list[tuple[int, Event | Began | Ended]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class History:
+    """What happened to the last `size` requests of known keys; older ones are in the logs."""
+
+    size: int = 4096
+    now: Callable[[], float] = time.time
+    _requests: dict[bytes, _Recent] = field(default_factory=dict)
+
+    def observe(self, event: Event) -> None:
+        """Keep a try or a recount."""
+        self._keep(event)
+
+    def record(self, event: Began | Ended) -> None:
+        """Keep a beginning or an end."""
+        if event.key_id:
+            self._keep(event)
+
+    def find(self, request: bytes, key_id: str) -> dict[str, Any] | None:
+        """The story of a key's own request; None where it is not known or another's."""
+        found = self._requests.get(request)
+        if found is None or found.key_id != key_id:
+            return None
+        return tell(show_request(request), [_write(event, at) for at, event in found.events])
+
+    def receipts(self, request: bytes) -> list[OwedReceipt]:
+        """The receipts of a request so far, in the order they were recounted."""
+        events = self._requests[request].events
+        return [each.receipt for _, each in events if isinstance(each, Recount) and each.receipt]
+
+    def _keep(self, event: Event | Began | Ended) -> None:
+        found = self._requests.get(event.request)
+        if found is None:
+            found = self._requests[event.request] = _Recent(event.key_id)
+            if len(self._requests) > self.size:
+                del self._requests[next(iter(self._requests))]
+        found.events.append((int(self.now()), event))
+
+
+def _write(event: Event | Began | Ended, at: int) -> Line:
+    if isinstance(event, Observation | Recount):
+        return write_event(event, at)
+    return write_began(event, at) if isinstance(event, Began) else write_ended(event, at)
