@@ -30,13 +30,18 @@ class CreditPool:
 
     @property
     def free(self) -> int:
-        """Units that may still be owed."""
+        """Units that may still be owed; negative where a restart found more than the limit."""
         return self._units_max - self._outstanding
 
     def take(self, units: int) -> None:
         """Owe more (OverBudgetError above the pool's limit)."""
         if units > self.free:
             raise OverBudgetError(f"{units} units for a new gateway, {self.free} left for all")
+        self._outstanding += units
+
+    def owe(self, units: int) -> None:
+        """Owe more, whatever is free: it was served before a restart."""
+        require_range("units", units, 0, UNITS_MAX)
         self._outstanding += units
 
     def give_back(self, units: int) -> None:
@@ -138,6 +143,17 @@ class CreditLine:
             self._pooled.add(request_hash)
         self._open[request_hash] = max_units
         self._outstanding += max_units
+
+    def resume(self, request_hash: Hash32, units: int) -> None:
+        """Owe `units` more for a relay that was served before a restart, whatever the limit is."""
+        require_range("units", units, 1, UNITS_MAX)
+        held = self._open.get(request_hash)
+        is_pooled = self._is_pooled() if held is None else request_hash in self._pooled
+        if self._newcomers is not None and is_pooled:
+            self._newcomers.owe(units)
+            self._pooled.add(request_hash)
+        self._open[request_hash] = units + (held or 0)
+        self._outstanding += units
 
     def settle(self, request_hash: Hash32, units: int, signed: int | None = None) -> None:
         """Take in a relay's receipt: it is owed no more, and its units grow the credit.

@@ -110,7 +110,8 @@ def admit(
 def _check_new(book: SessionBook, signed: SignedRequest, request_hash: Hash32) -> None:
     if book.is_sealed:
         raise WrongSessionError("the session is closed")
-    if signed.request.nonce in book.nonces or request_hash in book.receipted_requests:
+    is_known = request_hash in book.relays or request_hash in book.receipted_requests
+    if signed.request.nonce in book.nonces or is_known:
         raise ReplayedRelayError("the nonce was used in this session")
 
 

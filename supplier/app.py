@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +88,7 @@ async def run(
         books = Books(supplier, compute_policy(settings.credit), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         signer = Signer(key.reveal())
-        count = restore_books(books, receipt_log, market.domain)
+        count = restore_books(books, receipt_log, market.domain, time.time())
         await receipt_log.enter(view.current)
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
@@ -161,7 +162,7 @@ async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
 
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
     address = EngineAddress(url, node.settings.engine.timeout_s)
-    sign_off = SignOff(node.books, node.market.domain, node.signer)
+    sign_off = SignOff(node.books, node.market.domain, node.signer, node.receipt_log)
     return node.relays(pool, address, sign_off, node.books, node.metrics)
 
 

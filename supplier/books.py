@@ -152,6 +152,37 @@ class Books:
             book.totals.served += added
         return added
 
+    def resume(
+        self, book: SessionBook, request_hash: Hash32, response_hash: Hash32, added: int, now: float
+    ) -> None:
+        """Owe again what was served before a restart and is not receipted yet.
+
+        Nothing is held where the slice has no room for it, as after terms that changed: its
+        receipt must then fit what is left.
+        """
+        relay = book.relays.get(request_hash)
+        if relay is None:
+            relay = Relay(request_hash, added, is_ended=True, is_resumed=True)
+            held, units, parts = 0, added, 1
+            is_new = request_hash not in book.receipted_requests
+        else:
+            held = book.meter.worst_weight(relay.held_units, relay.held_parts)
+            units, parts = relay.held_units + added, relay.held_parts + 1
+            is_new = False
+        if book.meter.worst_weight(units, parts) - held > book.meter.free:
+            return
+        if held:
+            book.meter.release(relay.held_units, relay.held_parts)
+        book.meter.reserve(units, parts)
+        relay.held_units, relay.held_parts = units, parts
+        relay.parts[response_hash] = added
+        book.relays[request_hash] = relay
+        book.totals.served += added
+        book.totals.relays += is_new
+        account = self.account(book.facts)
+        account.line.resume(request_hash, added)
+        account.await_receipt(request_hash, response_hash, now)
+
     def end(self, book: SessionBook, relay: Relay) -> None:
         """Hold no more for a relay than is signed; one that owes nothing is done."""
         if relay.is_ended:
@@ -201,7 +232,7 @@ class Books:
             leaf = mine_receipt(digest, receipt.units, book.salt, book.facts.terms.tau)
         except InvalidProofError as error:
             raise ReceiptRefusedError(str(error)) from error
-        relay = book.relays.get(receipt.request_hash)
+        relay = self._relay_of(book, receipt)
         if relay is None:
             self._check_unknown(book, receipt)
             return leaf
@@ -217,6 +248,14 @@ class Books:
         return leaf
 
     @staticmethod
+    def _relay_of(book: SessionBook, receipt: Receipt) -> Relay | None:
+        """The relay a receipt is for; None where this process knows nothing of the response."""
+        relay = book.relays.get(receipt.request_hash)
+        if relay is None or (relay.is_resumed and receipt.response_hash not in relay.parts):
+            return None
+        return relay
+
+    @staticmethod
     def _check_unknown(book: SessionBook, receipt: Receipt) -> None:
         """A relay served before a restart: its receipt must fit what is left of the slice."""
         if receipt.request_hash in book.done or _part_of(receipt) in book.receipted_parts:
@@ -229,7 +268,7 @@ class Books:
     ) -> None:
         """Count a checked receipt: slice by weight, credit by units."""
         weight = leaf.weight if leaf is not None else 0
-        relay = book.relays.get(receipt.request_hash)
+        relay = self._relay_of(book, receipt)
         if relay is None:
             self._apply_unknown(book, receipt.units, weight)
         else:
@@ -270,7 +309,8 @@ class Books:
     @staticmethod
     def _forget(book: SessionBook, relay: Relay) -> None:
         del book.relays[relay.request_hash]
-        book.done.add(relay.request_hash)
+        if not relay.is_resumed:
+            book.done.add(relay.request_hash)
 
     def seal(self, book: SessionBook) -> int:
         """Take no more receipts for a session; returns what is unreceipted, and written off.
@@ -290,11 +330,6 @@ class Books:
         self.account(book.facts).write_off(relay)
         book.totals.lost += relay.owed
         self._forget(book, relay)
-
-    def forget_history(self, book: SessionBook) -> None:
-        """Take a session off its gateway's history: it is closed, and counted with those."""
-        gateway, totals = book.key.gateway, book.totals
-        self.history[gateway] = self.history.get(gateway, History()).plus(-totals.receipted, 0)
 
     def drop(self, session_ids: Iterable[Hash32]) -> None:
         """Forget sessions that are over."""

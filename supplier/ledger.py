@@ -1,5 +1,6 @@
 """What this supplier is still owed, read beside a node that may be serving, or after it stopped."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,5 +28,5 @@ class ReceiptReader:
 def read_books(settings: Settings, supplier: Address, domain: Domain) -> Books:
     """The sessions that are not closed, as the receipt log has them now."""
     books = Books(supplier, compute_policy(settings.credit))
-    restore_books(books, ReceiptReader(settings.data_dir / "receipts"), domain)
+    restore_books(books, ReceiptReader(settings.data_dir / "receipts"), domain, time.time())
     return books

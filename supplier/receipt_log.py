@@ -31,6 +31,10 @@ class ReceiptLog:
         task.add_done_callback(self._writing.discard)
         return task
 
+    def note(self, record: Record) -> None:
+        """Write a record that nothing waits for; if it is lost, a restart knows a little less."""
+        self.begin([record]).add_done_callback(lambda task: task.cancelled() or task.exception())
+
     async def seal(self, session_id: Hash32) -> None:
         """End a session's receipts behind all that were begun; the caller begins no more."""
         if self._writing:

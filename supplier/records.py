@@ -1,6 +1,7 @@
 """What the receipt log holds, and its bytes: the only truth about what was receipted.
 
     OPENED   salt32 and facts of a session (JSON), before its first relay
+    SERVED   sessionId32 requestHash32 responseHash32 added8, not waited for
     RECEIPT  sessionId32 requestHash32 responseHash32 secret32 units8 signature65 path_len1 path
     SEALED   sessionId32: no receipt counts from here on
     CLAIMED  sessionId32 and a claim as it was sent (JSON)
@@ -18,7 +19,7 @@ import orjson
 from relay_mining import Address, Claim, Hash32, MinedReceipt, Receipt, SessionKey, TrieRoot, keccak
 from supplier.facts import SessionFacts, decode_facts
 
-_OPENED, _RECEIPT, _SEALED, _CLAIMED, _CLOSED = b"O", b"R", b"S", b"C", b"X"
+_OPENED, _SERVED, _RECEIPT, _SEALED, _CLAIMED, _CLOSED = b"O", b"V", b"R", b"S", b"C", b"X"
 _HASH = 32
 _SIGNATURE = 65
 _FIXED = 4 * _HASH + 8 + _SIGNATURE + 1
@@ -34,6 +35,16 @@ class Opened:
 
     facts: SessionFacts
     salt: Hash32 = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A signed response that a receipt is waited for; what it added to those before."""
+
+    session_id: Hash32
+    request_hash: Hash32
+    response_hash: Hash32
+    added: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class Closed:
     reason: str
 
 
-Record = Opened | Receipted | Sealed | Claimed | Closed
+Record = Opened | Served | Receipted | Sealed | Claimed | Closed
 
 
 def encode_record(record: Record) -> bytes:
@@ -104,6 +115,9 @@ def encode_record(record: Record) -> bytes:
                 *record.batch_path,
             )
         )
+    if isinstance(record, Served):
+        hashes = record.session_id + record.request_hash + record.response_hash
+        return _SERVED + hashes + record.added.to_bytes(8, "big")
     if isinstance(record, Opened):
         return _OPENED + record.salt + record.facts.encode()
     if isinstance(record, Sealed):
@@ -119,6 +133,8 @@ def decode_record(data: bytes) -> Record:
     try:
         if kind == _RECEIPT:
             return _decode_receipt(rest)
+        if kind == _SERVED:
+            return _decode_served(rest)
         if kind == _OPENED:
             return Opened(decode_facts(rest[_HASH:]), rest[:_HASH])
         if kind == _SEALED:
@@ -130,6 +146,13 @@ def decode_record(data: bytes) -> Record:
     except (KeyError, ValueError) as error:
         raise CorruptRecordError(f"a record of kind {kind!r}: {error}") from error
     raise CorruptRecordError(f"a record of unknown kind {kind!r}")
+
+
+def _decode_served(rest: bytes) -> Served:
+    if len(rest) != 3 * _HASH + 8:
+        raise ValueError("a served response has another length")
+    session, request, response = (rest[at : at + _HASH] for at in range(0, 3 * _HASH, _HASH))
+    return Served(session, request, response, int.from_bytes(rest[3 * _HASH :], "big"))
 
 
 def _decode_receipt(data: bytes) -> Receipted:

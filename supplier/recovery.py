@@ -5,7 +5,16 @@ from typing import Protocol
 
 from relay_mining import Domain, InvalidProofError, mine_receipt
 from supplier.books import Books, SessionBook
-from supplier.records import Claimed, Closed, CorruptRecordError, Opened, Receipted, Record, Sealed
+from supplier.records import (
+    Claimed,
+    Closed,
+    CorruptRecordError,
+    Opened,
+    Receipted,
+    Record,
+    Sealed,
+    Served,
+)
 
 
 class Replayable(Protocol):
@@ -16,29 +25,37 @@ class Replayable(Protocol):
         ...
 
 
-def restore_books(books: Books, log: Replayable, domain: Domain) -> int:
-    """Replay the log into empty books and return how many receipts were counted.
+def restore_books(books: Books, log: Replayable, domain: Domain, now: float) -> int:
+    """Replay the log into books that know closed sessions; returns how many receipts were counted.
 
+    What was served and never receipted is owed again, and waited for from `now` (Unix seconds).
     Raises CorruptRecordError for a receipt that this supplier cannot have logged.
     """
+    closed = {each.session_id for each in log.replay() if isinstance(each, Closed)}
     count = 0
     for record in log.replay():
         if isinstance(record, Opened):
-            books.open(record.facts, record.salt).facts = record.facts
+            if record.facts.key.id not in closed:
+                books.open(record.facts, record.salt).facts = record.facts
             continue
         found = books.sessions.get(record.session_id)
         if found is None:
-            continue  # closed, its beginning already deleted
-        if isinstance(record, Receipted):
+            continue  # closed, or its beginning already deleted
+        if isinstance(record, Served):
+            _resume(books, found, record, now)
+        elif isinstance(record, Receipted):
             count += _count(books, found, record, domain)
         elif isinstance(record, Sealed):
-            found.is_sealed = True
+            books.seal(found)
         elif isinstance(record, Claimed):
             found.claims.append(record.claim)
-        elif isinstance(record, Closed):
-            books.forget_history(found)
-            books.drop([record.session_id])
     return count
+
+
+def _resume(books: Books, book: SessionBook, record: Served, now: float) -> None:
+    part = (record.request_hash, record.response_hash)
+    if not book.is_sealed and part not in book.receipted_parts:
+        books.resume(book, *part, record.added, now)
 
 
 def _count(books: Books, book: SessionBook, record: Receipted, domain: Domain) -> int:

@@ -13,6 +13,8 @@ from relay_mining import (
 )
 from supplier.accounts import Relay
 from supplier.books import Books, SessionBook
+from supplier.receipt_log import ReceiptLog
+from supplier.records import Served
 from supplier.usage import Usage
 
 NOTHING = Usage()
@@ -69,8 +71,11 @@ class Signed:
 class SignOff:
     """Signs what was served and enters it in the books, part by part."""
 
-    def __init__(self, books: Books, domain: Domain, signer: Signer) -> None:
+    def __init__(
+        self, books: Books, domain: Domain, signer: Signer, receipt_log: ReceiptLog
+    ) -> None:
         self._books = books
+        self._log = receipt_log
         self._domain = domain
         self._signer = signer
 
@@ -118,6 +123,8 @@ class SignOff:
         )
         digest = self._domain.digest(response)
         added = self._books.sign(book, relay, digest, units)
+        if added:
+            self._log.note(Served(book.session_id, relay.request_hash, digest, added))
         return Signed(SignedResponse(response, self._signer.sign(digest)), digest, added)
 
 

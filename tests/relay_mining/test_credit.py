@@ -163,6 +163,21 @@ def test_a_crowd_of_new_identities_gets_no_more_than_the_pool() -> None:
     assert pool.free == 250
 
 
+def test_what_was_served_before_a_restart_is_owed_whatever_the_limit() -> None:
+    pool = CreditPool(50)
+    line = CreditLine(100, Fraction(1, 2), newcomers=pool)
+    line.resume(a_hash(0), 60)
+    line.resume(a_hash(0), 90)  # another part of the same relay
+    assert (line.outstanding, pool.free) == (150, -100)
+    assert not line.can_accept(1)
+    line.settle_part(a_hash(0), 60, 60)
+    line.resume(a_hash(1), 7)  # no newcomer any more: not out of the pool
+    assert (line.outstanding, line.receipted, pool.free) == (97, 60, -40)
+    line.settle(a_hash(0), 90, 90)
+    line.write_off(a_hash(1), 7)
+    assert (line.outstanding, line.limit, pool.free) == (0, 100 + 75 - 7, 50)
+
+
 def test_growth_is_exact_and_rounds_down() -> None:
     assert CreditLine(0, Fraction(1, 3), receipted_units=10**18 + 2).limit == (10**18 + 2) // 3
     assert CreditLine(5, 0.5, receipted_units=3).limit == 6

@@ -291,12 +291,12 @@ async def relay_world(
     market, engine = market or FakeMarket(), engine or FakeEngine()
     upstream: Server = await serve(engine.handle)
     books, log, metrics = Books(SUPPLIER, credit), ReceiptLog(folder / "receipts"), Metrics()
-    restore_books(books, log, DOMAIN)
+    restore_books(books, log, DOMAIN, clock())
     await log.enter(market.current)
     receipts = ReceiptDesk(books, log, DOMAIN, signer, metrics)
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
-        sign_off = SignOff(books, DOMAIN, signer)
+        sign_off = SignOff(books, DOMAIN, signer, log)
         relays = relay_server(pool, address, sign_off, books, metrics, clock)
         directory = SessionDirectory(
             market, books, log, signer, frozenset({SERVICE}), DirectoryRules(2, 1_000)

@@ -308,8 +308,8 @@ async def test_parts_survive_a_restart_and_are_counted_once(tmp_path: Path) -> N
         await until(lambda: not world.relays.open)
     async with relay_world(tmp_path, credit=PARTED, market=fine_market()) as world:
         reader.world = world
-        gateway = a_session().gateway
-        assert world.books.history[gateway].receipted == low(3)
+        facts = world.books.sessions[a_session().id].facts
+        assert world.books.account(facts).line.receipted == low(3)
         assert (await world.deliver(reader.receipt(0), reader.receipt(1))).status == 200
         assert b"already receipted" in (await world.deliver(reader.receipt(1, units=1))).body
         book = world.books.sessions[a_session().id]

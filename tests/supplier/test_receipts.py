@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -18,7 +19,6 @@ from relay_mining import (
     keccak,
     recover,
 )
-from supplier.accounts import History
 from supplier.books import Books
 from supplier.miner import Miner
 from supplier.receipt_log import ReceiptLog
@@ -168,11 +168,13 @@ async def test_the_books_are_rebuilt_from_the_log(tmp_path: Path) -> None:
         before = world.books.sessions[a_session().id]
 
     log, books = ReceiptLog(tmp_path / "receipts"), Books(SUPPLIER, CREDIT)
-    assert restore_books(books, log, DOMAIN) == 5
+    assert restore_books(books, log, DOMAIN, time.time()) == 5
     after = books.sessions[a_session().id]
     await log.close()
     assert (after.meter.weight, after.receipts) == (before.meter.weight, before.receipts)
-    assert books.history == {a_session().gateway: History(before.totals.receipted)}
+    assert after.totals == before.totals
+    line = books.account(after.facts).line
+    assert (line.receipted, line.outstanding) == (before.totals.receipted, 0)
 
 
 async def test_a_new_operator_key_keeps_the_salt_of_what_the_old_one_served(
@@ -233,7 +235,7 @@ async def test_kill_9_loses_no_acknowledged_receipt(tmp_path: Path) -> None:
     child.stdout.close()
 
     log, books = ReceiptLog(tmp_path / "receipts"), Books(SUPPLIER, CREDIT)
-    restore_books(books, log, DOMAIN)
+    restore_books(books, log, DOMAIN, time.time())
     logged = {each.response_hash.hex() for each in log.receipts(7, a_session().id)}
     await log.close()
     assert {line.decode().strip() for line in acknowledged if line.endswith(b"\n")} <= logged
