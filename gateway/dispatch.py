@@ -242,9 +242,9 @@ class Dispatcher:
                             continue
                         if writer is None:
                             attempt.first_byte = asyncio.get_running_loop().time()
-                            writer = _open(attempt, request)
-                            attempt.is_answer = True
-                        await _write(writer, piece, attempt)
+                            writer = _open(attempt, request, piece)
+                        else:
+                            await _write(writer, piece, attempt)
             _require_end(attempt, reader)
         except UpstreamError as error:
             if writer is None:
@@ -256,7 +256,6 @@ class Dispatcher:
             return writer
         if writer is None:  # an answer without a single event before its frame
             writer = _open(attempt, request)
-            attempt.is_answer = True
         attempt.result = Result.OK
         await _end(writer, DONE, attempt)
         return writer
@@ -276,9 +275,10 @@ class Dispatcher:
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
 
 
-def _open(attempt: Try, request: Request) -> StreamWriter:
+def _open(attempt: Try, request: Request, first: bytes = b"") -> StreamWriter:
+    attempt.is_answer = True
     headers = (*STREAM_HEADERS, *attempt.relay.headers)
-    return request.respond_stream(200, headers, b"text/event-stream")
+    return request.respond_stream(200, headers, b"text/event-stream", first)
 
 
 def _require_served(attempt: Try, served: Served) -> None:
@@ -324,5 +324,4 @@ async def _end(writer: StreamWriter, data: bytes, attempt: Try) -> None:
     if attempt.has_left:
         return
     with suppress(ClientDisconnected):
-        await writer.write(data)
-        await writer.close()
+        await writer.close(data)

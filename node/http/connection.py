@@ -10,7 +10,7 @@ from math import inf
 from typing import Protocol, cast
 
 from node.http.errors import ClientDisconnected, RequestRefused
-from node.http.exchange import JOIN_BYTES_MAX, Request, StreamWriter
+from node.http.exchange import Request, StreamWriter
 from node.http.limits import Limits
 from node.http.messages import BODILESS, Response, encode_response
 from node.http.request_reader import ParsedRequest, Phase, Refusal, RequestReader
@@ -19,6 +19,7 @@ logger = logging.getLogger("node.http")
 
 Answer = Response | StreamWriter | None
 Handler = Callable[[Request], Awaitable[Answer]]
+JOIN_BYTES_MAX = 64 << 10
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 

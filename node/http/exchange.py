@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from node.http.connection import ServerConnection
     from node.http.request_reader import ParsedRequest
 
-JOIN_BYTES_MAX = 64 << 10
-
 
 class Request:
     """One request with its whole body; `path` is `target` without its query."""
@@ -88,16 +86,18 @@ class Request:
         self._connection.send(self, answer)
 
     def respond_stream(
-        self, status: int = 200, headers: HeaderList = (), content_type: bytes | None = TYPE_JSON
-    ) -> StreamWriter:
+        self, status: int = 200, headers: HeaderList = (), content_type: bytes | None = TYPE_JSON,
+        first: bytes = b"",
+    ) -> StreamWriter:  # fmt: skip
         """Send the head of a streamed answer and return the writer of its body.
 
-        With a `content-length` among the headers the body is sent as it is, else in chunks.
+        With a `content-length` among the headers the body is sent as it is, else in chunks. What
+        there is of the body by then goes out in one piece with the head as `first`.
         """
         if self._writer is not None or self.answer is not None:
             raise RuntimeError("this request is already being answered")
         self._writer = StreamWriter(self, self._connection, status)
-        self._writer.send_head(headers, content_type)
+        self._writer.send_head(headers, content_type, first)
         return self._writer
 
     def client_left(self) -> None:
@@ -131,8 +131,8 @@ class StreamWriter:
         self.status = status
         self.closed = False
 
-    def send_head(self, headers: HeaderList, content_type: bytes | None) -> None:
-        """Send the response head (called once, by `Request.respond_stream`)."""
+    def send_head(self, headers: HeaderList, content_type: bytes | None, first: bytes) -> None:
+        """Send the head, and `first` of the body (called once, by `Request.respond_stream`)."""
         request, connection = self._request, self._connection
         length = Headers(headers).get(b"content-length")
         parts = [encode_status_line(self.status), encode_date()]
@@ -150,6 +150,8 @@ class StreamWriter:
             parts.append(b"connection: close\r\n")
         parts.append(encode_fields(headers))
         parts.append(b"\r\n")
+        if first and not self._mute:
+            parts.append(self._frame(first))
         if not connection.lost:
             connection.transport.write(b"".join(parts))
 
@@ -165,32 +167,37 @@ class StreamWriter:
             raise ClientDisconnected
         if not data or self._mute:
             return
-        if self._left is not None:
-            self._left -= len(data)
-            if self._left < 0:
-                raise ValueError("body longer than its content-length")
-        if not self._chunked:
-            connection.transport.write(data)
-        elif len(data) <= JOIN_BYTES_MAX:
-            connection.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            connection.transport.writelines([b"%x\r\n" % len(data), data, b"\r\n"])
+        connection.transport.write(self._frame(data))
         if connection.write_paused:
             await connection.drained()
 
-    async def close(self) -> None:
-        """End the body; a body shorter than its content-length is a ValueError."""
+    async def close(self, last: bytes = b"") -> None:
+        """End the body, its `last` bytes and its end in one piece.
+
+        A body shorter than its content-length is a ValueError.
+        """
         if self.closed:
             return
+        end = self._frame(last) if last and not self._mute else b""
         if self._left and not self._mute:
             raise ValueError("body shorter than its content-length")
         self.closed = True
         if self._connection.lost:
             raise ClientDisconnected
         if self._chunked and not self._mute:
-            self._connection.transport.write(b"0\r\n\r\n")
+            end += b"0\r\n\r\n"
+        if end:
+            self._connection.transport.write(end)
         if self._connection.write_paused:
             await self._connection.drained()
+
+    def _frame(self, data: bytes) -> bytes:
+        """What is sent for some bytes of the body."""
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise ValueError("body longer than its content-length")
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
 
     async def __aenter__(self) -> StreamWriter:
         return self

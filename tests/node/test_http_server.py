@@ -5,7 +5,15 @@ import logging
 
 import pytest
 
-from node.http import ClientDisconnected, Limits, Request, RequestRefused, Response, StreamWriter
+from node.http import (
+    ClientDisconnected,
+    Handler,
+    Limits,
+    Request,
+    RequestRefused,
+    Response,
+    StreamWriter,
+)
 from node.http.request_reader import Phase
 from tests.node.loops import on_loops, until
 from tests.node.wire import Wire, exchange, serving
@@ -240,6 +248,22 @@ async def test_streams_chunked_sized_and_for_old_clients() -> None:
                 await writer.write(part)
         return writer
 
+    await _check_streams(handler)
+
+
+@on_loops
+async def test_streams_begin_with_their_head_and_end_with_their_last_bytes() -> None:
+    async def handler(request: Request) -> StreamWriter:
+        sized = [(b"content-length", b"6")] if request.path == b"/sized" else []
+        writer = request.respond_stream(200, sized, b"text/event-stream", b"ab")
+        await writer.write(b"c")
+        await writer.close(b"def")
+        return writer
+
+    await _check_streams(handler)
+
+
+async def _check_streams(handler: Handler) -> None:
     async with serving(handler) as server:
         wire = await Wire.open(server.port)
         wire.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
