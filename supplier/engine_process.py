@@ -24,6 +24,8 @@ BACK_OFF_S_MIN = 0.5
 BACK_OFF_S_MAX = 30.0
 STEADY_S = 60.0
 STOP_S = 10.0
+GROUP_S_MAX = 5.0
+GROUP_PAUSE_S = 0.01
 HEALTH_PAUSE_S = 0.1
 PROGRESS_S = 5.0
 
@@ -115,7 +117,7 @@ class EngineProcess:
             status = await self._process.wait()
             self.url = None
             changed(None)
-            _end_group(self._process)
+            await _end_group(self._process)
             pause_s = BACK_OFF_S_MIN if loop.time() - began > STEADY_S else pause_s
             log.error("the engine ended with %s; starting it again in %.1f s", status, pause_s)
             await asyncio.sleep(pause_s)
@@ -138,7 +140,7 @@ class EngineProcess:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_S):
                     await process.wait()
-        _end_group(process)
+        await _end_group(process)
         await process.wait()
 
 
@@ -200,10 +202,17 @@ async def _spawn(launch: Launch) -> asyncio.subprocess.Process:
     )
 
 
-def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End what an engine has started and left: vLLM's workers outlive a server that is killed."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+async def _end_group(process: asyncio.subprocess.Process) -> None:
+    """End what an engine has started and left: vLLM's workers outlive a server that is killed.
+
+    The kernel takes its time to end them, and until then they hold memory that the next engine
+    needs. One that nobody reaps holds none, and is not waited for longer than `GROUP_S_MAX`.
+    """
+    with suppress(ProcessLookupError, TimeoutError):
+        async with asyncio.timeout(GROUP_S_MAX):
+            while True:
+                os.killpg(process.pid, signal.SIGKILL)
+                await asyncio.sleep(GROUP_PAUSE_S)
 
 
 async def _read_port(process: asyncio.subprocess.Process) -> int:

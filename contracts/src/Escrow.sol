@@ -175,8 +175,16 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
 
     /// @inheritdoc IEscrow
     function refund(address application, uint96 value, uint96 bond) external override onlyClaims {
-        uint96 amount = value + bond;
-        _add(application, amount);
+        uint256 amount = uint256(value) + bond;
+        Coverage.Account storage account = _accounts[application];
+        Coverage.Funds memory funds = account.load(_currentSession());
+
+        // What the account cannot hold is collected instead: a full one must not save a cheat its bond.
+        uint256 room = type(uint88).max - funds.free;
+        uint256 held = amount < room ? amount : room;
+        funds.free += uint88(held);
+        account.store(funds);
+        if (amount > held) claimableOf[application] += uint96(amount - held);
         emit Refund(application, amount);
     }
 

@@ -199,6 +199,22 @@ contract RulesTest is Market {
         escrow.delegate(gateway, service, most + 1, 0);
     }
 
+    /// @dev A token of larger supply than the test token's could fill an account.
+    function test_Refund_AFullAccountCollectsTheRest(uint96 value, uint96 bond) public {
+        value = uint96(bound(value, 1, type(uint88).max));
+        bond = uint96(bound(bond, 1, type(uint88).max));
+        uint256 supply = token.totalSupply();
+        fund(application, uint96(type(uint88).max - supply));
+
+        vm.prank(address(claims));
+        escrow.refund(application, value, bond);
+
+        uint256 held = escrow.accountOf(application).balance;
+        uint256 claimable = escrow.claimableOf(application);
+        vm.assertEq(held + claimable, type(uint88).max - supply + value + bond);
+        if (claimable != 0) vm.assertEq(held, type(uint88).max);
+    }
+
     function test_Delegate_OnlyToWhatExists() public {
         vm.expectPartialRevert(Errors.Escrow_GatewayUnknown.selector);
         escrow.delegate(address(1), service, CAP, 0);

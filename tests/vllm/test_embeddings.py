@@ -44,7 +44,7 @@ async def test_an_embedding_model_is_served_checked_and_counted() -> None:
             await engine.stop()
 
     assert load == EngineLoad(0, 0, 0.0)
-    assert read_answer(plain)[0].input == sum(recounter.count_prompt(each) for each in TEXTS)
+    assert read_answer(plain)[0].input == sum(recounter.count_prompt(each).tokens for each in TEXTS)
     assert read_answer(numbered)[0].input == 3
     vectors = [each["embedding"] for each in orjson.loads(plain)["data"]]
     assert [math.isclose(math.hypot(*each), 1.0, abs_tol=1e-3) for each in vectors] == [True] * 2

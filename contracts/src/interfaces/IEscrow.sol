@@ -39,7 +39,7 @@ interface IEscrow {
     );
 
     /// @notice Emitted when a void claim gives its value back, and when its bond is given.
-    event Refund(address indexed application, uint96 amount);
+    event Refund(address indexed application, uint256 amount);
 
     /// @notice Emitted when what was earned has been paid out.
     event Collect(address indexed payee, uint96 amount);
@@ -95,6 +95,8 @@ interface IEscrow {
     function pay(address[4] calldata payees, uint96[4] calldata amounts) external;
 
     /// @notice Gives the locked value of a void claim back, and its bond, already received. Only Claims.
+    ///
+    /// What the account has no room for becomes the application's to collect.
     function refund(address application, uint96 value, uint96 bond) external;
 
     /*//////////////////////////////////////////////////////////////////////////
