@@ -141,7 +141,7 @@ def stages(gateway: Gateway) -> list[Stage]:
 
     def plan() -> Relay:
         worst = relays.worst_case(session, asked)
-        return plan_relay(bytes(16), session, asked, account, worst, ())
+        return plan_relay(bytes(16), session, asked, account, worst, session.price_max, ())
 
     limited, relay = a_limited_account(), plan()
     header, request_hash = signer.sign(relay, member)
@@ -238,7 +238,7 @@ def time_handler(gateway: Gateway) -> float:
     session = gateway.table.find(APPLICATION, MODEL)
     account = gateway.accounts.find(gateway.key.encode())
     worst = relays.worst_case(session, asked)
-    relay = plan_relay(bytes(16), session, asked, account, worst, ())
+    relay = plan_relay(bytes(16), session, asked, account, worst, session.price_max, ())
     header, _ = signer.sign(relay, session.members[0])
     signed = sign_answer(header, relay.body_hash).encode()
     pool = PreparedPool(ClientResponse(200, Headers([(b"lode-response", signed)]), ANSWER))

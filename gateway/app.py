@@ -139,6 +139,7 @@ async def open_node(
             observe,
             settler.owe,
             sending.tries_max,
+            sending.beat_s,
         )
         application = parse_hex("application", settings.application, 20)
         refresher = Refresher(
@@ -157,7 +158,7 @@ async def open_node(
             fan_out((ledger.record, history.record)),
         )  # fmt: skip
         suppliers = SupplierView(standing, ledger, table)
-        data_plane = DataPlane(relays, history, suppliers)
+        data_plane = DataPlane(relays, history, suppliers, settings.server.cors())
         metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)

@@ -7,6 +7,8 @@ import orjson
 from gateway.accounts import Account
 from gateway.bills import write_bill
 from gateway.catalogue import list_models, show_model
+from gateway.cors import Cors
+from gateway.dispatch import Answer
 from gateway.errors import (
     GatewayError,
     InvalidParameterError,
@@ -17,13 +19,14 @@ from gateway.errors import (
 from gateway.history import History
 from gateway.lines import read_request_id
 from gateway.openai import Endpoint
-from gateway.relaying import Answer, Call, Relays
+from gateway.relaying import Call, Relays
 from gateway.supplier_view import SupplierView
 from node.errors import SettingsError
-from node.http import HeaderList, Request, Response
+from node.http import HeaderList, Request, Response, StreamWriter
 from node.settings import parse_hex
 
-Route = Callable[[Call], Awaitable[Answer]]
+Route = Callable[[Call, bytes], Awaitable[Answer]]
+"""Answers a call to a path."""
 
 RETRY_WAIT_MAX_S = 60
 """Official clients wait so long at most; what takes longer they are told not to retry."""
@@ -32,9 +35,12 @@ RETRY_WAIT_MAX_S = 60
 class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
-    def __init__(self, relays: Relays, history: History, suppliers: SupplierView) -> None:
+    def __init__(
+        self, relays: Relays, history: History, suppliers: SupplierView, cors: Cors
+    ) -> None:
         self.relays = relays
         self._suppliers = suppliers
+        self._cors = cors
         self._history = history
         self._admission = relays.admission
         self._table = relays.table
@@ -50,17 +56,20 @@ class DataPlane:
             b"/v1/suppliers/": (b"GET", self._show_supplier),
         }
 
-    async def handle(self, request: Request) -> Answer:
+    async def handle(self, request: Request) -> Response | StreamWriter | None:
         """Answer one request; a failure before the first byte becomes an OpenAI error body."""
-        call = Call(request)
+        call = Call(request, request.headers, request.body, self._cors.headers(request.headers))
+        if request.method == b"OPTIONS" and call.extra:
+            return Response(204, b"", self._cors.preflight(request.headers), None)
         try:
             method, answer = self._find(request.path)
             if request.method != method:
                 raise MethodNotAllowedError(f"use {method.decode()}")
-            return await answer(call)
+            found = await answer(call, request.path)
+            return found if isinstance(found, Response) else request.writer
         except GatewayError as error:
-            headers = (call.header, *retry_headers(error), *self._limit_headers(call))
-            return Response(error.status, error.body(), headers)
+            retry, limits = retry_headers(error), self._limit_headers(call)
+            return Response(error.status, error.body(), (*call.answer_headers, *retry, *limits))
 
     def _find(self, path: bytes) -> tuple[bytes, Route]:
         route = self._routes.get(path)
@@ -75,26 +84,26 @@ class DataPlane:
         return self._admission.headers(call.account) if call.account is not None else ()
 
     def _authorize(self, call: Call) -> Account:
-        account = call.account = self._admission.authorize(call.request.headers)
+        account = call.account = self._admission.authorize(call.headers)
         return account
 
     def _answer(self, call: Call, body: bytes) -> Response:
-        return Response(200, body, (call.header, *self._limit_headers(call)))
+        return Response(200, body, (*call.answer_headers, *self._limit_headers(call)))
 
     def _relay(self, endpoint: Endpoint) -> Route:
-        return lambda call: self.relays.answer(call, endpoint)
+        return lambda call, path: self.relays.answer(call, endpoint)
 
-    async def _list_models(self, call: Call) -> Answer:
+    async def _list_models(self, call: Call, path: bytes) -> Answer:
         return self._answer(call, list_models(self._table, self._authorize(call)))
 
-    async def _show_model(self, call: Call) -> Answer:
-        name = call.request.path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
+    async def _show_model(self, call: Call, path: bytes) -> Answer:
+        name = path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
         return self._answer(call, show_model(self._table, self._authorize(call), name))
 
-    async def _show_request(self, call: Call) -> Answer:
+    async def _show_request(self, call: Call, path: bytes) -> Answer:
         """What became of a request of the key's own, with its bill."""
         account = self._authorize(call)
-        name = call.request.path.removeprefix(b"/v1/requests/").decode("utf-8", "replace")
+        name = path.removeprefix(b"/v1/requests/").decode("utf-8", "replace")
         try:
             request = read_request_id(name)
         except ValueError as error:
@@ -106,19 +115,19 @@ class DataPlane:
         bill = write_bill(self._history.receipts(request), signer)
         return self._answer(call, orjson.dumps({**story, "bill": bill}))
 
-    async def _show_supplier(self, call: Call) -> Answer:
+    async def _show_supplier(self, call: Call, path: bytes) -> Answer:
         """Where a supplier stands with this gateway; for everybody to see."""
-        name = call.request.path.removeprefix(b"/v1/suppliers/").decode("utf-8", "replace")
+        name = path.removeprefix(b"/v1/suppliers/").decode("utf-8", "replace")
         try:
             supplier = parse_hex("supplier", name, 20)
         except SettingsError as error:
             raise InvalidParameterError(str(error), param="supplier") from error
         return self._answer(call, orjson.dumps(self._suppliers.describe(supplier)))
 
-    async def _health(self, call: Call) -> Answer:
+    async def _health(self, call: Call, path: bytes) -> Answer:
         return Response(200, b'{"status":"ok"}')
 
-    async def _ready(self, call: Call) -> Answer:
+    async def _ready(self, call: Call, path: bytes) -> Answer:
         is_ready = self._table.is_ready
         body = {"ready": is_ready, "session": self._table.number, "models": [*self._table.models]}
         return Response(200 if is_ready else 503, orjson.dumps(body))

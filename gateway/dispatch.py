@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from gateway.balancer import Candidate, Policy
+from gateway.clients import Client, EventStream, Writer
+from gateway.costs import cost_of, splice_cost, write_error_event, write_verdict
 from gateway.errors import (
     GatewayError,
     NoSupplierError,
@@ -19,7 +21,6 @@ from gateway.errors import (
     UpstreamInvalidError,
     UpstreamRefusedError,
     UpstreamTimeoutError,
-    error_event,
 )
 from gateway.observation import Observation, Observe, Result
 from gateway.relay import SERVED, Relay, Served
@@ -27,10 +28,10 @@ from gateway.sessions import Member
 from gateway.sse import DONE, Frame, StreamReader
 from gateway.standing import Standing
 from gateway.upstream import CONTEXT_EXCEEDED, Upstream
-from node.http import ClientDisconnected, Request, Response, StreamWriter
+from node.http import ClientDisconnected, Response
 from relay_mining import Status
 
-STREAM_HEADERS = ((b"cache-control", b"no-cache"),)
+Answer = Response | Writer | None
 REJECTIONS_MAX = 2
 """Suppliers that must reject a request before the client is told that it is at fault."""
 
@@ -78,21 +79,38 @@ class Dispatcher:
     owe: Callable[[Served], None]
     """Takes every accepted answer whose units are to be receipted."""
     tries_max: int = 3
+    beat_s: float = 10.0
+    """Seconds of silence after which the client of a stream is sent a comment."""
     _cancels: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def answer(self, relay: Relay, request: Request) -> Response | StreamWriter | None:
+    async def answer(self, relay: Relay, client: Client) -> Answer:
         """Answer the client; raises GatewayError while nothing has been sent to it.
 
         None where the client left first.
         """
-        left = [each for each in relay.session.members if not self._is_dropped(each)]
+        if not relay.request.is_stream:
+            return await self._ask(relay, client, None)
+        stream = EventStream(client, relay.headers, self.beat_s)
+        try:
+            return await self._ask(relay, client, stream)
+        except GatewayError as error:
+            if stream.writer is None:
+                raise
+            await stream.end(write_error_event(error, None, 0))
+            return stream.writer
+        finally:
+            stream.stop_beating()
+
+    async def _ask(self, relay: Relay, client: Client, stream: EventStream | None) -> Answer:
+        left = [each for each in relay.session.members if self._may_ask(each, relay)]
         failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
         rejections = 0
         for _ in range(min(self.tries_max, len(left))):
             member, considered = self._choose(left, relay.max_units)
             left.remove(member)
             try:
-                return await self._try(relay, member, considered, request)
+                with self._watched(relay, member, considered, client) as (attempt, deadline):
+                    return await self._try(attempt, deadline, client, stream)
             except RejectedBySupplierError as error:
                 failure, rejections = error, rejections + 1
                 if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
@@ -100,12 +118,12 @@ class Dispatcher:
             except UpstreamError as error:
                 if not isinstance(failure, RejectedBySupplierError):
                     failure = error
-            if request.disconnected.done():
+            if client.disconnected.done():
                 return None
         raise failure
 
-    def _is_dropped(self, member: Member) -> bool:
-        return self.standing.is_out(member.supplier)
+    def _may_ask(self, member: Member, relay: Relay) -> bool:
+        return member.terms.price <= relay.price_max and not self.standing.is_out(member.supplier)
 
     def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
         """The next to ask, and among whom it was chosen."""
@@ -123,22 +141,19 @@ class Dispatcher:
         return members[self.choose(candidates).index], candidates
 
     async def _try(
-        self, relay: Relay, member: Member, considered: Sequence[Candidate], request: Request
-    ) -> Response | StreamWriter | None:
-        with self._watched(relay, member, considered, request) as (attempt, deadline):
-            try:
-                async with deadline:
-                    if relay.request.is_stream:
-                        return await self._stream(attempt, request)
-                    return await self._plain(attempt, request)
-            except TimeoutError as error:
-                raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from (
-                    error
-                )
+        self, attempt: Try, deadline: asyncio.Timeout, client: Client, stream: EventStream | None
+    ) -> Answer:
+        try:
+            async with deadline:
+                if stream is not None:
+                    return await self._stream(attempt, stream)
+                return await self._plain(attempt, client)
+        except TimeoutError as error:
+            raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from error
 
     @contextmanager
     def _watched(
-        self, relay: Relay, member: Member, considered: Sequence[Candidate], request: Request
+        self, relay: Relay, member: Member, considered: Sequence[Candidate], client: Client
     ) -> Iterator[tuple[Try, asyncio.Timeout]]:
         """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
         loop = asyncio.get_running_loop()
@@ -154,7 +169,7 @@ class Dispatcher:
                 deadline.reschedule(loop.time() + self.upstream.timeouts.cancel)
             self._cancel_soon(attempt)
 
-        request.disconnected.add_done_callback(leave)
+        client.disconnected.add_done_callback(leave)
         state.in_flight += 1
         state.reserved += relay.max_units
         try:
@@ -163,7 +178,7 @@ class Dispatcher:
             _blame(attempt, error)
             raise
         finally:
-            request.disconnected.remove_done_callback(leave)
+            client.disconnected.remove_done_callback(leave)
             state.in_flight -= 1
             state.reserved -= attempt.reserved
             self._finish(attempt, loop.time())
@@ -212,7 +227,7 @@ class Dispatcher:
         with suppress(UpstreamError):  # the try itself ends by its own deadline
             await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
 
-    async def _plain(self, attempt: Try, request: Request) -> Response:
+    async def _plain(self, attempt: Try, client: Client) -> Response:
         served = await self.upstream.send_plain(
             attempt.relay, attempt.member, attempt.header, attempt.request_hash
         )
@@ -221,14 +236,14 @@ class Dispatcher:
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
             attempt.result = Result.OK
-        answer = Response(200, served.answer, attempt.relay.headers)
-        request.respond(answer)
+        cost = cost_of(served.response.units, attempt.member.terms.price)
+        answer = Response(200, splice_cost(served.answer, cost), attempt.relay.headers)
+        client.respond(answer)
         return answer
 
-    async def _stream(self, attempt: Try, request: Request) -> StreamWriter | None:
-        wants_usage = attempt.relay.request.wants_usage
-        reader = StreamReader(wants_usage, attempt.relay.answer_bytes_max)
-        writer: StreamWriter | None = None
+    async def _stream(self, attempt: Try, client: EventStream) -> Writer | None:
+        reader = StreamReader(attempt.relay.request.wants_usage, attempt.relay.answer_bytes_max)
+        price = attempt.member.terms.price
         try:
             async with self.upstream.open_stream(
                 attempt.relay, attempt.member, attempt.header
@@ -237,28 +252,22 @@ class Dispatcher:
                     for piece in reader.read(chunk):
                         if isinstance(piece, Frame):
                             self._accept_frame(attempt, reader, piece)
-                            continue
-                        if attempt.has_left:
-                            continue
-                        if writer is None:
-                            attempt.first_byte = asyncio.get_running_loop().time()
-                            writer = _open(attempt, request, piece)
-                        else:
-                            await _write(writer, piece, attempt)
+                        elif not attempt.has_left:
+                            await _write(client, piece, attempt)
             _require_end(attempt, reader)
         except UpstreamError as error:
-            if writer is None:
+            if not client.has_begun:
                 raise
             _blame(attempt, error)
-            await _end(writer, error_event(error), attempt)
-            return writer
-        if attempt.has_left:
-            return writer
-        if writer is None:  # an answer without a single event before its frame
-            writer = _open(attempt, request)
+            if not attempt.has_left:
+                await client.end(write_error_event(error, attempt.served, price))
+            return client.writer
+        if attempt.has_left or attempt.served is None:
+            return client.writer
+        attempt.is_answer = True
         attempt.result = Result.OK
-        await _end(writer, DONE, attempt)
-        return writer
+        await client.end(_write_end(attempt.relay.id, attempt.served, reader.usage, price))
+        return client.writer
 
     def _accept_frame(self, attempt: Try, reader: StreamReader, frame: Frame) -> None:
         served = self.upstream.accept_frame(
@@ -275,10 +284,11 @@ class Dispatcher:
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
 
 
-def _open(attempt: Try, request: Request, first: bytes = b"") -> StreamWriter:
-    attempt.is_answer = True
-    headers = (*STREAM_HEADERS, *attempt.relay.headers)
-    return request.respond_stream(200, headers, b"text/event-stream", first)
+def _write_end(request: bytes, served: Served, usage: bytes, price: int) -> bytes:
+    """What a stream that holds ends with: its usage with the cost, the verdict, the end."""
+    if usage:
+        usage = splice_cost(usage, cost_of(served.response.units, price))
+    return usage + write_verdict(request, served, price) + DONE
 
 
 def _require_served(attempt: Try, served: Served) -> None:
@@ -312,16 +322,12 @@ def _blame(attempt: Try, error: GatewayError) -> None:
         attempt.result = _RESULTS[type(error)]
 
 
-async def _write(writer: StreamWriter, data: bytes, attempt: Try) -> None:
+async def _write(client: EventStream, events: bytes, attempt: Try) -> None:
     """Send to the client; one that has left makes the try go on without it."""
+    if not attempt.is_answer:
+        attempt.first_byte = asyncio.get_running_loop().time()
+        attempt.is_answer = True
     try:
-        await writer.write(data)
+        await client.write(events)
     except ClientDisconnected:
         attempt.has_left = True
-
-
-async def _end(writer: StreamWriter, data: bytes, attempt: Try) -> None:
-    if attempt.has_left:
-        return
-    with suppress(ClientDisconnected):
-        await writer.close(data)

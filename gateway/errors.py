@@ -11,6 +11,7 @@
     + InvalidKeyError                401  invalid_api_key
     + ModelForbiddenError            403  model_not_allowed
     + InsufficientFundsError         402  insufficient_funds
+    + PriceTooHighError              402  price_above_cap
     + ModelNotFoundError             404  model_not_found
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
@@ -110,6 +111,14 @@ class InsufficientFundsError(RequestError):
     status = 402
     kind = "insufficient_quota"
     code = "insufficient_funds"
+
+
+class PriceTooHighError(RequestError):
+    """Nobody serves the model for as little as the client caps the price at."""
+
+    status = 402
+    kind = "insufficient_quota"
+    code = "price_above_cap"
 
 
 class ModelNotFoundError(RequestError):
@@ -241,8 +250,3 @@ class BillError(GatewayError):
     """A bill contradicts itself or its signatures."""
 
     code = "bill_does_not_hold"
-
-
-def error_event(error: GatewayError) -> bytes:
-    """The error as one server-sent event, for a stream whose status is already sent."""
-    return b"data: " + error.body() + b"\n\n"

@@ -47,6 +47,8 @@ class Relay:
     """What every supplier is sent, byte for byte."""
     max_units: int
     answer_bytes_max: int
+    price_max: int
+    """Token base units for a million units, beyond which nobody is asked."""
     headers: HeaderList = ()
     """What the client's answer is sent with."""
     body_hash: Hash32 = field(init=False)

@@ -11,17 +11,24 @@ from dataclasses import dataclass, field
 from gateway.accounts import Account
 from gateway.admission import Admission, verify_scope
 from gateway.body import RequestLimits
-from gateway.dispatch import Dispatcher
-from gateway.errors import GatewayError, InsufficientFundsError, NoSupplierError
+from gateway.clients import Client
+from gateway.dispatch import Answer, Dispatcher
+from gateway.errors import (
+    GatewayError,
+    InsufficientFundsError,
+    InvalidParameterError,
+    NoSupplierError,
+    PriceTooHighError,
+)
 from gateway.lines import show_request
 from gateway.observation import Began, Ended, Record
 from gateway.openai import Endpoint, OpenAIRequest, read_request
 from gateway.relay import Relay
 from gateway.sessions import Session, SessionTable
-from node.http import HeaderList, Request, Response, StreamWriter
+from node.http import HeaderList, Headers
 from relay_mining import UNITS_MAX, UnitsOverflowError, value_class
 
-Answer = Response | StreamWriter | None
+PRICE_HEADER = b"lode-price-max"
 CLIENT_LEFT = 499
 """The status of a request whose client left before it was answered."""
 
@@ -30,7 +37,11 @@ CLIENT_LEFT = 499
 class Call:
     """One request of a client, and what is known of it so far."""
 
-    request: Request
+    client: Client
+    headers: Headers
+    body: bytes
+    extra: HeaderList = ()
+    """What every answer to this client carries."""
     id: bytes = field(default_factory=lambda: os.urandom(16))
     started: float = field(default_factory=time.monotonic)
     account: Account | None = None
@@ -42,9 +53,9 @@ class Call:
         return self.account.key_id if self.account is not None else ""
 
     @property
-    def header(self) -> tuple[bytes, bytes]:
-        """What names the request in its answer."""
-        return b"x-request-id", show_request(self.id).encode()
+    def answer_headers(self) -> HeaderList:
+        """What names the request in its answer, and what its client needs."""
+        return ((b"x-request-id", show_request(self.id).encode()), *self.extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +105,8 @@ class Relays:
         return answer
 
     async def _answer(self, call: Call, endpoint: Endpoint) -> Answer:
-        account = call.account = self.admission.authorize(call.request.headers)
-        asked = read_request(endpoint, call.request.body, self.limits.of_request)
+        account = call.account = call.account or self.admission.authorize(call.headers)
+        asked = read_request(endpoint, call.body, self.limits.of_request)
         call.model = asked.model
         verify_scope(account, asked.model)
         session = self.table.find(account.application, asked.model)
@@ -103,12 +114,13 @@ class Relays:
         if self.count_owed() >= self.limits.owed_max:
             raise NoSupplierError("the gateway is busy counting; try again shortly")
         worst = self.worst_case(session, asked)
-        grant = self.admission.enter(account, worst.tokens, worst.units * session.price_max)
+        price_max = read_price_max(call.headers, session)
+        grant = self.admission.enter(account, worst.tokens, worst.units * price_max)
         try:
             self.record(Began(call.id, account.key_id, asked.model))
-            headers = (call.header, *self.admission.headers(account))
-            relay = plan_relay(call.id, session, asked, account, worst, headers)
-            return await self.dispatcher.answer(relay, call.request)
+            headers = (*call.answer_headers, *self.admission.headers(account))
+            relay = plan_relay(call.id, session, asked, account, worst, price_max, headers)
+            return await self.dispatcher.answer(relay, call.client)
         finally:
             self.admission.leave(account, grant)
 
@@ -136,9 +148,32 @@ class Relays:
         )
 
 
+def read_price_max(headers: Headers, session: Session) -> int:
+    """The most that a client pays for a million units: its own cap, or the dearest member's price.
+
+    Raises PriceTooHighError where nobody serves for that.
+    """
+    said = headers.get(PRICE_HEADER)
+    if said is None:
+        return session.price_max
+    if not said.isdigit() or len(said) > 20:
+        raise InvalidParameterError(
+            "lode-price-max is the most you pay for a million compute units, in token base units",
+            param="lode-price-max",
+        )
+    cheapest = min(each.terms.price for each in session.members)
+    if int(said) < cheapest:
+        raise PriceTooHighError(
+            f"the lowest price of this model is {cheapest} token base units for a million compute "
+            f"units now, above your cap of {int(said)}",
+            param="lode-price-max",
+        )
+    return min(int(said), session.price_max)
+
+
 def plan_relay(
     request: bytes, session: Session, asked: OpenAIRequest, account: Account, worst: WorstCase,
-    headers: HeaderList,
+    price_max: int, headers: HeaderList,
 ) -> Relay:  # fmt: skip
     """What every supplier that is asked is sent."""
     return Relay(
@@ -149,5 +184,6 @@ def plan_relay(
         body=asked.forwarded_body(worst.output_tokens),
         max_units=worst.units,
         answer_bytes_max=worst.answer_bytes,
+        price_max=price_max,
         headers=headers,
     )

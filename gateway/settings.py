@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings
 from gateway.body import RequestLimits
+from gateway.cors import Cors
 from gateway.upstream import UpstreamTimeouts
 from node.addresses import AddressGuard
 from node.settings import NodeSettings
@@ -51,7 +52,14 @@ class ServerSettings(BaseModel):
     )
     write_stall_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+    cors_origins: list[str] = Field(
+        default=[], description="origins whose pages may call from a browser; `*` is any"
+    )
     tls: ListenerTls = ListenerTls()
+
+    def cors(self) -> Cors:
+        """The pages that may call from a browser."""
+        return Cors(frozenset(self.cors_origins))
 
     def limits(self) -> RequestLimits:
         """The bounds on one request."""
@@ -85,6 +93,9 @@ class RelaySettings(BaseModel):
     first_byte_s: float = Field(default=60.0, gt=0)
     stall_s: float = Field(default=30.0, gt=0)
     total_s: float = Field(default=600.0, gt=0)
+    beat_s: float = Field(
+        default=10.0, gt=0, description="silence after which a stream's client is sent a comment"
+    )
     cancel_s: float = Field(default=5.0, gt=0)
     receipts_flush_s: float = Field(default=0.25, gt=0, description="receipts wait this long")
     recount_deadline_s: float = Field(default=60.0, gt=0)

@@ -34,7 +34,8 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_buffer", "_bytes_max", "_hasher", "_parts", "_size", "_tail", "_wants_usage", "is_ended"
+        "_buffer", "_bytes_max", "_hasher", "_parts", "_size", "_tail", "_wants_usage", "is_ended",
+        "usage",
     )  # fmt: skip
 
     def __init__(self, wants_usage: bool, bytes_max: int) -> None:
@@ -47,6 +48,8 @@ class StreamReader:
         self._tail = b""
         self.is_ended = False
         """Whether the last frame has come."""
+        self.usage = b""
+        """The event with the usage alone, where the client asked for it: it waits for the cost."""
 
     def read(self, chunk: bytes) -> Iterator[bytes | Frame]:
         """Take the next bytes; yield whole events for the client, and frames, in their order."""
@@ -99,10 +102,15 @@ class StreamReader:
             raise UpstreamInvalidError("the stream ended without the supplier's signed response")
         self._hasher.update(events)
         self._parts.append(events)
-        if self._wants_usage or b'"usage"' not in events:
+        if b'"usage"' not in events:
             return events
-        kept = [each for each in events.split(EVENT_END)[:-1] if not _is_usage(each)]
-        return b"".join([each + EVENT_END for each in kept])
+        kept = []
+        for each in events.split(EVENT_END)[:-1]:
+            if not _is_usage(each):
+                kept.append(each + EVENT_END)
+            elif self._wants_usage:
+                self.usage = each + EVENT_END
+        return b"".join(kept)
 
 
 def _find_frame(events: bytes) -> int:

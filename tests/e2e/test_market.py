@@ -67,7 +67,9 @@ def test_the_gateways_books_agree_with_the_chain(market: LocalMarket, tmp_path: 
         timeout=30,
     )
     request = answer.headers["x-request-id"]
-    wait_until(lambda: market.run_gateway("status")["requests"]["in_flight"] == 0)
+    wait_until(
+        lambda: market.run_gateway("status")["requests"]["in_flight"] == 0, "nothing is in flight"
+    )
 
     counts = market.run_gateway("usage")["requests"]
     assert counts["requests"] == sum(counts.values()) - counts["requests"]

@@ -14,6 +14,7 @@ from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore, KeyTerms
 from gateway.balancer import power_of_two, prefer_good
+from gateway.cors import Cors
 from gateway.counting import CountFiles
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer, SupplierAddress
@@ -97,6 +98,7 @@ class Clock:
 
 
 REAL = Clock()
+NO_PAGES = Cors()
 
 
 def a_service(weights: UnitWeights = WEIGHTS) -> ServiceView:
@@ -141,6 +143,7 @@ async def a_gateway(
     flush_s: float = 0.02, timeouts: UpstreamTimeouts = TIMEOUTS,
     observe_all: Observe | None = None,
     through: ClientPool | None = None, terms: KeyTerms | None = None, clock: Clock = REAL,
+    beat_s: float = 10.0, cors: Cors = NO_PAGES,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -183,13 +186,13 @@ async def a_gateway(
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
         dispatcher = Dispatcher(
             Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
-            standing, observe, settler.owe,
+            standing, observe, settler.owe, beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
             lambda: settler.waiting, fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        plane = DataPlane(relays, history, SupplierView(standing, ledger, table))
+        plane = DataPlane(relays, history, SupplierView(standing, ledger, table), cors)
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
