@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import Market, TxSender
+from node.dashboard import site_handler
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.settings import parse_hex
@@ -20,6 +21,7 @@ from supplier.books import Books
 from supplier.chain_view import ChainView
 from supplier.claiming import Claimer
 from supplier.credit import compute_policy
+from supplier.dashboard import Board, Sources
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
@@ -121,7 +123,8 @@ async def _serve(
         endpoints = Endpoints(_desk(node, relays, monitor))
         settler = _settler(node, sender, miner)
         try:
-            servers = await _listen(node, endpoints)
+            board = await _open_board(node, relays, monitor)
+            servers = await _listen(node, endpoints, board)
             try:
                 ready({"port": servers[0].port, "supplier": node.supplier, "engine": url})
                 await _until(
@@ -129,8 +132,10 @@ async def _serve(
                     settler.run(),
                     engine.watch(relays.move),
                     monitor.run(engine_settings.watch_interval_s, relays.move),
+                    board.run(),
                 )
             finally:
+                board.close()
                 for server in servers:
                     await server.close(node.settings.server.drain_s)
         finally:
@@ -146,7 +151,16 @@ async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> No
             task.cancel()
 
 
-async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
+async def _open_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Board:
+    """The page on the admin port, which looks at the node and changes nothing."""
+    sources = Sources(
+        node.supplier, node.view, node.books, node.store, monitor.summary,
+        lambda: len(relays.open), node.settings.settlement.gas_units_per_claim,
+    )  # fmt: skip
+    return await Board.open(node.market, sources)
+
+
+async def _listen(node: _Node, endpoints: Endpoints, board: Board) -> list[Server]:
     settings = node.settings.server
     limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
     context = None
@@ -155,7 +169,7 @@ async def _listen(node: _Node, endpoints: Endpoints) -> list[Server]:
         node.tls.renew_on_hangup()
     servers = [await serve(endpoints.handle, settings.host, settings.port, limits, ssl=context)]
     if settings.metrics_port:
-        handler = metrics_handler(node.metrics.registry)
+        handler = site_handler(board.site, metrics_handler(node.metrics.registry))
         servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))
     return servers
 

@@ -35,7 +35,9 @@ class ServerSettings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8800, ge=0, le=65535, description="0 takes any free port")
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = Field(default=0, ge=0, le=65535, description="0: /metrics on `port` only")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="dashboard and /metrics; 0: only /metrics, on `port`"
+    )
     relays_open_max: int = Field(default=256, ge=1)
     session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
     body_bytes_max: int = Field(default=10 << 20, ge=RECEIPTS_BYTES_MAX)

@@ -11,7 +11,6 @@ from contracts import Market
 from gateway.dashboard.follower import Follower
 from gateway.dashboard.market_views import (
     Scene,
-    Token,
     view_market,
     view_pulse,
     view_service,
@@ -31,6 +30,7 @@ from node.dashboard import (
     Page,
     Reply,
     Site,
+    Token,
     last_part,
     reply_error,
     reply_json,

@@ -21,6 +21,7 @@ from gateway.dashboard.shapes import (
 )
 from gateway.sessions import Session
 from gateway.standing import Standing
+from node.dashboard import Token, show_clock
 from relay_mining import Address, Hash32
 
 SERVICES_SHOWN = 50
@@ -44,14 +45,6 @@ ORDERS: Mapping[str, Callable[[SupplierRow], int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """How the market's money is written."""
-
-    symbol: str
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True)
 class Scene:
     """Everything public at one moment."""
 
@@ -64,6 +57,12 @@ class Scene:
     token: Token
     gateway: Address
 
+    @property
+    def session(self) -> int:
+        """The running session; -1 before the first."""
+        clock, block = self.model.clock, self.head_block
+        return clock.session_at(block) if block >= clock.genesis_block else -1
+
 
 def view_pulse(scene: Scene) -> Json:
     """What every page follows live: where the clock stands, the sums, what happened last."""
@@ -71,7 +70,7 @@ def view_pulse(scene: Scene) -> Json:
     latest = list(islice(reversed(model.activity), ACTIVITY_SHOWN))
     return {
         "version": model.version,
-        "clock": view_clock(scene),
+        "clock": show_clock(model.clock, scene.head_block),
         "totals": show_totals(model.totals),
         "paused": model.is_paused,
         "stages": view_stages(scene),
@@ -80,25 +79,9 @@ def view_pulse(scene: Scene) -> Json:
     }
 
 
-def view_clock(scene: Scene) -> Json:
-    """Block, session and epoch, and how far the session has come."""
-    clock, block = scene.model.clock, scene.head_block
-    if block < clock.genesis_block:
-        return {"block": block, "session": -1, "epoch": -1, "at": 0, "length": clock.session_blocks}
-    session = clock.session_at(block)
-    return {
-        "block": block,
-        "session": session,
-        "epoch": clock.epoch_of(session),
-        "at": block - clock.start(session),
-        "length": clock.session_blocks,
-        "seed_offset": clock.seed_offset,
-    }
-
-
 def view_stages(scene: Scene) -> list[Json]:
     """The running session and the three before it, each with what its claims have come to."""
-    current = view_clock(scene)["session"]
+    current = scene.session
     sessions = scene.model.claims.sessions
     return [
         {"stage": stage, **show_session(sessions.get(current - age) or SessionRow(current - age))}
@@ -110,13 +93,13 @@ def view_stages(scene: Scene) -> list[Json]:
 def view_market(scene: Scene) -> Json:
     """The market page."""
     model = scene.model
-    current = view_clock(scene)["session"]
+    current = scene.session
     services = nlargest(SERVICES_SHOWN, model.services.values(), key=lambda row: row.units)
     history = list(islice(reversed(model.claims.sessions.values()), SESSIONS_SHOWN))
     capped = [each.cap_at(current) for each in model.delegations.values()]
     return {
         **view_pulse(scene),
-        "token": {"symbol": scene.token.symbol, "decimals": scene.token.decimals},
+        "token": scene.token.show(),
         "gateway": show_id(scene.gateway),
         "counts": {
             "services": len(model.services),
@@ -175,7 +158,7 @@ def view_supplier(scene: Scene, supplier: Address) -> Json | None:
     return {
         **show_supplier(row, scene.standing),
         "version": scene.model.version,
-        "token": {"symbol": scene.token.symbol, "decimals": scene.token.decimals},
+        "token": scene.token.show(),
         "owner": show_id(row.owner),
         "operator": show_id(row.operator),
         "payout": show_id(row.payout),
@@ -193,14 +176,14 @@ def view_service(scene: Scene, service: Hash32) -> Json | None:
     row = scene.model.services.get(service)
     if row is None:
         return None
-    current = view_clock(scene)["session"]
+    current = scene.session
     caps = [
         each.cap_at(current) for key, each in scene.model.delegations.items() if key[2] == service
     ]
     return {
         **show_service(row),
         "version": scene.model.version,
-        "token": {"symbol": scene.token.symbol, "decimals": scene.token.decimals},
+        "token": scene.token.show(),
         "path": [
             [each.session, str(each.low), str(each.median), str(each.high)] for each in row.path
         ],
@@ -218,7 +201,7 @@ def view_services(scene: Scene) -> Json:
     rows = nlargest(SERVICES_SHOWN, scene.model.services.values(), key=lambda row: row.units)
     return {
         "version": scene.model.version,
-        "token": {"symbol": scene.token.symbol, "decimals": scene.token.decimals},
+        "token": scene.token.show(),
         "services": [show_service(each) for each in rows],
     }
 

@@ -5,6 +5,7 @@ from node.dashboard.assets import SHARED, Asset, Assets
 from node.dashboard.chassis import site_handler
 from node.dashboard.exchange import Ask, Reply, reply_error, reply_json
 from node.dashboard.feed import Feed
+from node.dashboard.ruler import Token, show_clock
 from node.dashboard.site import Endpoint, Page, Site, last_part
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Page",
     "Reply",
     "Site",
+    "Token",
     "last_part",
     "reply_error",
     "reply_json",
+    "show_clock",
     "site_handler",
 ]

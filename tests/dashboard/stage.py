@@ -10,10 +10,9 @@ from gateway.dashboard import Board, Sources
 from gateway.dashboard.folding import apply
 from gateway.dashboard.follower import Rosters
 from gateway.dashboard.market_model import MarketModel
-from gateway.dashboard.market_views import Token
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.standing import Standing
-from node.dashboard import Access, site_handler
+from node.dashboard import Access, Token, site_handler
 from node.http import Request, Response, Server, serve
 from relay_mining import RosterEntry, SessionKey, Signer, Verifier, compute_terms, keccak
 from tests.dashboard.history import TOKEN, History, name_address
