@@ -11,6 +11,7 @@ from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import run_promises
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import print_report, write_page, write_report
+from simulations.scheduling import experiment as scheduling
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -98,6 +99,29 @@ def pricing_properties(
         )
         write_page(report, "What the auctions promise, tried", command, page)
     output.done({"seed": seed, "books": books, "written": [str(path) for path in written]})
+
+
+@app.command("scheduling")
+def run_scheduling(
+    seed: Seed = 1,
+    relays: Annotated[int, typer.Option(min=1_000, help="Relays of the stream.")] = 200_000,
+    out: Out = OUT / "scheduling",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Serve short and long relays with few places: who waits under which rule.
+
+    Example: python -m simulations scheduling --seed 7 --relays 500000
+    """
+    output = Output(json)
+    with output.progress("scheduling", scheduling.STEPS) as advance:
+        report = scheduling.run_scheduling(seed, relays, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = f"python -m simulations scheduling --seed {seed} --relays {relays} --page {page}"
+        write_page(report, "Waiting for an engine, simulated", command, page)
+    output.done({"seed": seed, "relays": relays, "written": [str(path) for path in written]})
 
 
 if __name__ == "__main__":

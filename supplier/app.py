@@ -28,13 +28,15 @@ from supplier.ends import Ends
 from supplier.engine import build_engine, start_unless
 from supplier.engine_monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
+from supplier.exchange import EngineAddress
+from supplier.gate import Gate
 from supplier.keys import load_operator
 from supplier.metrics import Metrics
 from supplier.miner import Miner
 from supplier.receipt_log import ReceiptLog
 from supplier.receipts import ReceiptDesk
 from supplier.recovery import restore_books
-from supplier.relays import EngineAddress, RelayServer
+from supplier.relays import RelayServer
 from supplier.services import build_face
 from supplier.serving import SignOff
 from supplier.settings import Settings
@@ -177,7 +179,9 @@ async def _listen(node: _Node, endpoints: Endpoints, board: Board) -> list[Serve
 def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
     address = EngineAddress(url, node.settings.engine.timeout_s)
     sign_off = SignOff(node.books, node.market.domain, node.signer, node.receipt_log)
-    return node.relays(pool, address, sign_off, node.books, node.metrics)
+    settings = node.settings
+    gate = Gate(settings.admission, settings.server.relays_open_max, node.metrics)
+    return node.relays(pool, address, sign_off, node.books, node.metrics, gate)
 
 
 def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:

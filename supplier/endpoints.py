@@ -32,9 +32,10 @@ from supplier.errors import (
     UnknownRelayError,
     WrongSignerError,
 )
+from supplier.exchange import RESPONSE_HEADER
 from supplier.metrics import Metrics
 from supplier.receipts import PartlyRefusedError, ReceiptDesk
-from supplier.relays import RESPONSE_HEADER, RelayServer
+from supplier.relays import RelayServer
 from supplier.serving import OpenRelay, Signed
 from supplier.usage import (
     CHAT_PATH,
@@ -128,7 +129,8 @@ class Endpoints:
         body = parse_body(request.path.decode(), request.body)
         if not desk.relays.is_open:
             raise BusyError("the engine is down, and being waited for")
-        if len(desk.relays.open) >= desk.relays_open_max:
+        is_full = len(desk.relays.open) >= desk.relays_open_max
+        if is_full and not desk.relays.gate.make_room(body.priority):
             raise BusyError("this supplier serves as many relays as it can")
         book = await desk.directory.find(signed.session)
         request_hash = desk.domain.digest(signed.request)
@@ -138,7 +140,9 @@ class Endpoints:
         demand = body.demand(prompt_tokens, face.context_length)
         relay = admit(desk.books, book, signed, request_hash, demand, body.is_stream, desk.clock())
         return await desk.relays.serve(
-            request, OpenRelay(book, relay, prompt_tokens), body.is_stream
+            request,
+            OpenRelay(book, relay, prompt_tokens, body.priority, demand.output_tokens_max),
+            body.is_stream,
         )
 
     def _decode(self, request: Request) -> SignedRequest:

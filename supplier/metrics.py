@@ -39,6 +39,18 @@ class Metrics:
         self.open_relays = Gauge(
             "supplier_open_relays", "Relays being served", registry=self.registry
         )
+        self.queue_waiting = Gauge(
+            "supplier_queue_waiting", "Relays that wait for a place at the engine", ["priority"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.queue_wait_s = Histogram(
+            "supplier_queue_wait_seconds", "How long a relay waited for a place at the engine",
+            ["priority"], buckets=LATENCY_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self.active_limit = Gauge(
+            "supplier_active_relays_limit", "Relays the engine may work on at once now",
+            registry=self.registry,
+        )  # fmt: skip
         self.engine_up = Gauge(
             "supplier_engine_up", "Whether the engine is healthy", registry=self.registry
         )

@@ -1,64 +1,23 @@
-"""Serving one relay: the body goes to the engine unchanged, the answer comes back signed.
+"""The relays that are being served: one exchange with the engine each, and what was signed.
 
-A plain answer is parsed once and signed in a header. A stream is forwarded event by event as it
-comes, hashed and counted on the way, and signed in a frame before its `[DONE]`; a long one in parts
-(`supplier.parts`). Whoever leaves stops the engine at once, and what had been sent by then is
-signed.
+Whoever leaves stops the engine at once, and what had been sent by then is signed.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from node.errors import encode_error
-from node.http import (
-    ClientDisconnected,
-    ClientPool,
-    ClientStream,
-    HttpClientError,
-    Request,
-    Response,
-    StreamWriter,
-    TimedOut,
-    Timeout,
-)
-from relay_mining import (
-    BodyHasher,
-    Hash32,
-    Status,
-    encode_response_header,
-    encode_stream_frame,
-)
+from node.http import ClientPool, Request, Response, StreamWriter
+from relay_mining import Hash32
 from supplier.books import Books
-from supplier.errors import EngineTimeoutError, EngineUnavailableError
+from supplier.exchange import EngineAddress, Exchange
+from supplier.gate import Gate
 from supplier.metrics import Metrics
-from supplier.parts import Parts
-from supplier.serving import NOTHING, OpenRelay, Outcome, Signed, SignOff
-from supplier.usage import EngineAnswerError, StreamMeter, Usage, read_answer, split_events
+from supplier.serving import OpenRelay, Outcome, Signed, SignOff
+from supplier.usage import Usage
 
-RESPONSE_HEADER = b"lode-response"
-DONE = b"data: [DONE]\n\n"
-JSON = (b"content-type", b"application/json")
 FINISHED_KEPT_MAX = 4096
-ABORTED_STATUS = 499
-
-
-@dataclass(frozen=True, slots=True)
-class EngineAddress:
-    """Where the engine is, and how long a whole relay may take."""
-
-    url: str
-    timeout_s: float
-
-    @property
-    def timeout(self) -> Timeout:
-        """Deadlines of one relay."""
-        return Timeout(
-            connect=min(5.0, self.timeout_s), first_byte=self.timeout_s, read=self.timeout_s,
-            total=self.timeout_s,
-        )  # fmt: skip
 
 
 class RelayServer:
@@ -66,7 +25,7 @@ class RelayServer:
 
     def __init__(
         self, pool: ClientPool, engine: EngineAddress, sign_off: SignOff, books: Books,
-        metrics: Metrics, clock: Callable[[], float] = time.time,
+        metrics: Metrics, gate: Gate, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.pool = pool
         self.engine = engine
@@ -75,6 +34,7 @@ class RelayServer:
         self.sign_off = sign_off
         self.books = books
         self.metrics = metrics
+        self.gate = gate
         self.clock = clock
         self.open: dict[Hash32, OpenRelay] = {}
         self.finished: OrderedDict[Hash32, tuple[OpenRelay, Signed]] = OrderedDict()
@@ -93,7 +53,7 @@ class RelayServer:
         request_hash = open_relay.relay.request_hash
         self.open[request_hash] = open_relay
         self.metrics.open_relays.inc()
-        run = _Run(self, request, open_relay)
+        run = Exchange(self, request, open_relay)
         open_relay.task = asyncio.create_task(run.stream() if is_stream else run.plain())
         request.disconnected.add_done_callback(lambda _: open_relay.stop())
         try:
@@ -125,188 +85,3 @@ class RelayServer:
     def delivered(self, open_relay: OpenRelay, signed: Signed) -> None:
         """The gateway has a signed response: its receipt is due from now on."""
         self.books.delivered(open_relay.book, open_relay.relay, signed.digest, self.clock())
-
-
-class _Run:
-    """One exchange with the engine, and what came of it."""
-
-    def __init__(self, server: RelayServer, request: Request, open_relay: OpenRelay) -> None:
-        self._server = server
-        self._request = request
-        self._relay = open_relay
-        self._weights = open_relay.book.facts.weights
-        self._meter = StreamMeter(self._weights, open_relay.prompt_tokens)
-        self._hasher = BodyHasher()
-        self._parts = Parts(open_relay, server.books, server.clock)
-        self._writer: StreamWriter | None = None
-        self._answer: tuple[int, bytes] | None = None
-        self._failure: Exception | None = None
-        self._is_cut = False
-        self._is_refused = False
-        """Whether a receipt was overdue, so that there is no credit to go on."""
-        self._sent = NOTHING
-        self._began = time.perf_counter()
-
-    async def plain(self) -> None:
-        """Fetch a whole answer."""
-        engine = self._server.engine
-        try:
-            answer = await self._server.pool.request(
-                b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
-                engine.timeout,
-            )  # fmt: skip
-        except HttpClientError as error:
-            self._failure = error
-        else:
-            self._answer = (answer.status, answer.body)
-
-    async def stream(self) -> None:
-        """Forward a stream until its end, its budget's end, or its client's leaving."""
-        engine = self._server.engine
-        try:
-            async with self._server.pool.stream(
-                b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
-                engine.timeout,
-            ) as upstream:  # fmt: skip
-                kind = upstream.headers.get(b"content-type", b"") or b""
-                if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
-                    body = await upstream.read(self._server.pool.limits.body_bytes_max)
-                    self._answer = (upstream.status, body)
-                    return
-                await self._forward(upstream)
-        except (HttpClientError, EngineAnswerError) as error:
-            self._failure = error
-        except ClientDisconnected:
-            self._relay.is_stopped = True
-
-    async def _forward(self, upstream: ClientStream) -> None:
-        rest = b""
-        async for chunk in upstream.chunks():
-            events, rest = split_events(rest + chunk if rest else chunk)
-            await self._pass_on(events)
-            if self._meter.is_done or self._is_cut or self._is_refused:
-                return
-        if not self._meter.is_done:
-            raise EngineAnswerError("the stream ended before [DONE]")
-
-    async def _pass_on(self, events: list[bytes]) -> None:
-        """Send the events that may still be sent: all, until units or credit are spent."""
-        passed: list[bytes] = []
-        for event in events:
-            output, is_shown = self._meter.output, self._meter.is_shown
-            if not self._meter.read(event):
-                break
-            if self._meter.counted_units > self._relay.relay.max_units:
-                self._is_cut = True
-                break
-            if is_shown and self._meter.output > output and self._parts.is_due(self._sent):
-                await self._send(b"".join(passed))
-                passed.clear()
-                if not await self._end_part():
-                    self._is_refused = True
-                    break
-            self._sent = self._meter.tokens
-            passed.append(event)
-        await self._send(b"".join(passed))
-
-    async def _end_part(self) -> bool:
-        """Sign what was sent, once the part before is receipted; False where it never is."""
-        if not await self._parts.may_go_on():
-            return False
-        signed = self._server.sign_part(self._relay, self._sent, self._hasher.digest())
-        assert self._writer is not None
-        await self._writer.write(encode_stream_frame(signed.message))
-        self._server.delivered(self._relay, signed)
-        return True
-
-    async def _send(self, data: bytes) -> None:
-        if not data:
-            return
-        if self._writer is None:
-            self._observe_first_byte()
-            self._writer = self._request.respond_stream(
-                200, ((b"cache-control", b"no-cache"),), content_type=b"text/event-stream"
-            )
-        self._hasher.update(data)
-        await self._writer.write(data)
-
-    async def finish(self) -> Response | StreamWriter:
-        """Sign what came of it, and end the answer."""
-        if self._writer is not None:
-            return await self._finish_stream(self._writer)
-        if self._relay.is_stopped:
-            return self._refuse(ABORTED_STATUS, _error("the client left"), Status.CLIENT_ABORT)
-        if self._failure is not None:
-            return self._fail(self._failure)
-        if self._answer is None:  # a stream of no events, or cut before its first
-            self._writer = self._request.respond_stream(200, (), content_type=b"text/event-stream")
-            return await self._finish_stream(self._writer)
-        return self._finish_plain(*self._answer)
-
-    def _finish_plain(self, status: int, body: bytes) -> Response:
-        if status >= 500 or status < 200:
-            failure = EngineUnavailableError(f"the engine answered {status}")
-            return self._refuse(failure.status, failure.body(), Status.UPSTREAM_ERROR)
-        if status != 200:
-            return self._refuse(status, body, Status.REFUSED)
-        try:
-            tokens, is_length = read_answer(body)
-        except EngineAnswerError as error:
-            return self._fail(error)
-        outcome = Outcome(Status.LENGTH if is_length else Status.OK, tokens)
-        return self._respond(200, body, outcome)
-
-    async def _finish_stream(self, writer: StreamWriter) -> StreamWriter:
-        tail = b""
-        if self._relay.is_stopped:
-            outcome = Outcome(Status.CLIENT_ABORT, self._sent)
-        elif self._is_refused:
-            outcome = Outcome(Status.REFUSED, self._sent)
-        elif self._failure is not None:
-            status = _status_of(self._failure)
-            outcome = Outcome(status, NOTHING)
-            tail = b"data: " + _error("the engine failed", "server_error") + b"\n\n"
-        else:
-            is_length = self._is_cut or self._meter.is_length
-            outcome = Outcome(Status.LENGTH if is_length else Status.OK, self._sent)
-        self._hasher.update(tail)
-        signed = self._server.sign(self._relay, outcome, self._hasher.digest())
-        try:
-            await writer.write(tail + encode_stream_frame(signed.message) + DONE)
-            await writer.close()
-        except ClientDisconnected:
-            return writer  # the gateway may ask for the response again with a Cancel
-        self._server.delivered(self._relay, signed)
-        return writer
-
-    def _fail(self, failure: Exception) -> Response:
-        status = _status_of(failure)
-        error: EngineTimeoutError | EngineUnavailableError
-        if status is Status.TIMEOUT:
-            error = EngineTimeoutError("the engine did not answer in time")
-        else:
-            error = EngineUnavailableError("the engine failed")
-        return self._refuse(error.status, error.body(), status)
-
-    def _refuse(self, http_status: int, body: bytes, status: Status) -> Response:
-        return self._respond(http_status, body, Outcome(status, NOTHING))
-
-    def _respond(self, http_status: int, body: bytes, outcome: Outcome) -> Response:
-        self._observe_first_byte()
-        self._hasher.update(body)
-        signed = self._server.sign(self._relay, outcome, self._hasher.digest())
-        if not self._relay.is_stopped:
-            self._server.delivered(self._relay, signed)
-        header = (RESPONSE_HEADER, encode_response_header(signed.message).encode())
-        return Response(http_status, body, (header,))
-
-    def _observe_first_byte(self) -> None:
-        self._server.metrics.first_byte_s.observe(time.perf_counter() - self._began)
-
-
-def _status_of(failure: Exception) -> Status:
-    return Status.TIMEOUT if isinstance(failure, TimedOut) else Status.UPSTREAM_ERROR
-
-
-def _error(message: str, kind: str = "invalid_request_error") -> bytes:
-    return encode_error(message, kind, "relay_ended")

@@ -15,6 +15,7 @@ from supplier.accounts import Relay
 from supplier.books import Books, SessionBook
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Served
+from supplier.scheduling import Priority
 from supplier.usage import Usage
 
 NOTHING = Usage()
@@ -27,6 +28,9 @@ class OpenRelay:
     book: SessionBook
     relay: Relay
     prompt_tokens: int
+    priority: Priority = Priority.INTERACTIVE
+    output_tokens_max: int = 0
+    """What its answers may come to together."""
     part: Usage = NOTHING
     """Tokens of the newest signed part."""
     task: asyncio.Task[None] | None = None

@@ -79,6 +79,28 @@ class EngineSettings(BaseModel):
     )
 
 
+class AdmissionSettings(BaseModel):
+    """Who is served next, and how many at once; a relay waits its turn beyond that."""
+
+    active_max: int | None = Field(
+        default=None,
+        ge=1,
+        description="relays the engine works on at once; unset: all of server.relays_open_max",
+    )
+    active_min: int = Field(default=4, ge=1, description="the target lowers it no further")
+    token_target_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="seconds per output token aimed at by letting in more or fewer; 0: fixed",
+    )
+    wait_s_max: float = Field(default=20.0, gt=0, description="then a waiting relay is refused")
+    deficit_units: int = Field(
+        default=20_000,
+        ge=0,
+        description="units after which an application passed over goes first; 0: never",
+    )
+
+
 class CreditSettings(BaseModel):
     """Units served before their receipts are seen (protocol, section 4)."""
 
@@ -137,6 +159,7 @@ class Settings(NodeSettings):
     keys: KeySettings = KeySettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
 

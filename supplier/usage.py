@@ -9,6 +9,7 @@ from node.nesting import is_deeper
 from relay_mining import UnitWeights
 from supplier.admission import Demand
 from supplier.errors import MalformedRelayError
+from supplier.scheduling import Priority
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
@@ -17,6 +18,7 @@ CHOICES_MAX = 128
 UINT32_MAX = 2**32 - 1
 EVENT_BYTES_MAX = 4 << 20
 DEPTH_MAX = 32
+BATCH_TIERS = ("flex", "batch")
 _DONE = b"[DONE]"
 _SPOKEN = ("content", "reasoning", "reasoning_content", "tool_calls")
 """Members of a delta that the engine generated."""
@@ -46,6 +48,8 @@ class RelayBody:
     is_stream: bool
     output_tokens_max: int | None
     """For one answer; None where the body sets no bound."""
+    priority: Priority
+    """Batch where `service_tier` is "flex" or "batch"."""
     answers: int
     """How many answers the engine makes: `n` (or `best_of`) for each prompt; none to embed."""
     parsed: dict[str, Any]
@@ -68,7 +72,13 @@ def parse_body(path: str, body: bytes) -> RelayBody:
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and is_deeper(parsed, DEPTH_MAX):
         raise MalformedRelayError(f"the body is nested deeper than {DEPTH_MAX} levels")
     if path == EMBEDDINGS_PATH:
-        return RelayBody(is_stream=False, output_tokens_max=0, answers=0, parsed=parsed)
+        return RelayBody(
+            is_stream=False,
+            output_tokens_max=0,
+            priority=_read_priority(parsed),
+            answers=0,
+            parsed=parsed,
+        )
     choices = _integer(parsed, "n", 1, CHOICES_MAX)
     best_of = _integer(parsed, "best_of", 1, CHOICES_MAX)
     bounds = [
@@ -79,9 +89,15 @@ def parse_body(path: str, body: bytes) -> RelayBody:
     return RelayBody(
         is_stream=parsed.get("stream") is True,
         output_tokens_max=max(bounds) if bounds else None,
+        priority=_read_priority(parsed),
         answers=max(choices or 1, best_of or 1) * _count_prompts(parsed),
         parsed=parsed,
     )
+
+
+def _read_priority(parsed: dict[str, Any]) -> Priority:
+    is_batch = parsed.get("service_tier") in BATCH_TIERS
+    return Priority.BATCH if is_batch else Priority.INTERACTIVE
 
 
 def _count_prompts(parsed: dict[str, Any]) -> int:

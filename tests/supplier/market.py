@@ -37,13 +37,16 @@ from supplier.books import Books
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.errors import NotMemberError
+from supplier.exchange import EngineAddress
 from supplier.facts import SessionFacts
+from supplier.gate import Gate
 from supplier.metrics import Metrics
 from supplier.receipt_log import ReceiptLog
 from supplier.receipts import ReceiptDesk
 from supplier.recovery import restore_books
-from supplier.relays import EngineAddress, RelayServer
+from supplier.relays import RelayServer
 from supplier.serving import SignOff
+from supplier.settings import AdmissionSettings
 from tests.factories import (
     DOMAIN,
     GATEWAY_SIGNER,
@@ -287,6 +290,8 @@ async def relay_world(
     clock: Callable[[], float] = time.time,
     signer: Signer = OPERATOR_SIGNER,
     relay_server: type[RelayServer] = RelayServer,
+    admission: AdmissionSettings | None = None,
+    relays_open_max: int = 8,
 ) -> AsyncIterator[RelayWorld]:
     market, engine = market or FakeMarket(), engine or FakeEngine()
     upstream: Server = await serve(engine.handle)
@@ -296,8 +301,9 @@ async def relay_world(
     receipts = ReceiptDesk(books, log, DOMAIN, signer, metrics)
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
+        gate = Gate(admission or AdmissionSettings(), relays_open_max, metrics)
         sign_off = SignOff(books, DOMAIN, signer, log)
-        relays = relay_server(pool, address, sign_off, books, metrics, clock)
+        relays = relay_server(pool, address, sign_off, books, metrics, gate, clock)
         directory = SessionDirectory(
             market, books, log, signer, frozenset({SERVICE}), DirectoryRules(2, 1_000)
         )
@@ -319,7 +325,7 @@ async def relay_world(
             AdmissionRules(300),
             {SERVICE: face},
             metrics,
-            8,
+            relays_open_max,
             health,
             clock,
         )

@@ -1,0 +1,1 @@
+"""Who waits how long for an engine under which rule: a discrete-event simulation."""
