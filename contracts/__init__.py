@@ -1,6 +1,23 @@
 """The Solidity contracts, their compiled artifacts, and the only code that speaks web3."""
 
 from contracts.addressbook import AddressBook
+from contracts.auction import Auction
+from contracts.auction_values import (
+    AuctionClearing,
+    AuctionOrder,
+    AuctionTerms,
+    AuctionWindows,
+    ClearingKey,
+    OrderKey,
+    OrderSide,
+    OrderState,
+    OrderTerms,
+    RevealedOrder,
+    Round,
+    SealedOrder,
+    compute_windows,
+    open_round,
+)
 from contracts.chain import Block, Call, Chain, Fees, Log, TxReceipt
 from contracts.claim_history import PastClaim, read_claims
 from contracts.claims import (
@@ -58,6 +75,11 @@ __all__ = [
     "AddressBook",
     "AddressBookError",
     "AlreadyDoneError",
+    "Auction",
+    "AuctionClearing",
+    "AuctionOrder",
+    "AuctionTerms",
+    "AuctionWindows",
     "Block",
     "BlockRef",
     "Call",
@@ -72,6 +94,7 @@ __all__ = [
     "ClaimRefused",
     "ClaimVoided",
     "Claims",
+    "ClearingKey",
     "ContractError",
     "Cursor",
     "Delegation",
@@ -91,13 +114,20 @@ __all__ = [
     "Log",
     "Market",
     "NotMinedError",
+    "OrderKey",
+    "OrderSide",
+    "OrderState",
+    "OrderTerms",
     "Outcome",
     "Parameters",
     "PastClaim",
     "Payer",
     "Registry",
+    "RevealedOrder",
     "RosterHead",
+    "Round",
     "RpcError",
+    "SealedOrder",
     "SendPolicy",
     "Service",
     "SessionState",
@@ -115,8 +145,10 @@ __all__ = [
     "WrongChainError",
     "compute_service_id",
     "compute_supplier_id",
+    "compute_windows",
     "decode_outcome",
     "name_endpoint",
+    "open_round",
     "read_claims",
     "read_payers",
 ]

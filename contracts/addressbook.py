@@ -10,7 +10,16 @@ from typing import Any
 from contracts.errors import AddressBookError
 from relay_mining import Address
 
-CONTRACT_FIELDS = ("registry", "escrow", "sessions", "claims", "parameters", "timelock", "token")
+CONTRACT_FIELDS = (
+    "registry",
+    "escrow",
+    "sessions",
+    "claims",
+    "parameters",
+    "timelock",
+    "token",
+    "auction",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class AddressBook:
     parameters: Address
     timelock: Address
     token: Address
+    auction: Address
 
     def save(self, path: Path) -> None:
         """Write the book as JSON, in one step: a reader sees the old file or the new one."""

@@ -19,7 +19,16 @@ ARTIFACTS = ROOT / "contracts" / "artifacts"
 OUT = ROOT / "contracts" / "out"
 FORGE = ROOT / "node_modules" / ".bin" / "forge"
 
-DEPLOYED = ("TestToken", "Timelock", "Parameters", "Registry", "Escrow", "Sessions", "Claims")
+DEPLOYED = (
+    "TestToken",
+    "Timelock",
+    "Parameters",
+    "Registry",
+    "Escrow",
+    "Sessions",
+    "Claims",
+    "Auction",
+)
 LIBRARIES = ("Errors",)
 TESTED = ("Harness",)
 

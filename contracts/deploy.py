@@ -11,8 +11,10 @@ from pathlib import Path
 from eth_account import Account
 
 from contracts.addressbook import AddressBook
+from contracts.auction_values import AuctionTerms
 from contracts.chain import Chain
 from contracts.deployment import (
+    DEFAULT_AUCTION,
     DeploymentPlan,
     Roles,
     deploy,
@@ -105,7 +107,7 @@ async def _plan(options: argparse.Namespace, chain: Chain, deployer: Address) ->
         first_nonce=await chain.nonce(deployer, with_pending=True),
         deployment_block=head,
         clock=Clock(genesis, options.session_blocks, options.seed_offset, options.epoch_sessions),
-        params=Params(**{each.name: getattr(options, each.name) for each in fields(Params)}),
+        params=Params(**_chosen(options, Params)),
         roles=Roles(
             admin=options.admin or deployer,
             pauser=options.pauser or options.admin or deployer,
@@ -113,6 +115,7 @@ async def _plan(options: argparse.Namespace, chain: Chain, deployer: Address) ->
             timelock_delay_s=options.timelock_delay,
         ),
         token=options.token,
+        auction=AuctionTerms(**_chosen(options, AuctionTerms)),
     )
 
 
@@ -144,11 +147,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print one JSON object")
     _add_key(parser)
     _add_market(parser)
-    group = parser.add_argument_group("parameters of the first epochs")
-    for each in fields(Params):
-        flag, value = "--" + each.name.replace("_", "-"), getattr(DEFAULT_PARAMS, each.name)
-        group.add_argument(flag, type=int, default=value, help="default: %(default)s")
+    _add_numbers(parser, "parameters of the first epochs", DEFAULT_PARAMS)
+    _add_numbers(parser, "terms of the auction", DEFAULT_AUCTION)
     return parser
+
+
+def _add_numbers(
+    parser: argparse.ArgumentParser, title: str, defaults: Params | AuctionTerms
+) -> None:
+    group = parser.add_argument_group(title)
+    for each in fields(defaults):
+        flag, value = "--" + each.name.replace("_", "-"), getattr(defaults, each.name)
+        group.add_argument(flag, type=int, default=value, help="default: %(default)s")
+
+
+def _chosen(options: argparse.Namespace, kind: type[Params] | type[AuctionTerms]) -> dict[str, int]:
+    return {each.name: getattr(options, each.name) for each in fields(kind)}
 
 
 def _add_key(parser: argparse.ArgumentParser) -> None:

@@ -6,23 +6,35 @@ kept in a file beside the address book until the book is written; a run that was
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import rlp  # type: ignore[import-untyped]
 
 from contracts.abi import load_abi
 from contracts.addressbook import AddressBook
+from contracts.auction_values import AuctionTerms
 from contracts.chain import Call, Chain
 from contracts.errors import DeploymentError, HistoryMissingError
 from contracts.parameters import encode_params
 from contracts.transactions import TxSender
 from relay_mining import Address, Clock, Params, keccak
 
+DEFAULT_AUCTION = AuctionTerms()
+
 HISTORY = bytes.fromhex("0000F90827F1C53a10cb7A02335B175320002935")
 """EIP-2935's contract, which holds the hashes of the last 8191 blocks."""
 
-STEPS = ("TestToken", "Timelock", "Parameters", "Registry", "Escrow", "Sessions", "Claims")
+STEPS = (
+    "TestToken",
+    "Timelock",
+    "Parameters",
+    "Registry",
+    "Escrow",
+    "Sessions",
+    "Claims",
+    "Auction",
+)
 """Artifacts in the order of their deployment; the first is left out where a token is given."""
 
 
@@ -52,6 +64,7 @@ class DeploymentPlan:
     roles: Roles
     token: Address | None
     """An ERC-20 that exists; None deploys the test token."""
+    auction: AuctionTerms = DEFAULT_AUCTION
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -74,6 +87,7 @@ class DeploymentPlan:
             parameters=self.address("Parameters"),
             timelock=self.address("Timelock"),
             token=self.token or self.address("TestToken"),
+            auction=self.address("Auction"),
         )
 
     def encode(self) -> dict[str, object]:
@@ -105,13 +119,22 @@ class DeploymentPlan:
             "Escrow": (book.parameters, book.token, book.registry, book.claims),
             "Sessions": (book.parameters, book.registry, book.escrow),
             "Claims": (book.parameters, book.registry, book.escrow, book.sessions),
+            "Auction": (book.sessions, astuple(self.auction)),
         }[contract]
+
+
+_NESTED = (
+    ("clock", Clock),
+    ("params", Params),
+    ("roles", Roles),
+    ("auction", AuctionTerms),
+)
 
 
 def decode_plan(document: dict[str, object]) -> DeploymentPlan:
     """The plan in a JSON document (KeyError, TypeError or ValueError if it is none)."""
     values = {name: _from_json(value) for name, value in document.items()}
-    for name, kind in (("clock", Clock), ("params", Params), ("roles", Roles)):
+    for name, kind in _NESTED:
         values[name] = kind(**values[name])  # type: ignore[arg-type]
     return DeploymentPlan(**values)  # type: ignore[arg-type]
 

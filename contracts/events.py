@@ -23,7 +23,7 @@ SPAN_BLOCKS = 2_000
 RECENT_BLOCKS = 64
 """Block hashes kept: a deeper reorganisation reads everything again."""
 
-WATCHED = ("registry", "escrow", "sessions", "claims", "parameters")
+WATCHED = ("registry", "escrow", "sessions", "claims", "parameters", "auction")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from contracts.addressbook import AddressBook
+from contracts.auction import Auction
 from contracts.chain import Chain
 from contracts.claims import Claims
 from contracts.errors import AddressBookError
@@ -36,6 +37,7 @@ class Market:
         self.claims = Claims(chain, book.claims)
         self.parameters = Parameters(chain, book.parameters)
         self.token = Token(chain, book.token)
+        self.auction = Auction(chain, book.auction, book.deployment_block)
 
     @classmethod
     async def connect(

@@ -15,6 +15,9 @@ from contracts.errors import (
 )
 
 _CHECK_PROOF = "the proof is not good: rebuild it from the receipts, and check with `checkLeaf`"
+_CHECK_CLEARING = (
+    "the leaves do not prove a clearing: build the trees anew from the revealed orders"
+)
 _NO_RECEIVER = "the token refuses the zero address"
 
 REMEDIES: dict[str, tuple[type[ContractError], str]] = {
@@ -128,6 +131,66 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Proof_PointNotCovered": (InvalidCallError, _CHECK_PROOF),
     "Proof_PathMismatch": (InvalidCallError, _CHECK_PROOF),
     "Proof_BadBatchSignature": (InvalidCallError, _CHECK_PROOF),
+    "Auction_TermsInvalid": (InvalidCallError, "take a fee above zero and below the whole price"),
+    "Auction_NotMarket": (
+        InvalidCallError,
+        "the service names another market, or its source has not opened this one",
+    ),
+    "Auction_NotAuthorized": (
+        UnauthorizedError,
+        "send it with the key of the source, the supplier's owner or operator, the application,"
+        " or the submitter",
+    ),
+    "Auction_MarketExists": (AlreadyDoneError, "the market is open: its price follows its demand"),
+    "Auction_PriceZero": (InvalidCallError, "open the market at a price of at least 1"),
+    "Auction_AmountZero": (AlreadyDoneError, "there is nothing to collect"),
+    "Auction_EpochOutOfRange": (InvalidCallError, "rounds fill epochs from 2 on"),
+    "Auction_Paused": (TooEarlyError, "wait until new sessions open again"),
+    "Auction_WindowClosed": (
+        TooLateError,
+        "each step of a round has its blocks: see `windowsOf`, and take the next round",
+    ),
+    "Auction_OrderExists": (AlreadyDoneError, "one order a trader and round: reveal the one there"),
+    "Auction_OrderUnknown": (
+        InvalidCallError,
+        "there is no such order, or it is revealed, settled, or did not accept the price",
+    ),
+    "Auction_DepositTooLow": (InsufficientError, "put down at least the order bond"),
+    "Auction_BookFull": (
+        InsufficientError,
+        "stake more than the least of the suppliers in the book",
+    ),
+    "Auction_SealMismatch": (
+        InvalidCallError,
+        "reveal the terms and salt that were sealed, for the same trader, service and epoch",
+    ),
+    "Auction_OrderInvalid": (
+        InvalidCallError,
+        "a price of at least 1 for 1 to 33554431 units",
+    ),
+    "Auction_RoundRunning": (TooEarlyError, "wait until the round is published, or its time over"),
+    "Auction_RoundCleared": (AlreadyDoneError, "the round has its roster"),
+    "Auction_ClearingExists": (AlreadyDoneError, "the sender has submitted this clearing"),
+    "Auction_ClearingUnknown": (
+        InvalidCallError,
+        "there is no such clearing, or it is defeated or closed",
+    ),
+    "Auction_DemandExists": (AlreadyDoneError, "the leaf is demanded: wait for it to be shown"),
+    "Auction_DemandUnknown": (AlreadyDoneError, "the leaf is not owed"),
+    "Auction_LeavesOwed": (
+        TooEarlyError,
+        "show the leaves that are owed; once it is too late, they defeat the clearing",
+    ),
+    "Auction_InOrder": (InvalidCallError, "the leaves stand as their keys say"),
+    "Auction_EntriesMismatch": (InvalidCallError, "publish the entries of the clearing's event"),
+    "Clearing_WrongSaleCount": (InvalidCallError, _CHECK_CLEARING),
+    "Clearing_SaleOutOfOrder": (InvalidCallError, _CHECK_CLEARING),
+    "Clearing_NotSold": (InvalidCallError, _CHECK_CLEARING),
+    "Clearing_NotCovered": (InvalidCallError, _CHECK_CLEARING),
+    "Clearing_PriceOutOfRange": (InvalidCallError, _CHECK_CLEARING),
+    "Tree_TooDeep": (InvalidCallError, _CHECK_CLEARING),
+    "Tree_SumsOutOfRange": (InvalidCallError, _CHECK_CLEARING),
+    "Tree_RootMismatch": (InvalidCallError, _CHECK_CLEARING),
     "TestToken_SupplyTooHigh": (InvalidCallError, "mint less of the test token"),
     "AccessControlBadConfirmation": (InvalidCallError, "a role is renounced by its holder"),
     "AccessControlUnauthorizedAccount": (UnauthorizedError, "send it with a key of that role"),

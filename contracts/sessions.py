@@ -195,10 +195,9 @@ class Sessions(ContractClient):
         """Build the next epoch's roster from the posted asks; anyone sends it, in time."""
         return self._call("buildRoster", service)
 
-    def publish_roster(self, service: Hash32, entries: tuple[RosterEntry, ...]) -> Call:
-        """Set the next epoch's roster of a service with a market; the market sends it."""
-        structs = [(each.supplier, each.unit_price, each.weight) for each in entries]
-        return self._call("publishRoster", service, structs)
+    async def allotment(self, key: SessionKey, *, block: int | None = None) -> int:
+        """The most a delegation's cap may be in a session; 2^96-1 where nothing bounds it."""
+        return cast(int, await self._read_one("allotmentOf", encode_key(key), block=block))
 
 
 def encode_key(key: SessionKey) -> tuple[Address, Address, Hash32, int]:

@@ -30,12 +30,20 @@ contract Sessions is ISessions, Clocked {
         uint32 count;
         uint32 totalWeight;
         uint64 builtEpoch;
+        bool isAllotted;
     }
 
     mapping(uint256 number => bytes32 seed) private _seeds;
-    /// @dev By epoch: count, then total weight, then the epoch, each above the one before.
+    /// @dev By epoch: count, then total weight, then the epoch, then whether it is allotted, each above the one before.
     mapping(bytes32 service => History.Trace heads) private _heads;
     mapping(bytes32 service => mapping(uint256 epoch => mapping(uint256 index => uint256 entry))) private _rosters;
+    mapping(bytes32 allotmentId => uint96 capMax) private _allotments;
+
+    modifier onlyMarket(bytes32 service) {
+        (,, address market) = registry.sharesOf(service);
+        if (market == address(0) || msg.sender != market) revert Errors.Sessions_NotMarket(service, msg.sender);
+        _;
+    }
 
     constructor(IParameters parameters_, IRegistry registry_, IEscrow escrow_) Clocked(parameters_.clock()) {
         if (HISTORY.code.length == 0) revert Errors.Sessions_HistoryMissing();
@@ -59,13 +67,19 @@ contract Sessions is ISessions, Clocked {
         (address source,, address market) = registry.sharesOf(service);
         if (source == address(0)) revert Errors.Registry_ServiceUnknown(service);
         if (market != address(0)) revert Errors.Sessions_NotMarket(service, msg.sender);
-        _setRoster(service, registry.candidatesOf(service));
+        _setRoster(service, registry.candidatesOf(service), false);
     }
 
     /// @inheritdoc ISessions
-    function publishRoster(bytes32 service, RosterEntry[] calldata entries) external override {
-        (,, address market) = registry.sharesOf(service);
-        if (market == address(0) || msg.sender != market) revert Errors.Sessions_NotMarket(service, msg.sender);
+    function publishRoster(
+        bytes32 service,
+        RosterEntry[] calldata entries,
+        bool isAllotted
+    )
+        external
+        override
+        onlyMarket(service)
+    {
         uint256 most = parameters.valuesAt(_currentEpoch() + 1).rosterMax;
         if (entries.length > most) revert Errors.Sessions_RosterInvalid(most);
         address before = address(0);
@@ -76,7 +90,23 @@ contract Sessions is ISessions, Clocked {
             if (!isValidEntry) revert Errors.Sessions_RosterInvalid(i);
             before = entry.supplier;
         }
-        _setRoster(service, entries);
+        _setRoster(service, entries, isAllotted);
+    }
+
+    /// @inheritdoc ISessions
+    function allot(
+        bytes32 service,
+        uint64 epoch,
+        address application,
+        address gateway,
+        uint96 capMax
+    )
+        external
+        override
+        onlyMarket(service)
+    {
+        _allotments[_allotmentId(service, epoch, application, gateway)] = capMax;
+        emit Allot(service, epoch, application, gateway, capMax);
     }
 
     /// @inheritdoc ISessions
@@ -137,6 +167,12 @@ contract Sessions is ISessions, Clocked {
     }
 
     /// @inheritdoc ISessions
+    function allotmentOf(SessionKey calldata session) external view override returns (uint96 capMax) {
+        Head memory head = _headOf(session.service, _epochOf(session.number));
+        return head.isAllotted ? _allotmentIn(head, session) : type(uint96).max;
+    }
+
+    /// @inheritdoc ISessions
     function rulesOf(uint256 number) public view override returns (SessionRules memory rules) {
         bool isPaused;
         (isPaused, rules.members, rules.targetLeaves, rules.bondRatioMax) = parameters.claimValuesOf(number);
@@ -145,14 +181,24 @@ contract Sessions is ISessions, Clocked {
     }
 
     /// @inheritdoc ISessions
-    function priceOf(Seat memory seat, uint32[] calldata earlier) public view override returns (uint64 unitPrice) {
-        Head memory head = _headOf(seat.service, _epochOf(seat.number));
-        mapping(uint256 => uint256) storage roster = _rosters[seat.service][head.builtEpoch];
-        Draw.Urn memory urn = Draw.Urn(head.count, head.totalWeight, seat.members);
-        if (!Draw.isMember(roster, urn, seat.drawSeed, seat.rosterIndex, seat.draw, earlier)) return 0;
+    function priceOf(
+        Seat memory seat,
+        uint32[] calldata earlier
+    )
+        public
+        view
+        override
+        returns (uint64 unitPrice, bool isAllotted)
+    {
+        // The head stays packed: on the way of every claim.
+        uint160 head = _heads[seat.service].valueAt(_epochOf(seat.number));
+        mapping(uint256 => uint256) storage roster = _rosters[seat.service][uint64(head >> 64)];
+        Draw.Urn memory urn = Draw.Urn(uint32(head), uint32(head >> 32), seat.members);
+        if (!Draw.isMember(roster, urn, seat.drawSeed, seat.rosterIndex, seat.draw, earlier)) return (0, false);
         address found;
         (found, unitPrice,) = Draw.unpack(roster[seat.rosterIndex]);
-        if (found != seat.supplier) return 0;
+        if (found != seat.supplier) return (0, false);
+        isAllotted = head >> 128 != 0;
     }
 
     /// @inheritdoc ISessions
@@ -215,6 +261,8 @@ contract Sessions is ISessions, Clocked {
         if (!rules.isOpen) return (0, 0);
         uint96 cap;
         (cap, feeBps) = escrow.coverageOf(session);
+        Head memory head = _headOf(session.service, _epochOf(session.number));
+        if (head.isAllotted && cap > _allotmentIn(head, session)) return (0, 0);
         return (cap / rules.members, feeBps);
     }
 
@@ -234,16 +282,34 @@ contract Sessions is ISessions, Clocked {
         if (rules.seed == 0) revert Errors.Sessions_SeedUnavailable(session.number - 1);
         bytes32 drawSeed = Draw.seed(rules.seed, RelayHash.sessionId(session));
         Seat memory seat = Seat(session.service, session.number, drawSeed, rules.members, supplier, rosterIndex, draw);
-        unitPrice = priceOf(seat, earlier);
+        (unitPrice,) = priceOf(seat, earlier);
         if (unitPrice == 0) revert Errors.Sessions_NotMember(supplier, draw);
+    }
+
+    /// @dev A roster that is inherited comes with the allotments it was published with.
+    function _allotmentIn(Head memory head, SessionKey calldata session) private view returns (uint96) {
+        return _allotments[_allotmentId(session.service, head.builtEpoch, session.application, session.gateway)];
+    }
+
+    function _allotmentId(
+        bytes32 service,
+        uint64 epoch,
+        address application,
+        address gateway
+    )
+        private
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(service, epoch, application, gateway));
     }
 
     function _headOf(bytes32 service, uint256 epoch) private view returns (Head memory) {
         uint160 packed = _heads[service].valueAt(epoch);
-        return Head(uint32(packed), uint32(packed >> 32), uint64(packed >> 64));
+        return Head(uint32(packed), uint32(packed >> 32), uint64(packed >> 64), packed >> 128 != 0);
     }
 
-    function _setRoster(bytes32 service, RosterEntry[] memory entries) private {
+    function _setRoster(bytes32 service, RosterEntry[] memory entries, bool isAllotted) private {
         // Check: the seed of the running session draws the members of the next one.
         uint64 current = _currentSession();
         if (_isLastOfEpoch(current)) revert Errors.Sessions_RosterWindowClosed(current);
@@ -261,7 +327,8 @@ contract Sessions is ISessions, Clocked {
             delete roster[i];
         }
         uint32 count = uint32(entries.length);
-        _heads[service].push(epoch, uint160(epoch) << 64 | uint160(total) << 32 | count);
+        uint160 flag = isAllotted ? 1 : 0;
+        _heads[service].push(epoch, flag << 128 | uint160(epoch) << 64 | uint160(total) << 32 | count);
         emit SetRoster(service, epoch, count, total);
     }
 

@@ -7,9 +7,13 @@ import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/Mes
 
 import { Challenge } from "../src/libraries/Challenge.sol";
 import { Draw } from "../src/libraries/Draw.sol";
+import { PostedPrice } from "../src/libraries/PostedPrice.sol";
+import { Procurement } from "../src/libraries/Procurement.sol";
 import { RelayHash } from "../src/libraries/RelayHash.sol";
+import { SortedSumTree } from "../src/libraries/SortedSumTree.sol";
 import { SumTrie } from "../src/libraries/SumTrie.sol";
 import { Threshold } from "../src/libraries/Threshold.sol";
+import { Cover, Opening, OrderTerms, Round, Sale } from "../src/types/AuctionTypes.sol";
 import { Claim, RosterEntry, Service, SessionKey } from "../src/types/Types.sol";
 
 /// @title Harness
@@ -241,5 +245,63 @@ contract Harness {
         bytes32 seed = Draw.seed(sessionSeed, session);
         Draw.Urn memory urn = Draw.Urn(uint32(entries.length), total, members);
         return Draw.isMember(_roster, urn, seed, index, draw, earlier);
+    }
+
+    /*//////////////////////////////////////////////////////////////////////////
+                                      AUCTION
+    //////////////////////////////////////////////////////////////////////////*/
+
+    function askKey(uint64 price, address supplier) external pure returns (bytes32) {
+        return SortedSumTree.askKey(price, supplier);
+    }
+
+    function bidKey(bytes32 seed, address application) external pure returns (bytes32) {
+        return SortedSumTree.bidKey(seed, application);
+    }
+
+    function verifyPlace(
+        bytes32 root,
+        uint256 total,
+        bytes32 key,
+        uint256 leafSums,
+        Opening calldata opening
+    )
+        external
+        pure
+        returns (SortedSumTree.Place memory)
+    {
+        return SortedSumTree.place(root, total, key, leafSums, opening);
+    }
+
+    function verifyClearing(
+        Procurement.Book calldata book,
+        Cover[] calldata covers,
+        OrderTerms[] calldata coverTerms,
+        Sale[] calldata sales,
+        OrderTerms[] calldata saleTerms
+    )
+        external
+        pure
+        returns (RosterEntry[] memory)
+    {
+        Procurement.Ask[] memory covering = new Procurement.Ask[](covers.length);
+        for (uint256 i = 0; i < covers.length; ++i) {
+            covering[i] = Procurement.locate(book, covers[i].supplier, coverTerms[i], covers[i].opening);
+        }
+        Procurement.Ask[] memory selling = new Procurement.Ask[](sales.length);
+        uint32[] memory coverOf = new uint32[](sales.length);
+        for (uint256 i = 0; i < sales.length; ++i) {
+            selling[i] = Procurement.locate(book, sales[i].supplier, saleTerms[i], sales[i].opening);
+            coverOf[i] = sales[i].cover;
+        }
+        return Procurement.verify(book, covering, selling, coverOf);
+    }
+
+    function reserve(uint64 price, uint16 feeBps) external pure returns (uint64) {
+        return PostedPrice.reserve(price, feeBps);
+    }
+
+    function nextPrice(Round calldata round, uint16 feeBps) external pure returns (uint64) {
+        return PostedPrice.next(round, feeBps);
     }
 }

@@ -466,16 +466,16 @@ contract RulesTest is Market {
         vm.expectPartialRevert(Errors.Sessions_NotMarket.selector);
         sessions.buildRoster(auctioned);
         vm.expectPartialRevert(Errors.Sessions_NotMarket.selector);
-        sessions.publishRoster(auctioned, entries);
+        sessions.publishRoster(auctioned, entries, false);
         vm.startPrank(market);
-        sessions.publishRoster(auctioned, entries);
+        sessions.publishRoster(auctioned, entries, false);
         vm.assertEq(sessions.rosterOf(auctioned, 1)[1].weight, 30);
         entries[1].supplier = low;
         vm.expectRevert(abi.encodeWithSelector(Errors.Sessions_RosterInvalid.selector, 1));
-        sessions.publishRoster(auctioned, entries);
+        sessions.publishRoster(auctioned, entries, false);
         entries[1] = RosterEntry(high, 0, 1);
         vm.expectPartialRevert(Errors.Sessions_RosterInvalid.selector);
-        sessions.publishRoster(auctioned, entries);
+        sessions.publishRoster(auctioned, entries, false);
         vm.stopPrank();
     }
 
@@ -535,10 +535,10 @@ contract RulesTest is Market {
             entries[i] = RosterEntry(all[i], PRICE, i == 3 ? 97 : 1);
         }
         vm.startPrank(market);
-        sessions.publishRoster(auctioned, entries);
+        sessions.publishRoster(auctioned, entries, false);
         RosterEntry[] memory shorter = new RosterEntry[](2);
         (shorter[0], shorter[1]) = (RosterEntry(all[0], PRICE, 1), RosterEntry(all[1], PRICE, 99));
-        sessions.publishRoster(auctioned, shorter);
+        sessions.publishRoster(auctioned, shorter, false);
         vm.stopPrank();
         goTo(2, 0);
 

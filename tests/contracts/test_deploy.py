@@ -130,7 +130,7 @@ def test_help_holds_an_example(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_a_malformed_book_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "book.json"
-    book = AddressBook(1, 2, *(bytes([each]) * 20 for each in range(7)))
+    book = AddressBook(1, 2, *(bytes([each]) * 20 for each in range(8)))
     book.save(path)
     assert AddressBook.load(path) == book
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

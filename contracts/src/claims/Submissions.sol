@@ -56,9 +56,16 @@ abstract contract Submissions is OpenClaims {
         }
 
         // Check: the supplier is a member, the claim worth something and bonded.
-        uint64 price = _priceOf(batch, input, sessionId);
-        if (price == 0) {
-            return abi.encodeWithSelector(Errors.Sessions_NotMember.selector, batch.supplier, input.draw);
+        uint64 price;
+        {
+            bool isAllotted;
+            (price, isAllotted) = _priceOf(batch, input, sessionId);
+            if (price == 0) {
+                return abi.encodeWithSelector(Errors.Sessions_NotMember.selector, batch.supplier, input.draw);
+            }
+            if (isAllotted && !sessions.isValid(session)) {
+                return abi.encodeWithSelector(Errors.Sessions_SessionInvalid.selector, sessionId);
+            }
         }
         uint256 value = Threshold.value(input.sum, price);
         refusal = _checkBond(batch, input.bond, value);
@@ -107,9 +114,17 @@ abstract contract Submissions is OpenClaims {
         return "";
     }
 
-    /// @dev A member's price; zero for all others, and where the session did not open.
-    function _priceOf(Batch memory batch, ClaimInput calldata input, bytes32 sessionId) private view returns (uint64) {
-        if (!batch.rules.isOpen || batch.rules.seed == 0) return 0;
+    /// @dev A member's price, zero for all others and where the session did not open; and whether it takes an allotment.
+    function _priceOf(
+        Batch memory batch,
+        ClaimInput calldata input,
+        bytes32 sessionId
+    )
+        private
+        view
+        returns (uint64 price, bool isAllotted)
+    {
+        if (!batch.rules.isOpen || batch.rules.seed == 0) return (0, false);
         Seat memory seat = Seat({
             service: input.service,
             number: batch.number,

@@ -22,6 +22,11 @@ interface ISessions {
     /// @notice Emitted when a roster is set for an epoch and those after it that get none of their own.
     event SetRoster(bytes32 indexed service, uint256 indexed epoch, uint32 count, uint32 totalWeight);
 
+    /// @notice Emitted when a market bounds a delegation's cap in an epoch.
+    event Allot(
+        bytes32 indexed service, uint64 epoch, address indexed application, address indexed gateway, uint96 capMax
+    );
+
     /*//////////////////////////////////////////////////////////////////////////
                                STATE-CHANGING FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
@@ -37,9 +42,14 @@ interface ISessions {
     function buildRoster(bytes32 service) external;
 
     /// @notice Sets the next epoch's roster of a service with a market.
+    /// @param isAllotted Whether only delegations with an allotment are served by it.
     /// @dev Emits a {SetRoster} event. Requirements: as {buildRoster}, and the caller is the service's market;
     /// suppliers are registered and strictly ascending; prices and weights are at least 1.
-    function publishRoster(bytes32 service, RosterEntry[] calldata entries) external;
+    function publishRoster(bytes32 service, RosterEntry[] calldata entries, bool isAllotted) external;
+
+    /// @notice Sets the most a delegation's cap may be in sessions served by the allotted roster of `epoch`.
+    /// @dev Emits an {Allot} event. Requirement: the caller is the service's market.
+    function allot(bytes32 service, uint64 epoch, address application, address gateway, uint96 capMax) external;
 
     /*//////////////////////////////////////////////////////////////////////////
                                  READ-ONLY FUNCTIONS
@@ -88,8 +98,19 @@ interface ISessions {
     /// @dev The seed is zero while it cannot be known and once it is lost.
     function rulesOf(uint256 number) external view returns (SessionRules memory);
 
+    /// @notice The most the delegation's cap may be in the session; no bound where the roster is not allotted.
+    function allotmentOf(SessionKey calldata session) external view returns (uint96 capMax);
+
     /// @notice A member's price; zero where the draws do not make the supplier a member.
-    function priceOf(Seat calldata seat, uint32[] calldata earlier) external view returns (uint64 unitPrice);
+    /// @return unitPrice The price.
+    /// @return isAllotted Whether the roster is, so that the session needs an allotment to be valid.
+    function priceOf(
+        Seat calldata seat,
+        uint32[] calldata earlier
+    )
+        external
+        view
+        returns (uint64 unitPrice, bool isAllotted);
 
     /// @notice Reverts with the reason unless `supplier` is a member of the session.
     /// @return unitPrice Its price.
@@ -104,7 +125,8 @@ interface ISessions {
         view
         returns (uint64 unitPrice);
 
-    /// @notice Whether the session may be served: it has opened, unpaused, with a roster and covered funds.
+    /// @notice Whether the session may be served: it has opened, unpaused, with a roster and covered funds, and its
+    /// cap within its allotment where the roster is allotted.
     /// @dev Known for the running session and the one before; false for all others.
     function isValid(SessionKey calldata session) external view returns (bool);
 

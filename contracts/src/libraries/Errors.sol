@@ -198,6 +198,106 @@ library Errors {
     error Proof_BadBatchSignature(address signer);
 
     /*//////////////////////////////////////////////////////////////////////////
+                                     AUCTION
+    //////////////////////////////////////////////////////////////////////////*/
+
+    /// @notice Thrown when the fee is zero or the whole price.
+    error Auction_TermsInvalid();
+
+    /// @notice Thrown when a service names another market, or its market is not open.
+    error Auction_NotMarket(bytes32 service);
+
+    /// @notice Thrown when the caller is not who the function is for.
+    error Auction_NotAuthorized(address caller);
+
+    /// @notice Thrown when a market is opened again.
+    error Auction_MarketExists(bytes32 service);
+
+    /// @notice Thrown when a market is opened at no price.
+    error Auction_PriceZero();
+
+    /// @notice Thrown when there is nothing to collect.
+    error Auction_AmountZero();
+
+    /// @notice Thrown when a round is asked for whose orders would be due before the clock began.
+    error Auction_EpochOutOfRange(uint256 epoch);
+
+    /// @notice Thrown when the next session opens paused.
+    error Auction_Paused(uint256 session);
+
+    /// @notice Thrown before block `from`, and from block `end` on.
+    error Auction_WindowClosed(uint256 from, uint256 end);
+
+    /// @notice Thrown when a trader has an order in the round.
+    error Auction_OrderExists(address trader);
+
+    /// @notice Thrown when there is no such order, or it does not stand where the call needs it.
+    error Auction_OrderUnknown(address trader);
+
+    /// @notice Thrown when less than the order bond is put down.
+    error Auction_DepositTooLow(uint256 deposit, uint256 least);
+
+    /// @notice Thrown when a book is full of suppliers with no less stake.
+    error Auction_BookFull(uint256 leastStake);
+
+    /// @notice Thrown when terms and salt are not those an order was sealed with.
+    error Auction_SealMismatch(address trader);
+
+    /// @notice Thrown when a price is zero, or a quantity zero or too large.
+    error Auction_OrderInvalid(uint256 price, uint256 quantity);
+
+    /// @notice Thrown when a round may still become a roster.
+    error Auction_RoundRunning(bytes32 service, uint256 epoch);
+
+    /// @notice Thrown when a round has become a roster.
+    error Auction_RoundCleared(bytes32 service, uint256 epoch);
+
+    /// @notice Thrown when a sender submits the same clearing again.
+    error Auction_ClearingExists(bytes32 clearingId);
+
+    /// @notice Thrown when there is no such clearing, or it is defeated or closed.
+    error Auction_ClearingUnknown(bytes32 clearingId);
+
+    /// @notice Thrown when a leaf is demanded twice.
+    error Auction_DemandExists(address trader);
+
+    /// @notice Thrown when a leaf is not owed.
+    error Auction_DemandUnknown(address trader);
+
+    /// @notice Thrown when a clearing owes leaves that were demanded.
+    error Auction_LeavesOwed(uint256 leaves);
+
+    /// @notice Thrown when two leaves stand as their keys say.
+    error Auction_InOrder(uint256 first, uint256 second);
+
+    /// @notice Thrown when a clearing came to other entries.
+    error Auction_EntriesMismatch(bytes32 clearingId);
+
+    /// @notice Thrown when the number of sales is not that of the asks that meet the demand.
+    error Clearing_WrongSaleCount(uint256 sales, uint256 sellers);
+
+    /// @notice Thrown when sales are not strictly ascending by supplier.
+    error Clearing_SaleOutOfOrder(uint256 index);
+
+    /// @notice Thrown when a sale's ask stands behind the demand.
+    error Clearing_NotSold(address supplier);
+
+    /// @notice Thrown when no cover was given that covers the unit.
+    error Clearing_NotCovered(uint256 unit);
+
+    /// @notice Thrown when a payment is below the ask or above the reserve, as in no tree in order.
+    error Clearing_PriceOutOfRange(uint256 unitPrice);
+
+    /// @notice Thrown when an opening has more than 32 siblings.
+    error Tree_TooDeep(uint256 depth);
+
+    /// @notice Thrown when sums reach beyond their width, or a leaf beyond its root's.
+    error Tree_SumsOutOfRange(uint256 sums);
+
+    /// @notice Thrown when an opening does not lead to the root and its sums.
+    error Tree_RootMismatch(bytes32 digest, uint256 sums);
+
+    /*//////////////////////////////////////////////////////////////////////////
                                     TEST TOKEN
     //////////////////////////////////////////////////////////////////////////*/
 

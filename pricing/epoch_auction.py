@@ -1,0 +1,100 @@
+"""The epoch auction of a service: P2V with a fee, as the contract `Auction` clears it.
+
+The posted price is what a buyer pays for a unit. Suppliers are procured by VCG with the price less
+the fee as reserve, so the fee, and whatever the suppliers left of the price, is paid in advance and
+not refunded: only such demand moves the price (see `pricing.price_controllers`).
+"""
+
+from dataclasses import dataclass
+
+from pricing.crossing import take
+from pricing.market import Book, Fill, Trader
+from pricing.posted_price_vcg import Balance, RosterLine
+from pricing.price_controllers import BASIS_POINTS, StepBound, next_price
+from pricing.public_order import in_public_order
+from pricing.vcg_procurement import vcg_procurement
+
+PRICE_MAX = 2**64 - 1
+QUANTITY_MAX = 2**25 - 1
+"""Most units of an order, so that the weights of 128 roster entries add up below 2^32."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochFill:
+    """What a buyer got: units, the charge paid at once, and what claims for them cost at most."""
+
+    application: Trader
+    units: int
+    charge: int
+    claims: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOutcome:
+    """Who serves the epoch at what price, and who may use how much of it."""
+
+    roster: tuple[RosterLine, ...] = ()
+    fills: tuple[EpochFill, ...] = ()
+
+    @property
+    def procured(self) -> int:
+        """Units bought from the suppliers."""
+        return sum(line.units for line in self.roster)
+
+    @property
+    def paid(self) -> int:
+        """What those units cost at the roster's prices."""
+        return sum(line.unit_price * line.units for line in self.roster)
+
+
+def reserve_at(price: int, fee_bps: int) -> int:
+    """The most a supplier is paid for a unit: the posted price less the fee, rounded down."""
+    return price * (BASIS_POINTS - fee_bps) // BASIS_POINTS
+
+
+def accepted(book: Book, price: int, fee_bps: int) -> Book:
+    """The orders that take part: bids of at least the price, asks of at most the reserve."""
+    reserve = reserve_at(price, fee_bps)
+    return Book(
+        tuple(bid for bid in book.bids if bid.price >= price),
+        tuple(ask for ask in book.asks if ask.price <= reserve),
+    )
+
+
+def clear_epoch(book: Book, price: int, fee_bps: int, seed: bytes) -> EpochOutcome:
+    """The outcome of a round; truthful within the epoch, and never in deficit.
+
+    A buyer pays the price for what it gets: by its claims what they cost on average (rounded down),
+    the rest at once.
+    """
+    traded = accepted(book, price, fee_bps)
+    demand = sum(bid.quantity for bid in traded.bids)
+    sold = vcg_procurement(traded.asks, demand, reserve_at(price, fee_bps))
+    lines = tuple(sorted((_line(fill) for fill in sold), key=lambda line: line.supplier))
+    outcome = EpochOutcome(lines)
+    served = take(in_public_order(seed, traded.bids), outcome.procured)
+    fills = tuple(_fill(trader, units, price, outcome) for trader, units in served if units)
+    return EpochOutcome(lines, fills)
+
+
+def next_posted_price(book: Book, price: int, fee_bps: int) -> int:
+    """The price of the next round: a step towards balance, bounded by the fee.
+
+    The bound takes the largest ask's share of the supply, rounded up; all of it where there is
+    none. A price never leaves 64 bits.
+    """
+    traded = accepted(book, price, fee_bps)
+    quantities = [ask.quantity for ask in traded.asks]
+    supply = sum(quantities)
+    share = -(-max(quantities) * BASIS_POINTS // supply) if quantities else BASIS_POINTS
+    balance = Balance(sum(bid.quantity for bid in traded.bids), supply)
+    return min(next_price(price, balance, StepBound(fee_bps, share)), PRICE_MAX)
+
+
+def _line(fill: Fill) -> RosterLine:
+    return RosterLine(fill.trader, fill.money // fill.units, fill.units)
+
+
+def _fill(application: Trader, units: int, price: int, outcome: EpochOutcome) -> EpochFill:
+    claims = units * outcome.paid // outcome.procured
+    return EpochFill(application, units, units * price - claims, claims)
