@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from contracts import Market, TxSender
@@ -194,6 +195,7 @@ def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:
         good = monitor.is_up and not receipts.has_failed
         return {
             "status": "ok" if good else "failing",
+            "version": version("lode"),
             "engine": monitor.summary(),
             "receipt_log": not receipts.has_failed,
             "supplier": "0x" + node.supplier.hex(),

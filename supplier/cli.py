@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 
 from supplier.cli_estimate import estimate_
-from supplier.cli_keep import backup, restore
+from supplier.cli_keep import backup, restore, upgrade_check
 from supplier.cli_leave import drain
 from supplier.cli_money import earnings, funds
 from supplier.cli_serve import engine, serve, status
@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Serve": (serve, status, engine, drain),
     "Why": (doctor, explain),
     "Money": (funds, earnings, collect, unstake, withdraw),
-    "Keep": (backup, restore),
+    "Keep": (backup, restore, upgrade_check),
 }
 """In the order of a supplier's life, by the panel of the help page they are shown in."""
 

@@ -1,4 +1,4 @@
-"""The commands that keep a supplier going: its backups."""
+"""The commands that keep a supplier going: backups, upgrades."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +8,14 @@ import typer
 
 from contracts import Market, read_claims
 from supplier.backup import restore_backup, write_backup
+from supplier.cli_why import show_findings
 from supplier.command import Command, Config, Json
+from supplier.doctor import Finding, is_healthy
 from supplier.funds import CLAIM_SESSIONS
 from supplier.ledger import read_books
 from supplier.rescue import Rescue, judge_rescue
 from supplier.settings import Settings
+from supplier.upgrade_check import check_upgrade
 
 
 def backup(
@@ -80,3 +83,29 @@ async def _read_rescue(settings: Settings) -> list[Rescue]:
         judge_rescue(book, own.get(book.session_id), head, clock)
         for book in sorted(books.sessions.values(), key=lambda each: each.key.number)
     ]
+
+
+def upgrade_check(
+    config: Config = None,
+    json: Json = False,
+    restart_s: Annotated[
+        float, typer.Option(min=1, help="how long the engine takes to start")
+    ] = 120.0,
+) -> None:
+    """Say whether this release may take the place of the one that runs, and when.
+
+    Reads settings, receipt log and tables as the new node would; changes nothing but columns that
+    the tables lack. Exit status 1 where it should wait or would not start.
+
+    Example: supplier upgrade-check --restart-s 300 && systemctl restart lode-supplier
+    """
+    found: list[Finding] = []
+
+    async def work(command: Command) -> dict[str, object]:
+        settings = command.settings()
+        found.extend([each async for each in check_upgrade(settings, restart_s)])
+        return show_findings(command, "upgrade", found)
+
+    Command(config, json).run(work)
+    if not is_healthy(found):
+        raise typer.Exit(1)

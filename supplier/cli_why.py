@@ -34,7 +34,7 @@ def doctor(config: Config = None, json: Json = False) -> None:
         settings = command.settings()
         with command.output.progress("looking"):
             found.extend([each async for each in examine(settings)])
-        return _show(command, "doctor", found)
+        return show_findings(command, "doctor", found)
 
     Command(config, json).run(work)
     if not is_healthy(found):
@@ -105,14 +105,15 @@ def config_check(config: Config = None, json: Json = False) -> None:
 
     async def work(command: Command) -> dict[str, object]:
         found.extend(check_settings(command.settings()))
-        return _show(command, "settings", found)
+        return show_findings(command, "settings", found)
 
     Command(config, json).run(work)
     if not is_healthy(found):
         raise typer.Exit(1)
 
 
-def _show(command: Command, title: str, found: list[Finding]) -> dict[str, object]:
+def show_findings(command: Command, title: str, found: list[Finding]) -> dict[str, object]:
+    """Show findings to people; returns them for programs."""
     command.output.table(
         title, ("", "what", "found", "remedy"),
         [(each.verdict, each.name, each.says, each.remedy) for each in found],

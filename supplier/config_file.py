@@ -4,7 +4,18 @@ import json
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from contracts import ChainSettings
 from node.errors import OperatorError
+from node.tls import ListenerTls
+from supplier.settings import (
+    AdmissionSettings,
+    CreditSettings,
+    EngineSettings,
+    ServerSettings,
+    SettlementSettings,
+)
 
 TEMPLATE = """\
 # Settings of a supplier. Every key has an environment variable that goes before it:
@@ -24,6 +35,7 @@ rpc_urls = {rpc_urls}
 address_book = {address_book}
 # Blocks on top of one that is held final.
 confirmations = {confirmations}
+{more_chain}
 
 [keys]
 # The operator's key is hot: it serves and claims. The owner's is cold: it stakes and withdraws, and
@@ -34,6 +46,10 @@ confirmations = {confirmations}
 [server]
 host = {host}
 port = {port}
+{more_server}
+
+# [server.tls]
+{more_tls}
 
 [engine]
 # "embedded" or "vllm", started as a child; or set url to use one that is already running.
@@ -41,28 +57,59 @@ kind = {kind}
 model = {model}
 served_model_name = {served_model_name}
 {engine_url}
+{more_engine}
+
+[admission]
+{more_admission}
 
 [credit]
-# Units served to a new gateway before its first receipt is here.
-initial_units = 200000
-# Millionths of a unit of credit earned for each receipted unit.
-growth_ppm = 500000
-receipt_due_s = 30.0
+{more_credit}
 
 [settlement]
-# Bond as a share of a claim's value: 100 opens one or two leaves, more opens fewer.
-bond_percent = 100
+{more_settlement}
 """
+SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
+    "chain": (ChainSettings, frozenset({"rpc_urls", "address_book", "confirmations"})),
+    "server": (ServerSettings, frozenset({"host", "port", "tls"})),
+    "tls": (ListenerTls, frozenset()),
+    "engine": (EngineSettings, frozenset({"kind", "model", "served_model_name", "url"})),
+    "admission": (AdmissionSettings, frozenset()),
+    "credit": (CreditSettings, frozenset()),
+    "settlement": (SettlementSettings, frozenset()),
+}
+"""The settings of each section that are written commented out: all but these names."""
 
 
 def write_config(path: Path, values: dict[str, object], lines: dict[str, str]) -> None:
-    """Write a new file; raises OperatorError rather than overwrite one."""
+    """Write a new file; raises OperatorError rather than overwrite one.
+
+    What is not among `values` is in it as a comment, with its default.
+    """
     if path.exists():
         raise OperatorError(f"{path} exists; edit it, or choose another --config")
     path.parent.mkdir(parents=True, exist_ok=True)
     quoted = {name: json.dumps(value) for name, value in values.items()}
+    comments = {
+        f"more_{name}": list_defaults(section, written)
+        for name, (section, written) in SECTIONS.items()
+    }
     path.touch(mode=0o600)
-    path.write_text(TEMPLATE.format(**quoted, **lines))
+    path.write_text(TEMPLATE.format(**quoted, **lines, **comments))
+
+
+def list_defaults(section: type[BaseModel], written: frozenset[str]) -> str:
+    """The settings of a section but those `written`, each a comment: what it is, its default."""
+    return "\n".join(
+        f"# {name} = {_show_default(field.default)}"
+        + (f"    # {field.description}" if field.description else "")
+        for name, field in section.model_fields.items()
+        if name not in written
+    )
+
+
+def _show_default(value: object) -> str:
+    """A default in TOML; dots for one that is unset."""
+    return "..." if value is None else json.dumps(value)
 
 
 def set_value(path: Path, name: str, value: object) -> None:

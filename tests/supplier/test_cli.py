@@ -1,16 +1,20 @@
 """The supplier's command line on a real chain: from `init` to the last token taken back."""
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from localnet.processes import ROOT
+from node.settings import setting_names
 from supplier.cli import cli as app
 from supplier.config_file import set_value
+from supplier.settings import Settings
 from tests.clis import (
     CommandLine,
     MarketOnChain,
@@ -181,6 +185,44 @@ def test_init_makes_keystores_that_open_and_overwrites_nothing(tmp_path: Path) -
     assert "exists" in cli.refuse(*arguments)
     other = config.with_name("other.toml")
     assert "exists" in cli.refuse("init", "--config", other, "--password-file", password)
+
+
+def test_init_asks_for_what_is_not_given(tmp_path: Path) -> None:
+    config, password = tmp_path / "asked.toml", tmp_path / "password"
+    password.write_text("correct horse")
+    answers = ["http://rpc", "book.json", "embedding", "vllm", "qwen", "", "https://gpu", ""]
+    arguments = ["init", "--config", str(config), "--ask", "--model", "m", "--engine-url", ""]
+    arguments += ["--password-file", str(password), "--json"]
+
+    done = CliRunner().invoke(app, arguments, input="\n".join([*answers, ""]))
+
+    assert done.exit_code == 0, done.output
+    settings = Settings.load(config)
+    assert settings.chain.urls() == ("http://rpc",)
+    assert settings.chain.address_book.name == "book.json"
+    assert (settings.engine.kind, settings.engine.served_model_name) == ("vllm", "qwen")
+    assert (settings.engine.model, settings.engine.url) == ("m", None)
+    assert settings.public_url == "http://127.0.0.1:8800"  # an empty answer takes the default
+    refused = CliRunner().invoke(app, ["init", "--engine", "abacus"])
+    assert refused.exit_code != 0
+
+
+def test_every_setting_is_in_a_new_file_with_its_default(tmp_path: Path) -> None:
+    config, password = tmp_path / "supplier.toml", tmp_path / "password"
+    password.write_text("correct horse")
+    CommandLine(app).run("init", "--config", config, "--password-file", password)
+    text = config.read_text()
+    names = [each.rpartition(".")[2] for each in setting_names(Settings)]
+    assert [each for each in names if f"{each} = " not in text and "_key" not in each] == []
+
+    lines = [
+        line.removeprefix("# ") if re.match(r"# (\w+ = [^.]|\[)", line) else line
+        for line in text.splitlines()
+        if not line.startswith("# url")
+    ]
+    whole = tmp_path / "whole.toml"
+    whole.write_text("\n".join(lines))
+    assert Settings.load(whole).model_dump() == Settings.load(config).model_dump()
 
 
 def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
