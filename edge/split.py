@@ -16,7 +16,11 @@ _HEADER_BYTES = 2
 
 
 class MalformedActivationError(ValueError):
-    """A message that is no activation of this network: the device's fault."""
+    """A message that is no activation of this network: the device's fault; names the part."""
+
+    def __init__(self, message: str, param: str = "activation") -> None:
+        super().__init__(message)
+        self.param = param
 
 
 def run_head(network: MultiExitNetwork, way_out: int, cut: int, pixels: bytes) -> bytes:
@@ -39,7 +43,11 @@ def run_tail(network: MultiExitNetwork, message: bytes) -> bytes:
     if not np.isfinite(array).all():
         raise MalformedActivationError("an activation that is not finite")
     steps = len(network.layers(way_out))
-    return network.run_between(array, way_out, cut, steps).astype(_FLOATS).tobytes()
+    with np.errstate(over="ignore", invalid="ignore"):
+        answer = network.run_between(array, way_out, cut, steps)
+    if not np.isfinite(answer).all():
+        raise MalformedActivationError("an activation whose answer is not finite")
+    return answer.astype(_FLOATS).tobytes()
 
 
 def parse_answer(network: MultiExitNetwork, way_out: int, answer: bytes) -> Floats:

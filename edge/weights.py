@@ -1,6 +1,8 @@
 """A network as one `.npz` file: weights, strides, exits and the accuracy measured for each."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,16 +30,19 @@ def save_network(network: MultiExitNetwork, path: Path) -> None:
 def load_network(path: Path) -> MultiExitNetwork:
     """The network of a file; OSError, KeyError or ValueError for anything else than one."""
     with np.load(path, allow_pickle=False) as file:
-        strides = file["strides"].tolist()
-        trunk: list[Layer] = []
-        for number, stride in enumerate(strides):
-            weights, bias = file[f"weights{number}"], file[f"bias{number}"]
-            trunk.append(
-                Convolution(weights, bias, stride) if stride else Dense(weights, bias, True)
-            )
-        exits = zip(file["depths"].tolist(), file["accuracy_ppm"].tolist(), strict=True)
-        branches = tuple(
-            Branch(depth, Dense(file[f"weights{number}"], file[f"bias{number}"], False), accuracy)
-            for number, (depth, accuracy) in enumerate(exits, len(strides))
-        )
-        return MultiExitNetwork(tuple(file["input_shape"].tolist()), tuple(trunk), branches)
+        return read_network(file)
+
+
+def read_network(file: Mapping[str, Any]) -> MultiExitNetwork:
+    """The network of an archive's arrays, by the names `save_network` gives them."""
+    strides = file["strides"].tolist()
+    trunk: list[Layer] = []
+    for number, stride in enumerate(strides):
+        weights, bias = file[f"weights{number}"], file[f"bias{number}"]
+        trunk.append(Convolution(weights, bias, stride) if stride else Dense(weights, bias, True))
+    exits = zip(file["depths"].tolist(), file["accuracy_ppm"].tolist(), strict=True)
+    branches = tuple(
+        Branch(depth, Dense(file[f"weights{number}"], file[f"bias{number}"], False), accuracy)
+        for number, (depth, accuracy) in enumerate(exits, len(strides))
+    )
+    return MultiExitNetwork(tuple(file["input_shape"].tolist()), tuple(trunk), branches)

@@ -25,6 +25,7 @@ from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer
 from gateway.deny_list import DenyList
 from gateway.dispatch import Dispatcher
+from gateway.edge.plane import EdgePlane
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
@@ -143,7 +144,7 @@ async def open_node(
         )
         application = parse_hex("application", settings.application, 20)
         refresher = Refresher(
-            market, table, SpecLibrary(pool, worker, {}), gateway,
+            market, table, SpecLibrary(pool, worker, {}, settings.edge.audit_ppm), gateway,
             lambda: accounts.applications | {application},
             {name: parse_hex(name, each, 32) for name, each in settings.models.items()},
             settings.chain.poll_s,
@@ -158,7 +159,8 @@ async def open_node(
             fan_out((ledger.record, history.record)),
         )  # fmt: skip
         suppliers = SupplierView(standing, ledger, table)
-        data_plane = DataPlane(relays, history, suppliers, settings.server.cors())
+        edge = EdgePlane(relays, settings.edge.rules())
+        data_plane = DataPlane(relays, edge, history, suppliers, settings.server.cors())
         metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)

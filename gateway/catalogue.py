@@ -34,6 +34,7 @@ def describe_model(name: str, session: Session) -> dict[str, object]:
         "created": 0,
         "owned_by": "0x" + service.source.hex(),
         "context_length": service.spec.context_length,
+        **({"edge": service.spec.edge.shown()} if service.spec.edge else {}),
         "service": "0x" + service.id.hex(),
         "price_per_million_cu": {"min": prices[0], "max": prices[-1]},
         "unit_weights": {

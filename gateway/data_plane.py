@@ -9,6 +9,7 @@ from gateway.bills import write_bill
 from gateway.catalogue import list_models, show_model
 from gateway.cors import Cors
 from gateway.dispatch import Answer
+from gateway.edge.plane import EdgePlane
 from gateway.errors import (
     GatewayError,
     InvalidParameterError,
@@ -36,7 +37,8 @@ class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
     def __init__(
-        self, relays: Relays, history: History, suppliers: SupplierView, cors: Cors
+        self, relays: Relays, edge: EdgePlane, history: History, suppliers: SupplierView,
+        cors: Cors,
     ) -> None:
         self.relays = relays
         self._suppliers = suppliers
@@ -46,6 +48,8 @@ class DataPlane:
         self._table = relays.table
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
             **{each.value: (b"POST", self._relay(each)) for each in Endpoint},
+            Endpoint.EDGE.value: (b"POST", edge.infer),
+            b"/v1/edge/plan": (b"POST", edge.plan),
             b"/v1/models": (b"GET", self._list_models),
             b"/healthz": (b"GET", self._health),
             b"/readyz": (b"GET", self._ready),

@@ -206,6 +206,7 @@ class Dispatcher:
                 request_hash=attempt.request_hash,
                 considered=attempt.considered,
                 owed=attempt.owed,
+                premium=attempt.relay.premium if attempt.is_answer else 0,
             )
         )
 

@@ -16,11 +16,14 @@
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
     + RequestNotFoundError           404  request_not_found
+    + PlanNotFoundError              404  plan_not_found
     + MethodNotAllowedError          405  method_not_allowed
     + KeyBusyError                   429  rate_limit_exceeded
     + LimitError                     429
       - RateLimitedError             429  rate_limit_exceeded
       - QuotaExceededError           429  insufficient_quota
+      - OutbidError                  429  outbid
+    + NoPlanError                    400  no_plan
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
   x UpstreamError                                                 one supplier failed; ask another
     + UpstreamRefusedError           503  upstream_refused
@@ -149,6 +152,19 @@ class RequestNotFoundError(RequestError):
     code = "request_not_found"
 
 
+class PlanNotFoundError(RequestError):
+    """The key has no such plan for edge inference, or has it no more."""
+
+    status = 404
+    code = "plan_not_found"
+
+
+class NoPlanError(RequestError):
+    """No exit and cut of the network is accurate enough within the deadline."""
+
+    code = "no_plan"
+
+
 class MethodNotAllowedError(RequestError):
     """The path exists under another method."""
 
@@ -186,6 +202,16 @@ class QuotaExceededError(LimitError):
 
     kind = "insufficient_quota"
     code = "insufficient_quota"
+
+
+class OutbidError(LimitError):
+    """The bid does not cover the relay's cost, or others bid more for the same edge rate."""
+
+    kind = "insufficient_quota"
+    code = "outbid"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, None)
 
 
 class NoSupplierError(GatewayError):

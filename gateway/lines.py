@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.balancer import Candidate
+from gateway.budgets import MILLIONTHS
 from gateway.dispositions import Disposition, Dispositions, judge_status
 from gateway.observation import Began, Ended, Event, Observation, Result
 
@@ -56,6 +57,8 @@ def write_event(event: Event, now: int) -> Line:
         "price": event.price,
     }
     if isinstance(event, Observation):
+        if event.premium:
+            line["premium"] = event.premium
         return line | {
             "kind": "try",
             "disposition": event.result.value,
@@ -121,7 +124,9 @@ def cost_of(line: Line) -> int:
     """
     price: int = line.get("price", 0)
     units: int = line["units"]
-    return price * (units if line["kind"] == "try" else line["units_receipted"] - units)
+    premium: int = line.get("premium", 0)
+    counted = units if line["kind"] == "try" else line["units_receipted"] - units
+    return price * counted + premium * MILLIONTHS
 
 
 def count_request(book: Dispositions, line: Line) -> None:

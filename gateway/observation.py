@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from gateway.balancer import Candidate
+from gateway.budgets import MILLIONTHS
 from gateway.outbox import OwedReceipt
 from relay_mining import Address, SessionKey, value_class
 
@@ -64,11 +65,13 @@ class Observation:
     """Who could have been chosen, the one who was among them."""
     owed: int = 0
     """Responses that were accepted, each of which is recounted once."""
+    premium: int = 0
+    """Token base units charged beyond the units' price."""
 
     @property
     def cost(self) -> int:
         """What it cost as signed, in millionths of a token base unit."""
-        return self.price * self.units
+        return self.price * self.units + self.premium * MILLIONTHS
 
 
 @value_class

@@ -41,6 +41,8 @@ class Endpoint(Enum):
     CHAT = b"/v1/chat/completions"
     COMPLETIONS = b"/v1/completions"
     EMBEDDINGS = b"/v1/embeddings"
+    EDGE = b"/v1/edge/infer"
+    """Read by `gateway.edge`, not here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from gateway.counting import UNKNOWN, Count, CountFiles, CountJob, ServiceCounter
+from gateway.edge.counting import TailCounter, TailFiles
 from gateway.openai import PromptOverhead
 from relay_mining import Hash32, RecountError
 
@@ -24,13 +25,16 @@ NICE = 10
 T = TypeVar("T")
 R = TypeVar("R")
 
-_counters: dict[Hash32, ServiceCounter] = {}
+Files = CountFiles | TailFiles
+
+_counters: dict[Hash32, ServiceCounter | TailCounter] = {}
 """In the worker process: one counter a service."""
 
 
-def load_files(files: CountFiles) -> PromptOverhead:
+def load_files(files: Files) -> PromptOverhead:
     """Prepare to count for a service, and say what its template adds (runs in the worker)."""
-    counter = _counters[files.service] = ServiceCounter(files)
+    counter = TailCounter(files) if isinstance(files, TailFiles) else ServiceCounter(files)
+    _counters[files.service] = counter
     return counter.measure_overhead()
 
 
@@ -57,13 +61,13 @@ class RecountWorker:
 
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
-        self._files: dict[Hash32, tuple[CountFiles, PromptOverhead]] = {}
+        self._files: dict[Hash32, tuple[Files, PromptOverhead]] = {}
         self._loaded: set[Hash32] = set()
         """The services whose files the worker that runs now has."""
         self._executor = self._start()
         self._lock = asyncio.Lock()
 
-    async def load(self, files: CountFiles) -> PromptOverhead:
+    async def load(self, files: Files) -> PromptOverhead:
         """Prepare to count for a service; returns what its template adds to a prompt.
 
         Raises RecountError for files that do not load.

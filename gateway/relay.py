@@ -51,6 +51,8 @@ class Relay:
     """Token base units for a million units, beyond which nobody is asked."""
     headers: HeaderList = ()
     """What the client's answer is sent with."""
+    premium: int = 0
+    """Token base units that the client pays for an answer beyond its units' price."""
     body_hash: Hash32 = field(init=False)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ Every request that comes here ends in exactly one `Ended`, whatever happens to i
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.accounts import Account
@@ -92,9 +92,13 @@ class Relays:
 
     async def answer(self, call: Call, endpoint: Endpoint) -> Answer:
         """Relay a request; raises GatewayError while nothing has been sent to the client."""
+        return await self.end(call, self._answer(call, endpoint))
+
+    async def end(self, call: Call, work: Awaitable[Answer]) -> Answer:
+        """What came of a request's work, its end recorded whatever it was."""
         status, code = 500, "internal_error"
         try:
-            answer = await self._answer(call, endpoint)
+            answer = await work
             status, code = (CLIENT_LEFT if answer is None else 200), ""
         except GatewayError as error:
             status, code = error.status, error.code
@@ -111,8 +115,7 @@ class Relays:
         verify_scope(account, asked.model)
         session = self.table.find(account.application, asked.model)
         session.service.spec.verify_serves(endpoint)
-        if self.count_owed() >= self.limits.owed_max:
-            raise NoSupplierError("the gateway is busy counting; try again shortly")
+        self.verify_room()
         worst = self.worst_case(session, asked)
         price_max = read_price_max(call.headers, session)
         grant = self.admission.enter(account, worst.tokens, worst.units * price_max)
@@ -123,6 +126,11 @@ class Relays:
             return await self.dispatcher.answer(relay, call.client)
         finally:
             self.admission.leave(account, grant)
+
+    def verify_room(self) -> None:
+        """Raise NoSupplierError while too many answers wait for their recount."""
+        if self.count_owed() >= self.limits.owed_max:
+            raise NoSupplierError("the gateway is busy counting; try again shortly")
 
     def worst_case(self, session: Session, asked: OpenAIRequest) -> WorstCase:
         """The most a request may take; raises InsufficientFundsError where no slice covers it."""

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.edge.terms import EdgeTerms
 from gateway.errors import InvalidParameterError, ModelNotFoundError, NoSupplierError
 from gateway.openai import Endpoint, PromptOverhead
 from relay_mining import Address, Hash32, SessionKey, SessionTerms, UnitWeights, Verifier
+
+TASKS = {Endpoint.EMBEDDINGS: "embed", Endpoint.EDGE: "edge"}
+"""What a service has to be for; every other endpoint generates."""
+GENERATES = ("chat.completions", "completions", "streaming", "logprobs")
+CAPABILITIES = {"embed": ("embeddings",), "edge": ("edge.plan", "edge.infer")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +24,23 @@ class ServiceSpec:
     chat_template_sha256: str
     document: dict[str, object]
     task: str = "generate"
-    """`generate` or `embed`."""
+    """`generate`, `embed` or `edge`."""
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     """What the chat template calls by name (`bos_token`)."""
     chat_adds_special_tokens: bool = False
     """Whether the engine adds the tokenizer's own to a rendered chat, and below to a prompt."""
     prompt_adds_special_tokens: bool = True
+    edge: EdgeTerms | None = None
+    """Of a service of tails."""
 
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What can be asked of the service, as `/v1/models` names it."""
-        if self.task == "embed":
-            return ("embeddings",)
-        return ("chat.completions", "completions", "streaming", "logprobs")
+        return CAPABILITIES.get(self.task, GENERATES)
 
     def verify_serves(self, endpoint: Endpoint) -> None:
         """Raise InvalidParameterError where the service does something else."""
-        if (endpoint is Endpoint.EMBEDDINGS) != (self.task == "embed"):
+        if TASKS.get(endpoint, "generate") != self.task:
             raise InvalidParameterError(
                 f"{self.name[:128]} serves {', '.join(self.capabilities)}", param="model"
             )

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from contracts import ChainSettings
 from gateway.body import RequestLimits
 from gateway.cors import Cors
+from gateway.edge.plane import EdgeRules
 from gateway.upstream import UpstreamTimeouts
 from node.addresses import AddressGuard
 from node.settings import NodeSettings
@@ -119,6 +120,26 @@ class RelaySettings(BaseModel):
         )
 
 
+class EdgeSettings(BaseModel):
+    """How plans for edge inference are sold and checked."""
+
+    window_ms: float = Field(default=50.0, gt=0, description="bids are gathered this long")
+    plan_s: float = Field(default=10.0, gt=0, description="a granted plan is to be used within")
+    relay_us: int = Field(
+        default=20_000, ge=0, description="the relay's own time, planned with at least"
+    )
+    users_expected: int = Field(
+        default=20, ge=1, description="of a round; fixes the auction's base before any bid"
+    )
+    audit_ppm: int = Field(
+        default=100_000, ge=0, le=10**6, description="of the tails, computed again in millionths"
+    )
+
+    def rules(self) -> EdgeRules:
+        """The same as the data plane wants them."""
+        return EdgeRules(self.window_ms / 1000, self.plan_s, self.relay_us, self.users_expected)
+
+
 class Settings(NodeSettings):
     """Settings of one gateway; `GATEWAY_SERVER__PORT` sets `server.port`."""
 
@@ -138,3 +159,4 @@ class Settings(NodeSettings):
     server: ServerSettings = ServerSettings()
     control: ControlSettings = ControlSettings()
     relays: RelaySettings = RelaySettings()
+    edge: EdgeSettings = EdgeSettings()

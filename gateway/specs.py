@@ -12,6 +12,8 @@ import orjson
 
 from contracts.service import Service
 from gateway.counting import CountFiles
+from gateway.edge.counting import TailFiles
+from gateway.edge.terms import read_terms
 from gateway.errors import UpstreamError, UpstreamInvalidError
 from gateway.recounting import RecountWorker
 from gateway.sessions import ServiceSpec, ServiceView
@@ -64,6 +66,7 @@ def _read_spec(document: dict[str, Any]) -> ServiceSpec:
             special_tokens=_read_special_tokens(document["special_tokens"]),
             chat_adds_special_tokens=adds["chat"] is True,
             prompt_adds_special_tokens=adds["prompt"] is True,
+            edge=read_terms(document) if document["task"] == "edge" else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UpstreamInvalidError(f"the service's spec lacks a field: {error}") from error
@@ -87,6 +90,8 @@ class SpecLibrary:
     pool: ClientPool
     worker: RecountWorker
     _views: dict[Hash32, ServiceView]
+    audit_ppm: int = 0
+    """Of the tails, computed again."""
 
     async def view(self, service_id: Hash32, service: Service, urls: Sequence[str]) -> ServiceView:
         """A service ready to be served and recounted; raises UpstreamError where no supplier
@@ -113,19 +118,8 @@ class SpecLibrary:
             raise UpstreamInvalidError("the supplier's spec is not JSON") from error
         spec = find_spec(document, service.spec_hash)
         base = f"{url}/lode/v1/spec/{service_id.hex()}"
-        tokenizer, template = await asyncio.gather(
-            self._get_verified(f"{base}/tokenizer.json", spec.tokenizer_sha256),
-            self._get_verified(f"{base}/chat_template.jinja", spec.chat_template_sha256),
-        )
         try:
-            files = CountFiles(
-                service_id,
-                tokenizer,
-                template.decode() if template else None,
-                spec.special_tokens,
-                spec.chat_adds_special_tokens,
-                spec.prompt_adds_special_tokens,
-            )
+            files = await self._fetch_files(service_id, spec, base)
             overhead = await self.worker.load(files)
         except (RelayMiningError, UnicodeDecodeError) as error:
             raise UpstreamInvalidError(f"the service cannot be recounted: {error}") from error
@@ -133,6 +127,26 @@ class SpecLibrary:
             service_id, service.name, service.source, service.spec_hash, service.weights, spec,
             overhead,
         )  # fmt: skip
+
+    async def _fetch_files(
+        self, service_id: Hash32, spec: ServiceSpec, base: str
+    ) -> CountFiles | TailFiles:
+        """What the service is counted with; raises UpstreamError or UnicodeDecodeError."""
+        if spec.edge is not None:
+            network = await self._get_verified(f"{base}/network.npz", spec.edge.weights_sha256)
+            return TailFiles(service_id, network, spec.edge.network, self.audit_ppm)
+        tokenizer, template = await asyncio.gather(
+            self._get_verified(f"{base}/tokenizer.json", spec.tokenizer_sha256),
+            self._get_verified(f"{base}/chat_template.jinja", spec.chat_template_sha256),
+        )
+        return CountFiles(
+            service_id,
+            tokenizer,
+            template.decode() if template else None,
+            spec.special_tokens,
+            spec.chat_adds_special_tokens,
+            spec.prompt_adds_special_tokens,
+        )
 
     async def _get_verified(self, url: str, digest: str) -> bytes:
         if digest == EMPTY_SHA256:

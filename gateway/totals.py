@@ -30,8 +30,8 @@ class SupplierUsage:
     receipts: int = 0
     overclaims: int = 0
     cost: int = 0
-    """Of the units receipted, and of those served that are not recounted yet; in millionths of a
-    token base unit."""
+    """Of the units receipted, of those served that are not recounted yet, and of premiums; in
+    millionths of a token base unit."""
 
     def add(self, line: Line) -> None:
         """Count one try or one recount."""

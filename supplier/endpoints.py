@@ -21,7 +21,7 @@ from relay_mining import (
     encode_response_header,
     request_body_hash,
 )
-from supplier.admission import AdmissionRules, admit, authenticate, check_request
+from supplier.admission import AdmissionRules, Demand, admit, authenticate, check_request
 from supplier.books import Books, SessionBook
 from supplier.directory import SessionDirectory
 from supplier.errors import (
@@ -40,13 +40,14 @@ from supplier.serving import OpenRelay, Signed
 from supplier.usage import (
     CHAT_PATH,
     COMPLETIONS_PATH,
+    EDGE_PATH,
     EMBEDDINGS_PATH,
     RelayBody,
     parse_body,
 )
 
 REQUEST_HEADER = b"lode-request"
-RELAY_PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH})
+RELAY_PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, EDGE_PATH})
 SPEC_PATH = b"/lode/v1/spec"
 OCTETS = b"application/octet-stream"
 LONG_PROMPT_BYTES = 64 << 10
@@ -54,11 +55,11 @@ LONG_PROMPT_BYTES = 64 << 10
 Answer = Response | StreamWriter
 
 
-class PromptCounter(Protocol):
-    """Counts what the engine will count of a prompt, with the service's own tokenizer."""
+class DemandCounter(Protocol):
+    """Counts what a request can take at most, by the service's own rules."""
 
-    def count(self, path: str, body: dict[str, Any]) -> int:
-        """Prompt tokens of a request; raises MalformedRelayError for a prompt no engine takes."""
+    def demand(self, path: str, body: RelayBody) -> Demand:
+        """The most input and output; raises MalformedRelayError for what no engine takes."""
         ...
 
 
@@ -70,8 +71,7 @@ class ServiceFace:
     """Canonical JSON, as hashed on chain."""
     files: dict[str, bytes]
     """What a recount needs: tokenizer, template, configuration."""
-    context_length: int
-    counter: PromptCounter | None
+    counter: DemandCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Endpoints:
         if request.method == b"GET":
             return await self._show(path)
         raise PathNotServedError(
-            "this supplier serves chat completions, completions and embeddings"
+            "this supplier serves chat completions, completions, embeddings and tails"
         )
 
     async def _relay(self, request: Request) -> Answer:
@@ -135,13 +135,13 @@ class Endpoints:
         book = await desk.directory.find(signed.session)
         request_hash = desk.domain.digest(signed.request)
         authenticate(desk.books, book, signed, request_hash, desk.clock(), desk.rules)
-        prompt_tokens = await self._count_prompt(book, request, body)
-        face = desk.services[signed.session.service]
-        demand = body.demand(prompt_tokens, face.context_length)
+        demand = await self._count_demand(book, request, body)
         relay = admit(desk.books, book, signed, request_hash, demand, body.is_stream, desk.clock())
         return await desk.relays.serve(
             request,
-            OpenRelay(book, relay, prompt_tokens, body.priority, demand.output_tokens_max),
+            OpenRelay(
+                book, relay, demand.input_tokens_max, body.priority, demand.output_tokens_max
+            ),
             body.is_stream,
         )
 
@@ -155,14 +155,12 @@ class Endpoints:
         except MalformedError as error:
             raise MalformedRelayError(f"the lode-request header does not parse: {error}") from error
 
-    async def _count_prompt(self, book: SessionBook, request: Request, body: RelayBody) -> int:
+    async def _count_demand(self, book: SessionBook, request: Request, body: RelayBody) -> Demand:
         counter = self._desk.services[book.key.service].counter
-        if counter is None:
-            return 0
         path = request.path.decode()
         if len(request.body) <= LONG_PROMPT_BYTES:
-            return counter.count(path, body.parsed)
-        return await asyncio.to_thread(counter.count, path, body.parsed)
+            return counter.demand(path, body)
+        return await asyncio.to_thread(counter.demand, path, body)
 
     async def _receipts(self, request: Request) -> Response:
         receipts = self._desk.metrics.receipts

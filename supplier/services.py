@@ -6,26 +6,46 @@ from typing import Any
 
 from node.errors import OperatorError
 from relay_mining import Recounter, RelayMiningError, read_conversation
-from supplier.endpoints import ServiceFace
+from supplier.admission import Demand
+from supplier.endpoints import DemandCounter, ServiceFace
 from supplier.engines.spec import (
     EngineSpec,
     ServiceSpec,
     compute_service_spec,
     encode_service_spec,
     read_model_files,
+    read_task,
 )
+from supplier.engines.tail.spec import TailServiceSpec, compute_tail_spec
 from supplier.errors import MalformedRelayError
 from supplier.settings import EngineSettings
-from supplier.usage import CHAT_PATH, EMBEDDINGS_PATH
+from supplier.tails import build_tail_face
+from supplier.usage import CHAT_PATH, EMBEDDINGS_PATH, RelayBody
+
+
+class UncountedPrompts:
+    """Bounds answers only: the prompt is the engine's to count."""
+
+    def __init__(self, context_length: int) -> None:
+        self._context_length = context_length
+
+    def demand(self, path: str, body: RelayBody) -> Demand:
+        """The most output of a request."""
+        return body.demand(0, self._context_length)
 
 
 class ServicePromptCounter:
     """Counts prompts with the service's own tokenizer and template."""
 
-    def __init__(self, recounter: Recounter, adds: dict[str, bool]) -> None:
+    def __init__(self, recounter: Recounter, adds: dict[str, bool], context_length: int) -> None:
         """`adds`: the spec's `add_special_tokens`."""
         self._recounter = recounter
         self._adds = adds
+        self._context_length = context_length
+
+    def demand(self, path: str, body: RelayBody) -> Demand:
+        """The prompt as counted and the most output; raises MalformedRelayError."""
+        return body.demand(self.count(path, body.parsed), self._context_length)
 
     def count(self, path: str, body: dict[str, Any]) -> int:
         """Prompt tokens of a request body; raises MalformedRelayError."""
@@ -55,6 +75,7 @@ def _prompts(prompt: Any, name: str) -> list[Any]:
 
 def compute_spec(settings: EngineSettings) -> ServiceSpec:
     """The spec of the model in the settings; raises OperatorError where it is not there."""
+    directory = Path(settings.model)
     engine = EngineSpec(
         name=settings.served_model_name,
         kind=settings.kind,
@@ -64,7 +85,9 @@ def compute_spec(settings: EngineSettings) -> ServiceSpec:
         quantization=settings.quantization,
     )
     try:
-        return compute_service_spec(Path(settings.model), engine)
+        if read_task((directory / "config.json").read_bytes()) == "edge":
+            return compute_tail_spec(directory, engine)
+        return compute_service_spec(directory, engine)
     except (OSError, ValueError) as error:
         raise OperatorError(
             f"engine.model has to be a model's directory, {settings.model!r} is not: {error}"
@@ -74,7 +97,10 @@ def compute_spec(settings: EngineSettings) -> ServiceSpec:
 def build_face(settings: EngineSettings) -> tuple[ServiceFace, ServiceSpec]:
     """The face of the model in the settings, and its spec."""
     spec = compute_spec(settings)
-    files = read_model_files(Path(settings.model))
+    directory = Path(settings.model)
+    if isinstance(spec, TailServiceSpec):
+        return build_tail_face(directory, spec), spec
+    files = read_model_files(directory)
     shown = {
         "tokenizer.json": files.tokenizer,
         "chat_template.jinja": files.chat_template,
@@ -82,10 +108,9 @@ def build_face(settings: EngineSettings) -> tuple[ServiceFace, ServiceSpec]:
         "generation_config.json": files.generation_config,
         "tokenizer_config.json": files.tokenizer_config,
     }
-    counter = None
+    counter: DemandCounter = UncountedPrompts(spec.context_length)
     if settings.count_prompts:
         template = files.chat_template.decode() if files.chat_template else None
         recounter = Recounter(files.tokenizer, template, spec.special_tokens)
-        counter = ServicePromptCounter(recounter, spec.add_special_tokens)
-    face = ServiceFace(encode_service_spec(spec), shown, spec.context_length, counter)
-    return face, spec
+        counter = ServicePromptCounter(recounter, spec.add_special_tokens, spec.context_length)
+    return ServiceFace(encode_service_spec(spec), shown, counter), spec

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from edge import INFER_PATH
 from node.nesting import is_deeper
 from relay_mining import UnitWeights
 from supplier.admission import Demand
@@ -14,6 +15,7 @@ from supplier.scheduling import Priority
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
 EMBEDDINGS_PATH = "/v1/embeddings"
+EDGE_PATH = INFER_PATH
 CHOICES_MAX = 128
 UINT32_MAX = 2**32 - 1
 EVENT_BYTES_MAX = 4 << 20
@@ -51,7 +53,8 @@ class RelayBody:
     priority: Priority
     """Batch where `service_tier` is "flex" or "batch"."""
     answers: int
-    """How many answers the engine makes: `n` (or `best_of`) for each prompt; none to embed."""
+    """How many answers the engine makes: `n` (or `best_of`) for each prompt; none to embed, and
+    none of tokens for a tail."""
     parsed: dict[str, Any]
 
     def demand(self, prompt_tokens: int, context_length: int) -> Demand:
@@ -71,7 +74,7 @@ def parse_body(path: str, body: bytes) -> RelayBody:
         raise MalformedRelayError("the body is not a JSON object")
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX and is_deeper(parsed, DEPTH_MAX):
         raise MalformedRelayError(f"the body is nested deeper than {DEPTH_MAX} levels")
-    if path == EMBEDDINGS_PATH:
+    if path in (EMBEDDINGS_PATH, EDGE_PATH):
         return RelayBody(
             is_stream=False,
             output_tokens_max=0,

@@ -22,7 +22,7 @@ from supplier.engines.spec import ServiceSpec, hash_service_spec
 from supplier.errors import MalformedRelayError
 from supplier.services import build_face
 from supplier.settings import EngineSettings
-from supplier.usage import CHAT_PATH, EMBEDDINGS_PATH
+from supplier.usage import CHAT_PATH, EMBEDDINGS_PATH, parse_body
 
 ANSWER = Timeout(connect=3.0, first_byte=5.0, read=5.0, total=5.0)
 KEY_VALUE_FULL = 0.95
@@ -82,15 +82,18 @@ def check_tokenizer(settings: EngineSettings) -> Finding:
         face, spec = build_face(settings)
     except (OperatorError, RelayMiningError) as error:
         return failed("tokenizer", str(error), "mend engine.model")
-    if face.counter is None:
+    if spec.task == "edge":
+        return skipped("tokenizer", "tails are counted by the network's profile")
+    if not settings.count_prompts:
         return skipped("tokenizer", "engine.count_prompts is off")
     path, body = CHAT_PATH, {"messages": [{"role": "user", "content": "hello"}]}
     if spec.task == "embed":
         path, body = EMBEDDINGS_PATH, {"input": "hello"}  # type: ignore[dict-item]
     try:
-        tokens = face.counter.count(path, body)
+        demand = face.counter.demand(path, parse_body(path, orjson.dumps(body)))
     except MalformedRelayError as error:
         return failed("tokenizer", str(error), "mend tokenizer.json and the chat template")
+    tokens = demand.input_tokens_max
     return ok("tokenizer", f"counts {tokens} tokens for one word, template included")
 
 

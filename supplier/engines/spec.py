@@ -23,11 +23,12 @@ __all__ = [
 ]
 
 READ_BYTES = 1 << 20
-EMBEDDING_MODEL_TYPES = ("bert",)
+TASKS: dict[str, "Task"] = {"bert": "embed", "multi_exit": "edge"}
+"""By the model type of config.json; every other one generates."""
 ADDED_SPECIAL_TOKENS = {"chat": False, "prompt": True}
 """As vLLM and the embedded engine do: a chat template writes its own, a prompt gets them."""
 
-Task = Literal["generate", "embed"]
+Task = Literal["generate", "embed", "edge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read_task(config: bytes) -> Task:
     """Return what the model of a config.json is for."""
     raw = json.loads(config)
     kind = raw.get("model_type") if isinstance(raw, dict) else None
-    return "embed" if kind in EMBEDDING_MODEL_TYPES else "generate"
+    return TASKS.get(str(kind), "generate")
 
 
 @dataclass(frozen=True, slots=True)

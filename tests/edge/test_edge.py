@@ -181,5 +181,5 @@ def test_the_model_is_small_and_takes_images_of_the_data() -> None:
 def test_all_names_of_the_door_exist_and_are_sorted() -> None:
     names = edge.__all__
     assert len(set(names)) == len(names)
-    assert names == sorted(names, key=lambda name: (not name[0].isupper(), name))
+    assert names == sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
     assert all(hasattr(edge, name) for name in names)

@@ -19,6 +19,7 @@ from gateway.counting import CountFiles
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
+from gateway.edge.plane import EdgePlane, EdgeRules
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
@@ -144,6 +145,7 @@ async def a_gateway(
     observe_all: Observe | None = None,
     through: ClientPool | None = None, terms: KeyTerms | None = None, clock: Clock = REAL,
     beat_s: float = 10.0, cors: Cors = NO_PAGES,
+    edge: EdgeRules | None = None,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -192,7 +194,8 @@ async def a_gateway(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
             lambda: settler.waiting, fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        plane = DataPlane(relays, history, SupplierView(standing, ledger, table), cors)
+        tails = EdgePlane(relays, edge or EdgeRules())
+        plane = DataPlane(relays, tails, history, SupplierView(standing, ledger, table), cors)
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]

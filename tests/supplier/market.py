@@ -32,7 +32,7 @@ from relay_mining import (
     request_body_hash,
 )
 from supplier.accounts import CreditPolicy
-from supplier.admission import AdmissionRules
+from supplier.admission import AdmissionRules, Demand
 from supplier.books import Books
 from supplier.directory import DirectoryRules, SessionDirectory
 from supplier.endpoints import Desk, Endpoints, ServiceFace
@@ -47,6 +47,7 @@ from supplier.recovery import restore_books
 from supplier.relays import RelayServer
 from supplier.serving import SignOff
 from supplier.settings import AdmissionSettings
+from supplier.usage import RelayBody
 from tests.factories import (
     DOMAIN,
     GATEWAY_SIGNER,
@@ -309,13 +310,13 @@ async def relay_world(
         )
 
         class Counter:
-            def count(self, path: str, body: dict[str, Any]) -> int:
-                return prompt_tokens or 0
+            def demand(self, path: str, body: RelayBody) -> Demand:
+                return body.demand(prompt_tokens or 0, 64)
 
         async def health() -> dict[str, Any]:
             return {"status": "ok"}
 
-        face = ServiceFace(b'{"name":"m"}', {"tokenizer.json": b"{}"}, 64, Counter())
+        face = ServiceFace(b'{"name":"m"}', {"tokenizer.json": b"{}"}, Counter())
         desk = Desk(
             books,
             directory,

@@ -20,6 +20,7 @@ from supplier.engines.embedded.app import EngineSettings, run_engine
 from supplier.engines.embedded.errors import EngineError
 from supplier.engines.sentence.app import run_sentence_engine
 from supplier.engines.spec import read_task
+from supplier.engines.tail.app import run_tail_engine
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,12 +62,16 @@ def _positive(text: str) -> int:
     return value
 
 
-def _embeds(directory: Path) -> bool:
-    """Whether a directory holds a sentence model; one that cannot be read is the other's to say."""
+SIMPLE_ENGINES = {"embed": run_sentence_engine, "edge": run_tail_engine}
+"""By what a model is for; whatever generates has an engine of its own kind."""
+
+
+def _task(directory: Path) -> str:
+    """What a directory is for; one that cannot be read is the generating engine's to refuse."""
     try:
-        return read_task((directory / "config.json").read_bytes()) == "embed"
+        return read_task((directory / "config.json").read_bytes())
     except (OSError, ValueError):
-        return False
+        return "generate"
 
 
 def _announce(server: Server, settings: EngineSettings) -> None:
@@ -79,8 +84,9 @@ async def _serve(settings: EngineSettings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    if _embeds(settings.directory):
-        async with run_sentence_engine(settings) as server:
+    simple = SIMPLE_ENGINES.get(_task(settings.directory))
+    if simple is not None:
+        async with simple(settings) as server:
             _announce(server, settings)
             await stop.wait()
             return

@@ -1,0 +1,222 @@
+"""`/v1/edge/plan` and `/v1/edge/infer`: from a device's task to its answer."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from edge import MalformedActivationError, verify_request
+from gateway.accounts import Account
+from gateway.admission import verify_scope
+from gateway.budgets import MILLIONTHS
+from gateway.edge.overhead import RelayOverhead
+from gateway.edge.plans import Place, Plan, PlanBook
+from gateway.edge.quoting import Quote, cost_of, quote
+from gateway.edge.requests import InferAsk, PlanAsk, as_parameter, read_infer_ask, read_plan_ask
+from gateway.edge.rounds import Auctioneer, Wish
+from gateway.edge.terms import EdgeTerms
+from gateway.errors import (
+    InvalidParameterError,
+    NoSupplierError,
+    OutbidError,
+    PlanNotFoundError,
+)
+from gateway.observation import Began
+from gateway.openai import Endpoint, OpenAIRequest
+from gateway.relay import Relay
+from gateway.relaying import Answer, Call, Relays
+from gateway.sessions import Session
+from node.http import HeaderList, Response
+
+ANSWER_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRules:
+    """What the edge allows; times in seconds where not named otherwise."""
+
+    window_s: float = 0.05
+    """For which bids are gathered before they are cleared together."""
+    plan_s: float = 10.0
+    """A granted plan has to be used within."""
+    relay_us: int = 20_000
+    """The relay's own time, to plan with until it is measured, and at least."""
+    users_expected: int = 20
+    """Of a round: fixes the auction's base before any bid."""
+
+
+class EdgePlane:
+    """Answers the two edge requests."""
+
+    def __init__(self, relays: Relays, rules: EdgeRules) -> None:
+        self._relays = relays
+        self._admission = relays.admission
+        self._plans = PlanBook(time.monotonic, rules.plan_s)
+        self._auctioneer = Auctioneer(rules.window_s, rules.users_expected)
+        self._overhead = RelayOverhead(rules.relay_us, time.monotonic)
+
+    async def plan(self, call: Call) -> Answer:
+        """The plan of a task and the price of its tail, decided with all who ask at this moment."""
+        account = call.account = self._admission.authorize(call.request.headers)
+        ask = read_plan_ask(call.request.body, self._relays.limits.of_request)
+        session, terms = self._find(account, ask.model)
+        found = quote(session, terms, ask.task, self._overhead.planned_us)
+        if found.units == 0:
+            return self._respond(call, account, _describe(session, terms, found, None))
+        if ask.bid < found.cost:
+            raise OutbidError(
+                f"the tail costs {found.cost} token base units at the suppliers' asks, more than "
+                f"the bid of {ask.bid}"
+            )
+        self._plans.require_room(account.key_id, account.in_flight_max)
+        plan = await self._buy(account, session, terms, ask, found)
+        return self._respond(call, account, _describe(session, terms, found, plan))
+
+    async def _buy(
+        self, account: Account, session: Session, terms: EdgeTerms, ask: PlanAsk, found: Quote
+    ) -> Plan:
+        """A plan granted by the round; the bid is held against the key's budget meanwhile."""
+        place = (account.application, ask.model)
+        wish = Wish(found.plan.edge_rate, ask.bid - found.cost)
+        grant = self._admission.enter(account, found.tokens, ask.bid * MILLIONTHS)
+        try:
+            won = await self._auctioneer.bid(
+                place, wish, lambda: self._measure(place, session, terms)
+            )
+        finally:
+            self._admission.leave(account, grant)
+        return self._plans.grant(account.key_id, place, found, won.premium, session)
+
+    def _measure(self, place: Place, session: Session, terms: EdgeTerms) -> tuple[int, int]:
+        """The rate that is free at the session's members, and that of one."""
+        standing = self._relays.dispatcher.standing
+        members = sum(not standing.is_out(each.supplier) for each in session.members)
+        return terms.rate * members - self._plans.taken(place), terms.rate
+
+    async def infer(self, call: Call) -> Answer:
+        """The answer of a plan's tail, from whichever member serves it well first."""
+        return await self._relays.end(call, self._infer(call))
+
+    async def _infer(self, call: Call) -> Answer:
+        account = call.account = self._admission.authorize(call.request.headers)
+        ask = read_infer_ask(call.request.body, self._relays.limits.of_request)
+        call.model = ask.tail.model
+        session, terms = self._find(account, ask.tail.model)
+        plan = self._plans.find(ask.plan, account.key_id)
+        _verify_fits(ask, plan, session, terms)
+        self._relays.verify_room()
+        cost = plan.quote.units * session.price_max + plan.premium * MILLIONTHS
+        grant = self._admission.enter(account, plan.quote.tokens, cost)
+        plan.is_used = True
+        try:
+            self._relays.record(Began(call.id, account.key_id, ask.tail.model))
+            headers = (call.header, *self._admission.headers(account))
+            answer = await self._serve(call, _relay(call, session, plan, headers), plan)
+            self._plans.end(plan)
+            return answer
+        finally:
+            plan.is_used = False  # where nothing was served it may be sent again in its time
+            self._admission.leave(account, grant)
+
+    async def _serve(self, call: Call, relay: Relay, plan: Plan) -> Answer:
+        began = time.monotonic()
+        answer = await self._relays.dispatcher.answer(relay, call.request)
+        took_us = int((time.monotonic() - began) * 1e6)
+        self._overhead.measure(took_us, plan.quote.plan.edge_us)
+        return answer
+
+    def _find(self, account: Account, model: str) -> tuple[Session, EdgeTerms]:
+        verify_scope(account, model)
+        session = self._relays.table.find(account.application, model)
+        spec = session.service.spec
+        spec.verify_serves(Endpoint.EDGE)
+        if spec.edge is None:
+            raise NoSupplierError("the service's spec has no network to plan for")
+        return session, spec.edge
+
+    def _respond(self, call: Call, account: Account, body: dict[str, Any]) -> Response:
+        headers = (call.header, *self._admission.headers(account))
+        return Response(200, orjson.dumps(body), headers)
+
+
+def _relay(call: Call, session: Session, plan: Plan, headers: HeaderList) -> Relay:
+    """The tail as every member that is asked is sent it: the client's own bytes."""
+    request = OpenAIRequest(
+        endpoint=Endpoint.EDGE,
+        model=call.model,
+        is_stream=False,
+        wants_usage=True,
+        choices=0,
+        prompts=1,
+        tools=0,
+        echoes=False,
+        output_tokens_max=plan.quote.use.work_kflop,
+        body=call.request.body,
+        additions=b"",
+    )
+    return Relay(
+        id=call.id,
+        session=session,
+        request=request,
+        key_id=call.key_id,
+        body=call.request.body,
+        max_units=plan.quote.units,
+        answer_bytes_max=ANSWER_BYTES_MAX,
+        headers=headers,
+        premium=plan.premium,
+    )
+
+
+def _verify_fits(ask: InferAsk, plan: Plan, session: Session, terms: EdgeTerms) -> None:
+    """Refuse what is not the plan's: another model, place, or price, or no activation at all."""
+    if plan.place != (session.key.application, ask.tail.model):
+        raise InvalidParameterError("the plan is for another model", param="model")
+    chosen = plan.quote.plan
+    if (ask.tail.way_out, ask.tail.cut) != (chosen.exit, chosen.cut):
+        raise InvalidParameterError(
+            f"the plan is for exit {chosen.exit}, cut after {chosen.cut} layers", param="cut"
+        )
+    if session.price_max > plan.price_max:
+        raise PlanNotFoundError("a new session has dearer asks: plan again", param="plan")
+    try:
+        verify_request(terms.network, ask.tail)
+    except MalformedActivationError as error:
+        raise as_parameter(error) from error
+
+
+def _describe(
+    session: Session, terms: EdgeTerms, found: Quote, plan: Plan | None
+) -> dict[str, Any]:
+    """A plan as the client sees it; without an id where nothing leaves the device."""
+    chosen = found.plan
+    return {
+        "id": plan.id if plan else None,
+        "object": "edge.plan",
+        "model": session.service.name,
+        "weights_sha256": terms.weights_sha256,
+        "exit": chosen.exit,
+        "cut": chosen.cut,
+        "accuracy_ppm": terms.network.exits[chosen.exit].accuracy_ppm,
+        "edge_rate": chosen.edge_rate,
+        "latency_us": chosen.latency_us,
+        "device_us": chosen.device_us,
+        "network_us": chosen.network_us,
+        "edge_us": chosen.edge_us,
+        "units": found.units,
+        "price": found.cost + (plan.premium if plan else 0),
+        "premium": plan.premium if plan else 0,
+        "offers": _offers(session, found.units) if plan else [],
+    }
+
+
+def _offers(session: Session, units: int) -> list[dict[str, Any]]:
+    """What each member would be paid for the tail, the cheapest first."""
+    return [
+        {
+            "supplier": "0x" + each.supplier.hex(),
+            "price_per_million_cu": each.terms.price,
+            "cost": cost_of(units, each.terms.price),
+        }
+        for each in sorted(session.members, key=lambda each: each.terms.price)
+    ]
