@@ -29,6 +29,7 @@ from gateway.edge.plane import EdgePlane
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
+from gateway.market_pages import FOLDER, MarketPages
 from gateway.metrics import Metrics
 from gateway.observation import fan_out
 from gateway.outbox import Outbox, read_owed
@@ -208,6 +209,11 @@ async def run_node(
             settings.chain.poll_s,
         )
         board = await open_board(node, market, gateway)
+        pages = MarketPages(
+            node.data_plane.relays.admission, board.scene, await market.sessions.clock(),
+            market.sessions.roster,
+        )  # fmt: skip
+        node.data_plane.mount(FOLDER, pages.answer)
         async with asyncio.TaskGroup() as tasks:
             control = await start_control(node, board, tasks)
             background = [

@@ -37,7 +37,11 @@ class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
     def __init__(
-        self, relays: Relays, edge: EdgePlane, history: History, suppliers: SupplierView,
+        self,
+        relays: Relays,
+        edge: EdgePlane,
+        history: History,
+        suppliers: SupplierView,
         cors: Cors,
     ) -> None:
         self.relays = relays
@@ -54,15 +58,20 @@ class DataPlane:
             b"/healthz": (b"GET", self._health),
             b"/readyz": (b"GET", self._ready),
         }
-        self._folders: Mapping[bytes, tuple[bytes, Route]] = {
+        self._folders: dict[bytes, tuple[bytes, Route]] = {
             b"/v1/models/": (b"GET", self._show_model),
             b"/v1/requests/": (b"GET", self._show_request),
             b"/v1/suppliers/": (b"GET", self._show_supplier),
         }
 
+    def mount(self, folder: bytes, answer: Route) -> None:
+        """Have a part of the gateway that starts later answer GETs below a folder."""
+        self._folders[folder] = (b"GET", answer)
+
     async def handle(self, request: Request) -> Response | StreamWriter | None:
         """Answer one request; a failure before the first byte becomes an OpenAI error body."""
-        call = Call(request, request.headers, request.body, self._cors.headers(request.headers))
+        extra, query = self._cors.headers(request.headers), request.target.partition(b"?")[2]
+        call = Call(request, request.headers, request.body, extra, query)
         if request.method == b"OPTIONS" and call.extra:
             return Response(204, b"", self._cors.preflight(request.headers), None)
         try:

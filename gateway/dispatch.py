@@ -237,7 +237,7 @@ class Dispatcher:
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
             attempt.result = Result.OK
-        cost = cost_of(served.response.units, attempt.member.terms.price)
+        cost = cost_of(served.response.units, attempt.member.terms.price) + attempt.relay.premium
         answer = Response(200, splice_cost(served.answer, cost), attempt.relay.headers)
         client.respond(answer)
         return answer

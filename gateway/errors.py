@@ -17,6 +17,7 @@
     + KeyNotFoundError               404  key_not_found
     + RequestNotFoundError           404  request_not_found
     + PlanNotFoundError              404  plan_not_found
+    + ServiceNotFoundError           404  service_not_found
     + MethodNotAllowedError          405  method_not_allowed
     + KeyBusyError                   429  rate_limit_exceeded
     + LimitError                     429
@@ -157,6 +158,13 @@ class PlanNotFoundError(RequestError):
 
     status = 404
     code = "plan_not_found"
+
+
+class ServiceNotFoundError(RequestError):
+    """The market has no such service."""
+
+    status = 404
+    code = "service_not_found"
 
 
 class NoPlanError(RequestError):

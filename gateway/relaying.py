@@ -42,6 +42,8 @@ class Call:
     body: bytes
     extra: HeaderList = ()
     """What every answer to this client carries."""
+    query: bytes = b""
+    """What follows the question mark of its URL."""
     id: bytes = field(default_factory=lambda: os.urandom(16))
     started: float = field(default_factory=time.monotonic)
     account: Account | None = None

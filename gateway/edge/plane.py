@@ -10,9 +10,11 @@ from edge import MalformedActivationError, verify_request
 from gateway.accounts import Account
 from gateway.admission import verify_scope
 from gateway.budgets import MILLIONTHS
+from gateway.costs import cost_of
+from gateway.dispatch import Answer
 from gateway.edge.overhead import RelayOverhead
 from gateway.edge.plans import Place, Plan, PlanBook
-from gateway.edge.quoting import Quote, cost_of, quote
+from gateway.edge.quoting import Quote, quote
 from gateway.edge.requests import InferAsk, PlanAsk, as_parameter, read_infer_ask, read_plan_ask
 from gateway.edge.rounds import Auctioneer, Wish
 from gateway.edge.terms import EdgeTerms
@@ -25,7 +27,7 @@ from gateway.errors import (
 from gateway.observation import Began
 from gateway.openai import Endpoint, OpenAIRequest
 from gateway.relay import Relay
-from gateway.relaying import Answer, Call, Relays
+from gateway.relaying import Call, Relays, read_price_max
 from gateway.sessions import Session
 from node.http import HeaderList, Response
 
@@ -56,12 +58,13 @@ class EdgePlane:
         self._auctioneer = Auctioneer(rules.window_s, rules.users_expected)
         self._overhead = RelayOverhead(rules.relay_us, time.monotonic)
 
-    async def plan(self, call: Call) -> Answer:
+    async def plan(self, call: Call, path: bytes) -> Answer:
         """The plan of a task and the price of its tail, decided with all who ask at this moment."""
-        account = call.account = self._admission.authorize(call.request.headers)
-        ask = read_plan_ask(call.request.body, self._relays.limits.of_request)
+        account = call.account = self._admission.authorize(call.headers)
+        ask = read_plan_ask(call.body, self._relays.limits.of_request)
         session, terms = self._find(account, ask.model)
-        found = quote(session, terms, ask.task, self._overhead.planned_us)
+        price_max = read_price_max(call.headers, session)
+        found = quote(session, terms, ask.task, self._overhead.planned_us, price_max)
         if found.units == 0:
             return self._respond(call, account, _describe(session, terms, found, None))
         if ask.bid < found.cost:
@@ -86,7 +89,7 @@ class EdgePlane:
             )
         finally:
             self._admission.leave(account, grant)
-        return self._plans.grant(account.key_id, place, found, won.premium, session)
+        return self._plans.grant(account.key_id, place, found, won.premium)
 
     def _measure(self, place: Place, session: Session, terms: EdgeTerms) -> tuple[int, int]:
         """The rate that is free at the session's members, and that of one."""
@@ -94,24 +97,24 @@ class EdgePlane:
         members = sum(not standing.is_out(each.supplier) for each in session.members)
         return terms.rate * members - self._plans.taken(place), terms.rate
 
-    async def infer(self, call: Call) -> Answer:
+    async def infer(self, call: Call, path: bytes) -> Answer:
         """The answer of a plan's tail, from whichever member serves it well first."""
         return await self._relays.end(call, self._infer(call))
 
     async def _infer(self, call: Call) -> Answer:
-        account = call.account = self._admission.authorize(call.request.headers)
-        ask = read_infer_ask(call.request.body, self._relays.limits.of_request)
+        account = call.account = self._admission.authorize(call.headers)
+        ask = read_infer_ask(call.body, self._relays.limits.of_request)
         call.model = ask.tail.model
         session, terms = self._find(account, ask.tail.model)
         plan = self._plans.find(ask.plan, account.key_id)
         _verify_fits(ask, plan, session, terms)
         self._relays.verify_room()
-        cost = plan.quote.units * session.price_max + plan.premium * MILLIONTHS
+        cost = plan.quote.units * plan.quote.price_max + plan.premium * MILLIONTHS
         grant = self._admission.enter(account, plan.quote.tokens, cost)
         plan.is_used = True
         try:
             self._relays.record(Began(call.id, account.key_id, ask.tail.model))
-            headers = (call.header, *self._admission.headers(account))
+            headers = (*call.answer_headers, *self._admission.headers(account))
             answer = await self._serve(call, _relay(call, session, plan, headers), plan)
             self._plans.end(plan)
             return answer
@@ -121,7 +124,7 @@ class EdgePlane:
 
     async def _serve(self, call: Call, relay: Relay, plan: Plan) -> Answer:
         began = time.monotonic()
-        answer = await self._relays.dispatcher.answer(relay, call.request)
+        answer = await self._relays.dispatcher.answer(relay, call.client)
         took_us = int((time.monotonic() - began) * 1e6)
         self._overhead.measure(took_us, plan.quote.plan.edge_us)
         return answer
@@ -136,7 +139,7 @@ class EdgePlane:
         return session, spec.edge
 
     def _respond(self, call: Call, account: Account, body: dict[str, Any]) -> Response:
-        headers = (call.header, *self._admission.headers(account))
+        headers = (*call.answer_headers, *self._admission.headers(account))
         return Response(200, orjson.dumps(body), headers)
 
 
@@ -152,7 +155,7 @@ def _relay(call: Call, session: Session, plan: Plan, headers: HeaderList) -> Rel
         tools=0,
         echoes=False,
         output_tokens_max=plan.quote.use.work_kflop,
-        body=call.request.body,
+        body=call.body,
         additions=b"",
     )
     return Relay(
@@ -160,9 +163,10 @@ def _relay(call: Call, session: Session, plan: Plan, headers: HeaderList) -> Rel
         session=session,
         request=request,
         key_id=call.key_id,
-        body=call.request.body,
+        body=call.body,
         max_units=plan.quote.units,
         answer_bytes_max=ANSWER_BYTES_MAX,
+        price_max=plan.quote.price_max,
         headers=headers,
         premium=plan.premium,
     )
@@ -177,7 +181,7 @@ def _verify_fits(ask: InferAsk, plan: Plan, session: Session, terms: EdgeTerms) 
         raise InvalidParameterError(
             f"the plan is for exit {chosen.exit}, cut after {chosen.cut} layers", param="cut"
         )
-    if session.price_max > plan.price_max:
+    if all(each.terms.price > plan.quote.price_max for each in session.members):
         raise PlanNotFoundError("a new session has dearer asks: plan again", param="plan")
     try:
         verify_request(terms.network, ask.tail)

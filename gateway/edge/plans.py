@@ -7,7 +7,6 @@ from itertools import takewhile
 
 from gateway.edge.quoting import Quote
 from gateway.errors import KeyBusyError, NoSupplierError, PlanNotFoundError
-from gateway.sessions import Session
 from relay_mining import Address
 
 PLANS_MAX = 4_096
@@ -27,8 +26,6 @@ class Plan:
     quote: Quote
     premium: int
     """Token base units beyond the relay's cost."""
-    price_max: int
-    """The dearest ask it was quoted at."""
     expires: float
     """By the book's clock."""
     is_used: bool = False
@@ -43,12 +40,10 @@ class PlanBook:
     lasts_s: float
     _plans: dict[str, Plan] = field(default_factory=dict)
 
-    def grant(
-        self, key_id: str, place: Place, quote: Quote, premium: int, session: Session
-    ) -> Plan:
+    def grant(self, key_id: str, place: Place, quote: Quote, premium: int) -> Plan:
         """Take a place at the edge."""
         plan = Plan(
-            "plan_" + secrets.token_hex(12), key_id, place, quote, premium, session.price_max,
+            "plan_" + secrets.token_hex(12), key_id, place, quote, premium,
             self.clock() + self.lasts_s,
         )  # fmt: skip
         self._plans[plan.id] = plan

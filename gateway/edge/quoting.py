@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from edge import TailUse, count_tail
-from gateway.budgets import MILLIONTHS
+from gateway.costs import cost_of
 from gateway.edge.terms import EdgeTerms
 from gateway.errors import InsufficientFundsError, NoPlanError
 from gateway.sessions import Session
@@ -20,7 +20,9 @@ class Quote:
     use: TailUse
     units: int
     cost: int
-    """Token base units at the dearest member's ask, rounded up."""
+    """Token base units at the most that a unit may cost, rounded up."""
+    price_max: int
+    """Token base units for a million units, beyond which no member is asked."""
 
     @property
     def tokens(self) -> int:
@@ -28,26 +30,23 @@ class Quote:
         return self.use.input_bytes + self.use.work_kflop
 
 
-def quote(session: Session, terms: EdgeTerms, task: EdgeTask, relay_us: int) -> Quote:
+def quote(
+    session: Session, terms: EdgeTerms, task: EdgeTask, relay_us: int, price_max: int
+) -> Quote:
     """The plan of a task whose tail is relayed, `relay_us` on top of its own round trip.
 
     Raises NoPlanError with the reason, or InsufficientFundsError where no slice covers the relay.
     """
     plan = find_plan(terms, task, relay_us)
     if plan.edge_rate == 0:
-        return Quote(plan, DEVICE_ONLY, 0, 0)
+        return Quote(plan, DEVICE_ONLY, 0, 0, price_max)
     use = count_tail(terms.network, plan.exit, plan.cut)
     units = max(session.service.weights.worst_case(use.input_bytes, use.work_kflop), 1)
     if all(units > each.terms.slice_units for each in session.members):
         raise InsufficientFundsError(
             f"the tail takes {units} units, more than a session's slice; delegate a higher cap"
         )
-    return Quote(plan, use, units, cost_of(units, session.price_max))
-
-
-def cost_of(units: int, price: int) -> int:
-    """Token base units for compute units at a price for a million, rounded up."""
-    return -(-units * price // MILLIONTHS)
+    return Quote(plan, use, units, cost_of(units, price_max), price_max)
 
 
 def find_plan(terms: EdgeTerms, task: EdgeTask, relay_us: int) -> EdgePlan:

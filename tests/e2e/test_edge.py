@@ -1,7 +1,12 @@
-"""A market of tails: devices plan, cut and buy; two suppliers serve, claim and are paid."""
+"""A market of tails: devices plan, cut and buy; two suppliers serve, claim and are paid.
+
+The network is the committed one, widened by filters that find nothing: it names the same digits,
+and takes a device of 1 MFLOP/s so long that a relay on a busy machine is still worth its while.
+"""
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +19,6 @@ import pytest
 
 from edge import (
     DeviceNetwork,
-    DevicePlan,
     EdgeClient,
     RefusedError,
     WrongNetworkError,
@@ -25,63 +29,61 @@ from localnet import LocalMarket, MarketPlan
 from localnet.market import EnginePlan
 from localnet.processes import ROOT, module, wait_until
 from pricing import EdgeTask
+from tests.edge.widening import widen
 
-pytestmark = [pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("edge")]
-MODEL = ROOT / "models" / "edge"
+pytestmark = [
+    pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("edge"), pytest.mark.timeout(600),
+]  # fmt: skip
+COMMITTED = ROOT / "models" / "edge"
 NAME = "lode-edge"
-NETWORK = load_network(MODEL / "network.npz")
+FILTERS = 80
+NETWORK = widen(load_network(COMMITTED / "network.npz"), FILTERS)
 TASK = EdgeTask(
     accuracy_ppm=980_000,
-    deadline_us=72_000,
+    deadline_us=1_500_000,
     device_rate=1,
     uplink_bytes_s=1_000_000,
     round_trip_us=1_000,
 )
-"""What the device alone would take 74 ms for."""
-INFERENCES = 60
-BID = 10_000
+"""What the device alone would take 2.4 s for."""
+INFERENCES = 40
+BID = 100_000
 
 
 @pytest.fixture(scope="module")
-def market() -> Iterator[LocalMarket]:
-    plan = MarketPlan(suppliers=2, engines=(EnginePlan(model=MODEL, name=NAME),))
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wide")
+    save_network(NETWORK, directory / "network.npz")
+    shutil.copy(COMMITTED / "config.json", directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def market(model: Path) -> Iterator[LocalMarket]:
+    plan = MarketPlan(suppliers=2, engines=(EnginePlan(model=model, name=NAME),))
     with LocalMarket.start(plan) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def held_out() -> tuple[list[bytes], list[int]]:
-    with np.load(MODEL / "held_out.npz") as file:
+    with np.load(COMMITTED / "held_out.npz") as file:
         return [image.tobytes() for image in file["pixels"]], file["labels"].tolist()
 
 
-def a_client(market: LocalMarket) -> EdgeClient:
-    network = DeviceNetwork.load(MODEL / "network.npz")
+def a_client(market: LocalMarket, model: Path) -> EdgeClient:
+    network = DeviceNetwork.load(model / "network.npz")
     return EdgeClient(market.base_url, market.api_key, NAME, network)
 
 
-def try_plan(client: EdgeClient) -> DevicePlan | None:
-    """A plan; None while the machine is too busy for the relay to leave time for one."""
-    try:
-        return client.plan(TASK, BID)
-    except RefusedError as error:
-        assert error.code == "no_plan", error
-        return None
-
-
 def test_every_answer_is_the_uncut_networks_within_the_latency_that_was_predicted(
-    market: LocalMarket, held_out: tuple[list[bytes], list[int]]
+    market: LocalMarket, model: Path, held_out: tuple[list[bytes], list[int]]
 ) -> None:
     late: list[int] = []
     right = expected = paid = 0
-    with a_client(market) as client:
+    with a_client(market, model) as client:
         for image, label in zip(*(each[:INFERENCES] for each in held_out), strict=True):
-            plans: list[DevicePlan | None] = []
-            wait_until(
-                lambda plans=plans: plans.append(try_plan(client)) or plans[-1], "no plan", 90.0
-            )
-            plan = plans[-1]
-            assert plan is not None
+            plan = client.plan(TASK, BID)
             assert plan.edge_rate > 0
             assert plan.latency_us <= TASK.deadline_us
             found = client.infer(plan, image)
@@ -91,8 +93,7 @@ def test_every_answer_is_the_uncut_networks_within_the_latency_that_was_predicte
             right += found.answer.label == label
             expected += int(whole.argmax()) == label
             paid += plan.price
-    # of these cores others take their share: what is predicted holds for most, not for every one
-    assert sorted(late)[INFERENCES // 2] <= 0
+    assert max(late) <= 0
     assert right == expected
     assert paid > 0
 
@@ -109,9 +110,9 @@ def test_tails_are_claimed_and_paid_like_any_relay(market: LocalMarket) -> None:
 
 
 def test_an_impossible_deadline_and_a_wrong_network_are_refused_in_words(
-    market: LocalMarket, tmp_path: Path
+    market: LocalMarket, model: Path, tmp_path: Path
 ) -> None:
-    with a_client(market) as client:
+    with a_client(market, model) as client:
         with pytest.raises(RefusedError, match="round trip") as caught:
             client.plan(EdgeTask(980_000, 10_000, 1, 10**6, 9_000), BID)
         assert (caught.value.status, caught.value.code) == (400, "no_plan")
@@ -130,33 +131,29 @@ def test_an_impossible_deadline_and_a_wrong_network_are_refused_in_words(
         client.plan(TASK, BID)
 
 
-def test_the_command_line_names_digits(market: LocalMarket) -> None:
+def test_the_command_line_names_digits(market: LocalMarket, model: Path) -> None:
     argv = module(
-        "edge", "infer", str(MODEL / "held_out.npz"), "--count", "5",
-        "--network", str(MODEL / "network.npz"), "--url", market.base_url, "--model", NAME,
-        "--accuracy-ppm", "980000", "--deadline-us", "72000", "--bid", str(BID), "--json",
+        "edge", "infer", str(COMMITTED / "held_out.npz"), "--count", "5",
+        "--network", str(model / "network.npz"), "--url", market.base_url, "--model", NAME,
+        "--accuracy-ppm", "980000", "--deadline-us", str(TASK.deadline_us), "--bid", str(BID),
+        "--json",
     )  # fmt: skip
     environment = {**os.environ, "EDGE_API_KEY": market.api_key}
-    said: list[dict[str, Any]] = []
-
-    def is_served() -> bool:
-        done = subprocess.run(
-            argv, capture_output=True, timeout=60, check=False, cwd=ROOT, env=environment
-        )
-        said.append(json.loads(done.stdout.splitlines()[-1]))
-        return done.returncode == 0 or said[-1]["error"]["code"] != "no_plan"
-
-    wait_until(is_served, "no plan", 90.0)
-    assert len(said[-1]["answers"]) == said[-1]["labelled"] == 5
-    assert said[-1]["right"] >= 4
-    assert said[-1]["paid"] == sum(each["plan"]["price"] for each in said[-1]["answers"])
+    done = subprocess.run(
+        argv, capture_output=True, timeout=120, check=False, cwd=ROOT, env=environment
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert len(said["answers"]) == said["labelled"] == said["in_time"] == 5
+    assert said["right"] >= 4
+    assert said["paid"] == sum(each["plan"]["price"] for each in said["answers"]) > 0
 
 
 def test_the_model_is_listed_with_its_network(market: LocalMarket) -> None:
     headers = {"authorization": f"Bearer {market.api_key}"}
-    (model,) = httpx.get(f"{market.base_url}/models", headers=headers).json()["data"]
-    assert model["id"] == NAME
-    assert model["capabilities"] == ["edge.plan", "edge.infer"]
-    assert [each["accuracy_ppm"] for each in model["edge"]["network"]["exits"]] == [
+    (listed,) = httpx.get(f"{market.base_url}/models", headers=headers).json()["data"]
+    assert listed["id"] == NAME
+    assert listed["capabilities"] == ["edge.plan", "edge.infer"]
+    assert [each["accuracy_ppm"] for each in listed["edge"]["network"]["exits"]] == [
         branch.accuracy_ppm for branch in NETWORK.branches
     ]

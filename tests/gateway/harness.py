@@ -62,6 +62,7 @@ class Gateway:
     ledger: Ledger
     standing: Standing
     data_dir: Path
+    plane: DataPlane
 
     @property
     def url(self) -> str:
@@ -202,7 +203,7 @@ async def a_gateway(
         try:
             yield Gateway(
                 server, key, row.id, keys, accounts, table, list(suppliers), events, settler,
-                deliverer, ledger, standing, data_dir,
+                deliverer, ledger, standing, data_dir, plane,
             )  # fmt: skip
         finally:
             for task in tasks:

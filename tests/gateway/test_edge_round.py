@@ -14,15 +14,13 @@ from gateway.edge.rounds import WAITING_MAX, Auctioneer, Wish, Won, clear
 from gateway.errors import KeyBusyError, NoSupplierError, OutbidError, PlanNotFoundError
 from pricing import WORD, Book, EdgeOffer, EdgePlan, Ladder, Order, aeria_posted
 from tests.factories import APPLICATION
-from tests.gateway.harness import a_gateway_session
 
 BASE = Fraction(6, 5)
-SESSION = a_gateway_session(())
 PLACE = (APPLICATION, "tail")
 
 
 def a_quote(rate: int = 10) -> Quote:
-    return Quote(EdgePlan(0, 0, rate, 1, 1, 1), TailUse(64, 3), 164, 1)
+    return Quote(EdgePlan(0, 0, rate, 1, 1, 1), TailUse(64, 3), 164, 1, 9)
 
 
 def round_of(rng: Random, users: int) -> dict[bytes, Wish]:
@@ -140,9 +138,9 @@ async def test_a_round_takes_no_more_than_it_clears_in_time() -> None:
 def test_a_plan_holds_its_rate_until_it_is_over() -> None:
     now = [0.0]
     book = PlanBook(lambda: now[0], 10.0)
-    first = book.grant("a", PLACE, a_quote(7), 3, SESSION)
+    first = book.grant("a", PLACE, a_quote(7), 3)
     now[0] = 5.0
-    second = book.grant("b", PLACE, a_quote(5), 0, SESSION)
+    second = book.grant("b", PLACE, a_quote(5), 0)
     assert book.taken(PLACE) == 12
     assert book.taken((APPLICATION, "other")) == 0
     assert book.find(first.id, "a") is first
@@ -159,12 +157,12 @@ def test_a_plan_holds_its_rate_until_it_is_over() -> None:
 
 def test_plans_are_bounded_by_key_and_over_all() -> None:
     book = PlanBook(lambda: 0.0, 10.0)
-    book.grant("a", PLACE, a_quote(), 0, SESSION)
+    book.grant("a", PLACE, a_quote(), 0)
     book.require_room("a", 2)
     with pytest.raises(KeyBusyError):
         book.require_room("a", 1)
     for _ in range(PLANS_MAX):
-        book.grant("b", PLACE, a_quote(), 0, SESSION)
+        book.grant("b", PLACE, a_quote(), 0)
     with pytest.raises(NoSupplierError):
         book.require_room("c", 1)
 

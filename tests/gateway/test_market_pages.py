@@ -1,0 +1,155 @@
+"""The market as the gateway shows it to its clients: services, book, prices, past bids."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from contracts import ChainUnavailableError
+from gateway.market_pages import EPOCHS_MAX, FOLDER, MarketPages
+from gateway.past_bids import PPM, judge_bid, judge_bids
+from relay_mining import RosterEntry
+from tests.dashboard.history import CLOCK, History
+from tests.dashboard.stage import Stage
+from tests.gateway.fakes import FakeSupplier
+from tests.gateway.harness import Gateway, a_gateway
+
+HISTORY = History(suppliers=12, services=2, sessions=40)
+STAGE = Stage.build(HISTORY)
+CURRENT = CLOCK.epoch_of(CLOCK.session_at(STAGE.followed.model.block))
+
+
+def entry(number: int, price: int, weight: int) -> RosterEntry:
+    return RosterEntry(bytes([number]) * 20, price, weight)
+
+
+@dataclass
+class PastRosters:
+    """A chain whose rosters are known; counts what is asked of it."""
+
+    asked: list[int] = field(default_factory=list)
+    is_down: bool = False
+
+    async def read(self, service: bytes, epoch: int) -> tuple[RosterEntry, ...]:
+        if self.is_down:
+            raise ChainUnavailableError([("endpoint", "down")])
+        self.asked.append(epoch)
+        return () if epoch % 2 else (entry(1, 100, 1), entry(2, 200 + epoch, 3))
+
+
+@asynccontextmanager
+async def pages(
+    folder: Path, rosters: PastRosters
+) -> AsyncIterator[tuple[Gateway, httpx.AsyncClient]]:
+    async with a_gateway(folder, FakeSupplier("one")) as gateway:
+        admission = gateway.plane.relays.admission
+        shown = MarketPages(admission, STAGE.board.scene, CLOCK, rosters.read)
+        gateway.plane.mount(FOLDER, shown.answer)
+        headers = {"authorization": f"Bearer {gateway.key}"}
+        async with httpx.AsyncClient(
+            base_url=gateway.url + "/v1/market", headers=headers, timeout=30
+        ) as client:
+            yield gateway, client
+
+
+@pytest.mark.anyio
+async def test_services_their_books_and_their_prices_are_shown(tmp_path: Path) -> None:
+    async with pages(tmp_path, PastRosters()) as (_, client):
+        listed = (await client.get("/services")).json()["services"]
+        assert {each["id"] for each in listed} == {
+            "0x" + HISTORY.service(number).hex() for number in range(2)
+        }
+        assert {each["market"] for each in listed} == {"posted"}
+        page = (await client.get(f"/services/{listed[0]['id']}")).json()
+        prices = [int(each["price"]) for each in page["book"]]
+        assert prices == sorted(prices)
+        assert len(prices) > 1
+        assert page["path"]
+        assert page["trades"]
+        assert page["market"] == "posted"
+
+
+@pytest.mark.anyio
+async def test_what_a_bid_would_have_paid_is_told_of_each_epoch_that_is_over(
+    tmp_path: Path,
+) -> None:
+    rosters = PastRosters()
+    service = "0x" + HISTORY.service(0).hex()
+    async with pages(tmp_path, rosters) as (_, client):
+        found = (await client.get(f"/services/{service}/bids?price=150&epochs=4")).json()
+        epochs = list(range(CURRENT - 4, CURRENT))
+        assert rosters.asked == epochs
+        assert [each["epoch"] for each in found["data"]] == [e for e in epochs if e % 2 == 0]
+        for each in found["data"]:
+            assert (each["low"], each["high"]) == ("100", str(200 + each["epoch"]))
+            assert (each["reach_ppm"], each["paid"]) == (250_000, "100")
+        high = (await client.get(f"/services/{service}/bids?price=10000&epochs=4")).json()
+        assert {each["reach_ppm"] for each in high["data"]} == {PPM}
+        assert all(each["paid"] == each["mean"] for each in high["data"])
+        low = (await client.get(f"/services/{service}/bids?price=99&epochs=4")).json()
+        assert {(each["reach_ppm"], each["paid"]) for each in low["data"]} == {(0, None)}
+        assert rosters.asked == epochs  # what is over is read once
+        assert len((await client.get(f"/services/{service}/bids?price=1")).json()["data"]) > 1
+
+
+@pytest.mark.anyio
+async def test_what_is_no_page_is_refused_in_words(tmp_path: Path) -> None:
+    rosters = PastRosters(is_down=True)
+    service = "0x" + HISTORY.service(0).hex()
+    async with pages(tmp_path, rosters) as (_, client):
+        for path, status, code, param in (
+            ("/services/0x00", 404, "service_not_found", "service"),
+            ("/services/zz/bids?price=1", 404, "service_not_found", "service"),
+            ("/prices", 404, "service_not_found", None),
+            (f"/services/{service}/bids", 400, "missing_required_parameter", "price"),
+            (f"/services/{service}/bids?price=0", 400, "invalid_value", "price"),
+            (f"/services/{service}/bids?price=-1", 400, "invalid_value", "price"),
+            (f"/services/{service}/bids?price=1.5", 400, "invalid_value", "price"),
+            (f"/services/{service}/bids?price={2**64}", 400, "invalid_value", "price"),
+            (f"/services/{service}/bids?price={'9' * 5000}", 400, "invalid_value", "price"),
+            (f"/services/{service}/bids?price=1&epochs={EPOCHS_MAX + 1}", 400,
+             "invalid_value", "epochs"),
+            (f"/services/{service}/bids?price=1", 503, "no_supplier_available", None),
+        ):  # fmt: skip
+            response = await client.get(path)
+            error = response.json()["error"]
+            assert (path, response.status_code, error["code"], error["param"]) == (
+                path, status, code, param,
+            )  # fmt: skip
+        assert (await client.post("/services")).status_code == 405
+        stranger = await client.get("/services", headers={"authorization": "Bearer none"})
+        assert stranger.status_code == 401
+
+
+def test_the_mean_of_what_a_bid_covers_is_exact_and_never_above_it() -> None:
+    rng = Random(1)
+    for _ in range(300):
+        roster = [
+            entry(number, rng.randint(1, 50), rng.randint(1, 9))
+            for number in range(rng.randint(1, 6))
+        ]
+        price = rng.randint(0, 60)
+        found = judge_bid(3, roster, price)
+        covered = [each for each in roster if each.unit_price <= price]
+        share = Fraction(sum(e.weight for e in covered), sum(e.weight for e in roster))
+        assert found.reach_ppm == share * PPM // 1
+        assert found.low <= found.mean <= found.high
+        if not covered:
+            assert found.paid is None
+            continue
+        exact = Fraction(
+            sum(e.unit_price * e.weight for e in covered), sum(e.weight for e in covered)
+        )
+        assert found.paid is not None
+        assert exact <= found.paid < exact + 1
+        assert found.paid <= price
+
+
+def test_an_epoch_without_a_roster_is_left_out() -> None:
+    rosters = {2: [], 5: [entry(1, 7, 1)], 4: [entry(1, 9, 1)]}
+    assert [each.epoch for each in judge_bids(rosters, 8)] == [4, 5]
