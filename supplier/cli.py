@@ -8,6 +8,7 @@ from supplier.cli_estimate import estimate_
 from supplier.cli_keep import backup, restore, upgrade_check
 from supplier.cli_leave import drain
 from supplier.cli_money import earnings, funds
+from supplier.cli_price import price_cli
 from supplier.cli_serve import engine, serve, status
 from supplier.cli_setup import init
 from supplier.cli_source import source_cli
@@ -30,6 +31,7 @@ for panel, commands in COMMANDS.items():
     for command in commands:
         cli.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
 cli.add_typer(config_cli, name="config")
+cli.add_typer(price_cli, name="price")
 cli.add_typer(source_cli, name="source")
 
 

@@ -15,6 +15,7 @@ from supplier.command import Command, Config, Json
 from supplier.engine import build_engine
 from supplier.engine_benchmark import Benchmark, measure_engine
 from supplier.estimate import Demand, Estimate, Plan, add_newcomer, estimate, sum_demand
+from supplier.past_sessions import span_of
 from supplier.services import compute_spec
 from supplier.settings import Settings
 
@@ -75,26 +76,17 @@ def estimate_(
 async def _read_facts(market: Market, service: Hash32, epochs: int) -> _Facts:
     clock, time = await market.sessions.clock(), await read_block_time(market.chain)
     current = clock.session_at(time.head)
-    first, last, seen = _span(clock, current, epochs)
-    claims = await read_claims(market.chain, market.book, first, min(last, time.head))
+    span = span_of(clock, current, epochs)
+    claims = await read_claims(
+        market.chain, market.book, span.first_block, min(span.last_block, time.head)
+    )
     return _Facts(
         service=await market.registry.service(service),
-        demand=sum_demand(claims, service, seen),
+        demand=sum_demand(claims, service, span.end - span.begin),
         candidates=await market.registry.candidates(service),
         params=await market.parameters.values(clock.epoch_of(current) + 1),
         epoch_s=_epoch_s(clock, time),
     )
-
-
-def _span(clock: Clock, current: int, epochs: int) -> tuple[int, int, int]:
-    """Blocks in which the sessions of the last whole epochs were claimed, and how many epochs."""
-    end = clock.epoch_of(max(0, current - 1))  # the last session's claims are still coming in
-    begin = max(0, end - epochs)
-    if begin == end:
-        raise OperatorError("no epoch is over yet: ask again later")
-    first = clock.claim_window(begin * clock.epoch_sessions).opens
-    last = clock.claim_window(end * clock.epoch_sessions - 1).closes - 1
-    return first, last, end - begin
 
 
 def _epoch_s(clock: Clock, time: BlockTime) -> float:
