@@ -43,6 +43,7 @@ from supplier.serving import SignOff
 from supplier.settings import Settings
 from supplier.settler import Settler
 from supplier.store import STORE, Store
+from supplier.vitals import Subject, Vitals
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ async def _serve(
                 await _until(
                     stop,
                     settler.run(),
+                    _vitals(node).run(),
                     engine.watch(relays.move),
                     monitor.run(engine_settings.watch_interval_s, relays.move),
                     board.run(),
@@ -222,6 +224,15 @@ def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:
         relays_open_max=settings.server.relays_open_max,
         health=health,
     )
+
+
+def _vitals(node: _Node) -> Vitals:
+    settings = node.settings
+    subject = Subject(
+        node.supplier, tuple(node.services), settings.data_dir,
+        settings.settlement.gas_units_per_claim,
+    )  # fmt: skip
+    return Vitals(subject, node.view, node.books, node.metrics)
 
 
 def _settler(node: _Node, sender: TxSender, miner: Miner) -> Settler:

@@ -115,7 +115,7 @@ class Claimer:
         """Seal a session and mine it against what the chain says of it now."""
         if not book.is_sealed:
             lost = self._books.seal(book)
-            self._metrics.funnel_units.labels("lost").inc(lost)
+            self._metrics.count("lost", lost, book.facts.terms.price)
             await self._log.seal(book.session_id)
         try:
             facts = await self._view.session_facts(book.key, self._view.final)

@@ -56,7 +56,7 @@ class Ends:
     async def close(self, book: SessionBook, reason: str, current: int) -> None:
         """Stop working on a session; its end is logged where its beginning was."""
         lost = self.books.seal(book)
-        self.metrics.funnel_units.labels("lost").inc(lost)
+        self.metrics.count("lost", lost, book.facts.terms.price)
         await self.log.append([Closed(book.session_id, reason)])
         await asyncio.to_thread(self._store.close_session, self._record(book, reason))
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING

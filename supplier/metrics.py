@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from relay_mining import UNITS_PER_PRICE
+
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -18,7 +20,8 @@ class Metrics:
         )
         self.funnel_tokens = Counter(
             "supplier_funnel_token_base_units",
-            "Money at each stage, in token base units: claimed, proved, paid, voided",
+            "Money at each stage, in token base units: served, receipted, payable, lost, claimed, "
+            "proved, paid, voided",
             ["stage"],
             registry=self.registry,
         )
@@ -69,6 +72,28 @@ class Metrics:
         self.open_sessions = Gauge(
             "supplier_open_sessions", "Sessions not closed yet", registry=self.registry
         )
+        self.operator_gas_claims = Gauge(
+            "supplier_operator_gas_claims", "Claims the operator's gas pays for at the fees now",
+            registry=self.registry,
+        )  # fmt: skip
+        self.funds = Gauge(
+            "supplier_funds_token_base_units",
+            "Money on the chain: stake_free, bonds, leaving, claimable", ["place"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.in_roster = Gauge(
+            "supplier_in_roster", "Whether the running roster of a service holds this supplier",
+            ["service"], registry=self.registry,
+        )  # fmt: skip
+        self.window_left = Gauge(
+            "supplier_window_left_ratio",
+            "What is left of the window in which something is due and that closes first; 1: none",
+            registry=self.registry,
+        )  # fmt: skip
+        self.window_left.set(1)
+        self.disk_free = Gauge(
+            "supplier_disk_free_bytes", "Free under data_dir", registry=self.registry
+        )
         self.head_block = Gauge(
             "supplier_head_block", "The chain's head as last seen", registry=self.registry
         )
@@ -76,6 +101,11 @@ class Metrics:
             "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
             registry=self.registry,
         )  # fmt: skip
+
+    def count(self, stage: str, units: int, price: int) -> None:
+        """Add units of a session at `price` (token base units a million) to a stage, and money."""
+        self.funnel_units.labels(stage).inc(units)
+        self.funnel_tokens.labels(stage).inc(units * price / UNITS_PER_PRICE)
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""

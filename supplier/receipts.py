@@ -102,7 +102,7 @@ class ReceiptDesk:
                 continue
             if one is not None:
                 self._books.apply_receipt(one.book, receipt, digest, one.leaf)
-                self._observe(receipt, one.leaf)
+                self._observe(one)
                 checked.append(one)
             elif digest in self._pending:
                 waiting.append(self._pending[digest])
@@ -123,11 +123,11 @@ class ReceiptDesk:
         ack = Ack(build_batch(digests).root)
         return encode_ack(SignedAck(ack, self._signer.sign(self._domain.digest(ack))))
 
-    def _observe(self, receipt: Receipt, leaf: Leaf | None) -> None:
-        units = self._metrics.funnel_units
-        units.labels("receipted").inc(receipt.units)
-        if leaf is not None:
-            units.labels("payable").inc(leaf.weight)
+    def _observe(self, one: _Checked) -> None:
+        price = one.book.facts.terms.price
+        self._metrics.count("receipted", one.receipt.units, price)
+        if one.leaf is not None:
+            self._metrics.count("payable", one.leaf.weight, price)
         self._metrics.receipts.labels("accepted").inc()
 
     def _decode(self, body: bytes) -> ReceiptDelivery:

@@ -73,13 +73,13 @@ class RelayServer:
         if len(self.finished) > FINISHED_KEPT_MAX:
             self.finished.popitem(last=False)
         self.metrics.relays.labels(outcome.status.name.lower()).inc()
-        self.metrics.funnel_units.labels("served").inc(signed.added)
+        self.metrics.count("served", signed.added, open_relay.book.facts.terms.price)
         return signed
 
     def sign_part(self, open_relay: OpenRelay, tokens: Usage, body_hash: Hash32) -> Signed:
         """Sign a stream as far as it has come."""
         signed = self.sign_off.sign_part(open_relay, tokens, body_hash)
-        self.metrics.funnel_units.labels("served").inc(signed.added)
+        self.metrics.count("served", signed.added, open_relay.book.facts.terms.price)
         return signed
 
     def delivered(self, open_relay: OpenRelay, signed: Signed) -> None:
