@@ -61,6 +61,9 @@ test-contracts: setup ## Foundry unit, fuzz and invariant tests
 test-contracts-deep: setup ## a million random calls against the invariants; RUNS=... of 1,000 calls each
 	@FOUNDRY_INVARIANT_RUNS=$(or $(RUNS),1000) FOUNDRY_INVARIANT_DEPTH=1000 forge test --match-contract InvariantsTest
 
+fuzz: setup ## a million inputs over every parser and verifier; ARGS="--inputs 50000 --only stream"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 slither: setup ## the contracts under slither, which it installs apart; fails on what is not explained
 	@$(BIN)/python scripts/slither.py .make/slither
 
@@ -94,4 +97,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-chaos test-contracts test-contracts-deep slither test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean

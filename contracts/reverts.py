@@ -33,7 +33,7 @@ def decode_revert(data: bytes | None) -> ContractError:
         if item is None:
             return UnknownRevertError("Revert", {"data": data}, "")
         values = decode_values(item.inputs, body)
-    except DecodingError:
+    except (DecodingError, OverflowError):  # an offset may be any 256 bits
         return UnknownRevertError("Revert", {"data": data}, "its data is malformed")
     kind, remedy = REMEDIES.get(item.name, (ContractError, ""))
     named = {each.name: value for each, value in zip(item.inputs, values, strict=True)}

@@ -166,7 +166,7 @@ class StreamMeter:
     def _count(self, parsed: dict[str, Any]) -> None:
         if isinstance(ids := parsed.get("prompt_token_ids"), list):  # a chat has one prompt
             self.prompt_tokens = len(ids)
-        for choice in parsed.get("choices") or ():
+        for choice in _choices(parsed):
             if isinstance(ids := choice.get("prompt_token_ids"), list):  # of several prompts one
                 self.prompt_tokens = max(self.prompt_tokens, len(ids))
             self._count_output(choice)
@@ -177,6 +177,8 @@ class StreamMeter:
 
     def _count_output(self, choice: dict[str, Any]) -> None:
         ids, index = choice.get("token_ids"), choice.get("index", 0)
+        if type(index) is not int:
+            raise EngineAnswerError("the index of a choice is no integer")
         if _has_text(choice):
             self._silent.discard(index)
         elif ids:
@@ -230,6 +232,8 @@ def _usage(parsed: Any) -> Usage | None:
     if not isinstance(raw, dict):
         return None
     details = raw.get("prompt_tokens_details") or {}
+    if not isinstance(details, dict):
+        raise EngineAnswerError("prompt_tokens_details is no object")
     counts = (
         raw.get("prompt_tokens", 0),
         details.get("cached_tokens") or 0,
@@ -241,8 +245,15 @@ def _usage(parsed: Any) -> Usage | None:
     return Usage(prompt, min(cached, prompt), output)
 
 
+def _choices(parsed: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = parsed.get("choices") or []
+    if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+        raise EngineAnswerError("choices is no list of objects")
+    return choices
+
+
 def _is_length(parsed: dict[str, Any]) -> bool:
-    return any(choice.get("finish_reason") == "length" for choice in parsed.get("choices") or ())
+    return any(choice.get("finish_reason") == "length" for choice in _choices(parsed))
 
 
 def _has_text(choice: dict[str, Any]) -> bool:

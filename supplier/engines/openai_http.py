@@ -5,6 +5,7 @@ without the latter two (the embedded one) is asked for less.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -77,7 +78,7 @@ def parse_load(page: str) -> EngineLoad | None:
                 values[family.name] += [each.value for each in family.samples]
     except ValueError:
         return None
-    if not all(values.values()):
+    if not all(each and all(map(isfinite, each)) for each in values.values()):
         return None
     return EngineLoad(int(sum(values[RUNNING])), int(sum(values[WAITING])), max(values[KV_CACHE]))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -258,6 +259,13 @@ def test_a_command_on_a_leash_ends_with_its_parent() -> None:
 
 def test_the_load_is_summed_over_engines_and_of_the_fullest_cache() -> None:
     assert parse_load(fake_vllm.METRICS.decode()) == EngineLoad(4, 2, 0.5)
+
+
+@pytest.mark.parametrize("count", ["1e999", "NaN"])
+def test_a_load_that_is_no_number_says_nothing(count: str) -> None:
+    page, replaced = re.subn(r"[0-9.]+$", count, fake_vllm.METRICS.decode(), flags=re.MULTILINE)
+    assert replaced
+    assert parse_load(page) is None
 
 
 @pytest.mark.parametrize("page", ["", "# TYPE other gauge\nother 1\n", "no { page", "a b c d"])

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from relay_mining import UnitWeights
-from supplier.usage import StreamMeter, parse_body
+from supplier.usage import EngineAnswerError, StreamMeter, parse_body
 
 
 def event(**members: Any) -> bytes:
@@ -45,3 +45,17 @@ def test_a_prompt_beyond_the_context_is_the_engine_s_to_refuse(
     body = parse_body("/v1/completions", orjson.dumps({"prompt": prompt, "max_tokens": 8}))
 
     assert body.demand(counted, 64).input_tokens_max == reserved
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        b'"choices":true',
+        b'"choices":[null]',
+        b'"choices":[{"index":[],"token_ids":[1]}]',
+        b'"choices":[],"usage":{"prompt_tokens_details":[1]}',
+    ],
+)
+def test_an_engine_s_answer_of_another_form_is_refused_by_name(members: bytes) -> None:
+    with pytest.raises(EngineAnswerError):
+        StreamMeter(UnitWeights(0, 1, 0, 4)).read(b"data: {" + members + b"}")
