@@ -9,6 +9,7 @@ from node.output import Output
 from simulations.auctions import experiment as auctions
 from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import run_promises
+from simulations.credit import experiment as credit
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import print_report, write_page, write_report
 from simulations.scheduling import experiment as scheduling
@@ -50,6 +51,29 @@ def relay_mining(
             f"python -m simulations relay-mining --seed {seed} --trials {trials} --page {page}"
         )
         write_page(report, "Relay mining, simulated", command, page)
+    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+@app.command("credit")
+def bounded_loss(
+    seed: Seed = 1,
+    trials: Trials = 200,
+    out: Out = OUT / "credit",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Measure what gateways and suppliers that pick their moment can take.
+
+    Example: python -m simulations credit --seed 7 --trials 500
+    """
+    output = Output(json)
+    with output.progress("credit", credit.STEPS) as advance:
+        report = credit.run_credit(seed, trials, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = f"python -m simulations credit --seed {seed} --trials {trials} --page {page}"
+        write_page(report, "Bounded loss, simulated", command, page)
     output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
 
 
