@@ -18,6 +18,7 @@ from contracts import Market, TxSender
 from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore
+from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
 from gateway.dashboard import Board, Sources
@@ -134,12 +135,16 @@ async def open_node(
         ))  # fmt: skip
         signer = RelaySigner(market.domain, keyring, sending.expiry_s)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
+        upstream = Upstream(signer, pool, sending.timeouts())
+        auditor = Auditor(
+            upstream, standing, observe, settler.owe, sending.audit_share, random.Random()
+        )
         dispatcher = Dispatcher(
-            Upstream(signer, pool, sending.timeouts()),
+            upstream,
             prefer_good(power_of_two(random.Random())),
             standing,
             observe,
-            settler.owe,
+            fan_out((settler.owe, auditor.consider)),
             sending.tries_max,
             sending.beat_s,
         )

@@ -35,13 +35,14 @@ Answer = Response | Writer | None
 REJECTIONS_MAX = 2
 """Suppliers that must reject a request before the client is told that it is at fault."""
 
-_RESULTS: dict[type[GatewayError], Result] = {
+RESULTS: dict[type[GatewayError], Result] = {
     UpstreamRefusedError: Result.REFUSED,
     UpstreamBrokenError: Result.BROKEN,
     UpstreamInvalidError: Result.INVALID,
     UpstreamTimeoutError: Result.TIMEOUT,
     RejectedBySupplierError: Result.REJECTED,
 }
+"""What a try is that ended with an error."""
 
 
 @dataclass(slots=True)
@@ -320,7 +321,7 @@ def _blame(attempt: Try, error: GatewayError) -> None:
     """Note what ended a try; a relay cut short because the client left is no fault."""
     attempt.detail = str(error)[:200]
     if not attempt.has_left or isinstance(error, UpstreamInvalidError):
-        attempt.result = _RESULTS[type(error)]
+        attempt.result = RESULTS[type(error)]
 
 
 async def _write(client: EventStream, events: bytes, attempt: Try) -> None:

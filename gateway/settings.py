@@ -102,6 +102,9 @@ class RelaySettings(BaseModel):
     recount_deadline_s: float = Field(default=60.0, gt=0)
     credit_units: int = Field(default=200_000, ge=0, description="a supplier's c0, as assumed")
     credit_growth_ppm: int = Field(default=500_000, ge=0, description="its g, in millionths")
+    audit_share: float = Field(
+        default=0.0, ge=0, le=1, description="of repeatable plain answers, asked for again"
+    )
     allow_networks: list[str] = Field(
         default=[], description="private networks suppliers may be in, as CIDR"
     )

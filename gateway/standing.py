@@ -1,7 +1,8 @@
 """How far each supplier is trusted right now: load, faults, credit used, evidence.
 
 Fed by observations and receipts. A fault sets a supplier aside for a while that doubles with each
-further one; evidence of an over-claim drops it until the operator removes the evidence file.
+further one, a contradiction by others for longer; evidence of an over-claim drops it until the
+operator removes the evidence file.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from relay_mining import Address
 SET_ASIDE_S = 1.0
 SET_ASIDE_S_MAX = 60.0
 REFUSED_S = 2.0
+DOUBT_S = 60.0
+DOUBT_S_MAX = 3600.0
+"""How long a contradicted supplier is set aside: at first, doubling with each, and at most."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class SupplierState:
     faults: int = 0
     """Faults in a row."""
     aside_until: float = 0.0
+    doubts: int = 0
+    """How often others contradicted it."""
     is_dropped: bool = False
 
 
@@ -79,6 +85,15 @@ class Standing:
             return False
         return state.owed + state.reserved + max_units <= self.credit(supplier)
 
+    def doubt(self, supplier: Address) -> None:
+        """Set a supplier aside whose answer others contradict, for longer each time."""
+        state = self.of(supplier)
+        self._set_aside(state, min(DOUBT_S * 2.0 ** min(state.doubts, 10), DOUBT_S_MAX))
+        state.doubts += 1
+
+    def _set_aside(self, state: SupplierState, pause_s: float) -> None:
+        state.aside_until = max(state.aside_until, self.clock() + pause_s)
+
     def observe(self, event: Event) -> None:
         """Take note of one try or one recount."""
         if not isinstance(event, Observation):
@@ -89,8 +104,8 @@ class Standing:
         if event.result is Result.OK:
             state.faults = 0
         elif event.result is Result.REFUSED:
-            state.aside_until = self.clock() + REFUSED_S
+            self._set_aside(state, REFUSED_S)
         elif event.result.is_fault:
             pause = min(SET_ASIDE_S * 2.0 ** min(state.faults, 10), SET_ASIDE_S_MAX)
             state.faults += 1
-            state.aside_until = self.clock() + pause
+            self._set_aside(state, pause)

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore, KeyTerms
+from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.cors import Cors
 from gateway.counting import CountFiles
@@ -146,7 +147,7 @@ async def a_gateway(
     observe_all: Observe | None = None,
     through: ClientPool | None = None, terms: KeyTerms | None = None, clock: Clock = REAL,
     beat_s: float = 10.0, cors: Cors = NO_PAGES,
-    edge: EdgeRules | None = None,
+    edge: EdgeRules | None = None, audit_share: float = 0.0,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -187,9 +188,13 @@ async def a_gateway(
             return SupplierAddress(urls[supplier], operators[supplier])
 
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
+        upstream = Upstream(signer, pool, timeouts)
+        auditor = Auditor(
+            upstream, standing, observe, settler.owe, audit_share, random.Random(seed)
+        )
         dispatcher = Dispatcher(
-            Upstream(signer, pool, timeouts), prefer_good(power_of_two(random.Random(seed))),
-            standing, observe, settler.owe, beat_s=beat_s,
+            upstream, prefer_good(power_of_two(random.Random(seed))), standing, observe,
+            fan_out((settler.owe, auditor.consider)), beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
