@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from gateway.observation import Event, Observation, Observe, Recount, fan_out
 from gateway.outbox import Outbox, read_owed
 from gateway.recounting import RecountWorker
 from gateway.recovery import recover
-from gateway.relay import RelaySigner
+from gateway.relay import RelaySigner, Served
 from gateway.relaying import RelayLimits, Relays
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.settling import Settler, load_dropped
@@ -140,6 +140,15 @@ async def open_records(
     return log, spool, outbox, ledger
 
 
+def audited(
+    upstream: Upstream, standing: Standing, observe: Observe, settler: Settler, share: float,
+    seed: int,
+) -> Callable[[Served], None]:  # fmt: skip
+    """What takes an accepted answer, and asks for a share of them again."""
+    auditor = Auditor(upstream, standing, observe, settler.owe, share, random.Random(seed))
+    return fan_out((settler.owe, auditor.consider))
+
+
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
@@ -189,12 +198,9 @@ async def a_gateway(
 
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
         upstream = Upstream(signer, pool, timeouts)
-        auditor = Auditor(
-            upstream, standing, observe, settler.owe, audit_share, random.Random(seed)
-        )
         dispatcher = Dispatcher(
             upstream, prefer_good(power_of_two(random.Random(seed))), standing, observe,
-            fan_out((settler.owe, auditor.consider)), beat_s=beat_s,
+            audited(upstream, standing, observe, settler, audit_share, seed), beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
