@@ -21,7 +21,7 @@ from gateway.api_keys import KeyStore
 from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.control import create_control
-from gateway.dashboard import Board, Sources
+from gateway.dashboard import Board, Desk, Sources
 from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer
 from gateway.deny_list import DenyList
@@ -239,10 +239,16 @@ async def open_board(node: Node, market: Market, gateway: Address) -> Board:
     """The dashboard, which looks at the node and changes nothing."""
     settings = node.settings
     sources = Sources(node.table, node.settler.standing, gateway, lambda: node.refresher.head_block)
-    return await Board.open(
+    board = await Board.open(
         market, sources, settings.chain.confirmations, settings.chain.poll_s,
         Access(admin_token(settings)),
     )  # fmt: skip
+    plane = node.data_plane
+    desk = Desk(
+        node.keys, node.ledger, plane.history, node.deliverer.outbox, plane.relays, board.scene
+    )
+    board.add(desk.endpoints())
+    return board
 
 
 def admin_token(settings: Settings) -> str | None:

@@ -47,7 +47,7 @@ class DataPlane:
         self.relays = relays
         self._suppliers = suppliers
         self._cors = cors
-        self._history = history
+        self.history = history
         self._admission = relays.admission
         self._table = relays.table
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
@@ -121,11 +121,11 @@ class DataPlane:
             request = read_request_id(name)
         except ValueError as error:
             raise RequestNotFoundError(str(error), param="id") from error
-        story = self._history.find(request, account.key_id)
+        story = self.history.find(request, account.key_id)
         if story is None:
             raise RequestNotFoundError("this key has made no such request lately", param="id")
         signer = self.relays.dispatcher.upstream.signer
-        bill = write_bill(self._history.receipts(request), signer)
+        bill = write_bill(self.history.receipts(request), signer)
         return self._answer(call, orjson.dumps({**story, "bill": bill}))
 
     async def _show_supplier(self, call: Call, path: bytes) -> Answer:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from gateway.lines import Line, show_request, write_began, write_ended, write_event
@@ -45,6 +46,19 @@ class History:
         """The receipts of a request so far, in the order they were recounted."""
         events = self._requests[request].events
         return [each.receipt for _, each in events if isinstance(each, Recount) and each.receipt]
+
+    def latest(self, count: int) -> list[dict[str, Any]]:
+        """The stories of the newest requests, of every key, the newest first."""
+        newest = islice(reversed(self._requests.items()), count)
+        stories = (
+            tell(show_request(request), [_write(event, at) for at, event in found.events])
+            for request, found in newest
+        )
+        return [each for each in stories if each is not None]
+
+    def all_receipts(self) -> list[OwedReceipt]:
+        """The receipts of all requests that are kept."""
+        return [receipt for request in self._requests for receipt in self.receipts(request)]
 
     def _keep(self, event: Event | Began | Ended) -> None:
         found = self._requests.get(event.request)

@@ -116,6 +116,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._suppliers)
 
+    def __contains__(self, response_hash: Hash32) -> bool:
+        return response_hash in self._suppliers
+
     def __iter__(self) -> Iterator[OwedReceipt]:
         for waiting in self._owed.values():
             yield from waiting.values()

@@ -1,7 +1,7 @@
 """The gateway's dashboard as one part: follows the market, says what is new, answers its pages."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,8 @@ PAGES = (
     Page("/suppliers/", "Supplier", "/assets/supplier.js"),
     Page("/prices", "Prices", "/assets/prices.js"),
     Page("/prices/", "Prices", "/assets/prices.js"),
+    Page("/application", "Application", "/assets/application.js"),
+    Page("/playground", "Playground", "/assets/playground.js"),
 )
 
 
@@ -68,6 +70,7 @@ class Board:
         self._follower = follower
         self._token = token
         self._shown: tuple[int, int] = (-1, -1)
+        self._endpoints: dict[str, Endpoint] = {}
         self.feed = Feed()
         self.site = Site(
             name="Lode",
@@ -77,14 +80,15 @@ class Board:
             ),
             feed=self.feed,
             access=access,
-            endpoints={
-                "market": Endpoint(self._market),
-                "services": Endpoint(self._services),
-                "services/": Endpoint(self._service),
-                "suppliers": Endpoint(self._suppliers),
-                "suppliers/": Endpoint(self._supplier),
-            },
+            endpoints=self._endpoints,
         )
+        self._endpoints |= {
+            "market": Endpoint(self._market),
+            "services": Endpoint(self._services),
+            "services/": Endpoint(self._service),
+            "suppliers": Endpoint(self._suppliers),
+            "suppliers/": Endpoint(self._supplier),
+        }
 
     @classmethod
     async def open(
@@ -94,6 +98,10 @@ class Board:
         clock = await market.sessions.clock()
         token = Token(await market.token.symbol(), await market.token.decimals())
         return cls(sources, Follower(market, clock, confirmations, poll_s), token, access)
+
+    def add(self, endpoints: Mapping[str, Endpoint]) -> None:
+        """Answer these too."""
+        self._endpoints |= endpoints
 
     async def run(self) -> None:
         """Follow the chain, and tell whoever looks what is new."""

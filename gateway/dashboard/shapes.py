@@ -115,16 +115,12 @@ def show_supplier(row: SupplierRow, standing: Standing) -> Json:
 
 def show_standing(supplier: Address, standing: Standing) -> Json:
     """How far this gateway trusts a supplier now; one it never met is `new`."""
+    word = standing.word(supplier)
     state = standing.states.get(supplier)
     if state is None:
-        return {"state": "new"}
-    name = "good"
-    if state.is_dropped:
-        name = "dropped"
-    elif state.aside_until > standing.clock():
-        name = "aside"
+        return {"state": "new" if word == "good" else word}
     return {
-        "state": name,
+        "state": word,
         "in_flight": state.in_flight,
         "faults": state.faults,
         "reserved": str(state.reserved),

@@ -3,5 +3,5 @@
 export const frame = {
   role: "gateway",
   hasLogin: true,
-  links: [["/", "Market"], ["/prices", "Prices"]],
+  links: [["/", "Market"], ["/prices", "Prices"], ["/application", "Application"], ["/playground", "Playground"]],
 };

@@ -47,7 +47,7 @@ export const shortId = (id) => h("span", { class: "id", title: id }, id ? short(
 
 const WORDS = {
   open: "open", paid: "paid", voided: "voided",
-  good: "good", new: "not met", aside: "set aside", dropped: "dropped",
+  new: "not met",
 };
 
 /** A state as a word with a mark beside it; colour is never all there is. */

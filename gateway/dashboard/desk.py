@@ -1,0 +1,169 @@
+"""The application's side of the dashboard: keys and spending, requests, reconciliation, chats.
+
+What is about requests is for whoever logged in; one's own requests also for whoever shows the key.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.api_keys import ApiKey, KeyStore
+from gateway.bills import write_bill
+from gateway.catalogue import list_models
+from gateway.dashboard.market_views import Scene
+from gateway.dashboard.playground import chat, read_headers
+from gateway.dashboard.shapes import show_id
+from gateway.dashboard.verdicts import check_request
+from gateway.errors import GatewayError, InvalidKeyError, RequestNotFoundError
+from gateway.history import History
+from gateway.ledger import Ledger
+from gateway.lines import read_request_id
+from gateway.outbox import Outbox
+from gateway.reconciling import Comparison, compare
+from gateway.relaying import Relays
+from node.dashboard import Ask, Endpoint, Reply, last_part, reply_json
+
+Json = dict[str, Any]
+
+REQUESTS_SHOWN = 50
+REQUESTS_SHOWN_MAX = 200
+KEYS_SHOWN = 200
+COMPARED_MAX = 60
+USAGE = ("requests", "input_tokens", "output_tokens", "units_receipted", "faults")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the endpoints look at; a chat aside, they change none of it."""
+
+    keys: KeyStore
+    ledger: Ledger
+    history: History
+    outbox: Outbox
+    relays: Relays
+    read_scene: Callable[[], Scene]
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Under `/dashboard/api/`."""
+        return {
+            "application": Endpoint(self._application, is_closed=True),
+            "requests": Endpoint(self._requests, is_closed=True),
+            "requests/": Endpoint(self._request),
+            "models": Endpoint(self._models),
+            "chat": Endpoint(self._chat, method="POST"),
+        }
+
+    async def _application(self, ask: Ask) -> Reply:
+        rows = await asyncio.to_thread(self.keys.list)
+        scene = self.read_scene()
+        return reply_json(
+            {
+                "version": scene.model.version,
+                "token": scene.token.show(),
+                "keys": [self._show_key(row) for row in rows[:KEYS_SHOWN]],
+                "requests": self.ledger.requests.summary(),
+                "days": _add_days(self.ledger.totals.show_days()),
+                "receipts_waiting": len(self.outbox),
+                "recent": self.history.latest(REQUESTS_SHOWN),
+                "compared": [_show_comparison(each) for each in self._compare(scene)],
+            }
+        )
+
+    async def _requests(self, ask: Ask) -> Reply:
+        limit = ask.number("limit", REQUESTS_SHOWN, REQUESTS_SHOWN_MAX)
+        return reply_json({"requests": self.history.latest(limit)})
+
+    async def _request(self, ask: Ask) -> Reply:
+        try:
+            return reply_json(self._tell(ask))
+        except GatewayError as error:
+            return Reply(error.status, error.body())
+
+    def _tell(self, ask: Ask) -> Json:
+        """The story of a request with its bill and the verdicts on it."""
+        account = self.relays.admission.authorize(read_headers(ask))
+        try:
+            request = read_request_id(last_part(ask))
+        except ValueError as error:
+            raise RequestNotFoundError(str(error)) from error
+        story = self.history.find(request, account.key_id)
+        if story is None:
+            raise RequestNotFoundError("this key has made no such request lately")
+        receipts = self.history.receipts(request)
+        bill = write_bill(receipts, self.relays.dispatcher.upstream.signer)
+        waiting = {each.response_hash for each in receipts if each.response_hash in self.outbox}
+        verdicts = check_request(bill, receipts, waiting, self.read_scene().model)
+        return {**story, "bill": bill, "verdicts": verdicts}
+
+    async def _models(self, ask: Ask) -> Reply:
+        try:
+            account = self.relays.admission.authorize(read_headers(ask))
+        except InvalidKeyError as error:
+            return Reply(error.status, error.body())
+        return Reply(200, list_models(self.relays.table, account))
+
+    async def _chat(self, ask: Ask) -> Reply:
+        return await chat(self.relays, ask)
+
+    def _show_key(self, row: ApiKey) -> Json:
+        usage = self.ledger.totals.keys.get(row.id)
+        spent = self.ledger.spending.get(row.id)
+        shown: Json = row.model_dump(exclude={"sha256", "daily_budget", "monthly_budget"})
+        return {
+            **shown,
+            "daily_budget": _text(row.daily_budget),
+            "monthly_budget": _text(row.monthly_budget),
+            "usage": {name: str(getattr(usage, name, 0)) for name in USAGE},
+            "spent": {
+                name: str(value)
+                for name, value in (spent.shown(int(self.ledger.now())) if spent else {}).items()
+            },
+        }
+
+    def _compare(self, scene: Scene) -> list[Comparison]:
+        """Receipts of the requests kept here beside their claims, the newest session first.
+
+        Of the oldest session kept some requests may be gone already, so it is left out.
+        """
+        receipts = self.history.all_receipts()
+        oldest = min((each.session.number for each in receipts), default=0)
+        claims = {
+            (each.claim.session, each.claim.supplier): each.claim
+            for each in (*scene.model.claims.open.values(), *scene.model.claims.settled)
+            if each.claim.session.gateway == scene.gateway and each.claim.session.number > oldest
+        }
+        kept = [each for each in receipts if each.session.number > oldest]
+        return list(reversed(compare(kept, claims, scene.session)))[:COMPARED_MAX]
+
+
+def _show_comparison(each: Comparison) -> Json:
+    return {
+        "session": each.session.number,
+        "supplier": show_id(each.supplier),
+        "service": show_id(each.session.service),
+        "receipts": each.receipts,
+        "receipted": str(each.receipted),
+        "claimed": _text(each.claimed),
+        "value": str(each.value),
+        "error_max": str(each.error_max),
+        "finding": each.finding.value,
+        "is_flagged": each.finding.is_flagged,
+    }
+
+
+def _add_days(days: list[dict[str, Any]]) -> list[Json]:
+    """Use by day, over all keys and models; the last 60 days."""
+    sums: dict[str, list[int]] = {}
+    for each in days:
+        day = sums.setdefault(each["day"], [0, 0])
+        day[0] += each["requests"]
+        day[1] += each["cost"]
+    return [
+        {"day": day, "requests": requests, "cost_millionths": str(cost)}
+        for day, (requests, cost) in sorted(sums.items())[-60:]
+    ]
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)
