@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,15 @@ from gateway.delivery import Deliverer
 from gateway.deny_list import DenyList
 from gateway.dispatch import Dispatcher
 from gateway.edge.plane import EdgePlane
+from gateway.file_store import DirectoryStore
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
 from gateway.market_pages import FOLDER, MarketPages
 from gateway.metrics import Metrics
 from gateway.observation import fan_out
-from gateway.outbox import Outbox, read_owed
+from gateway.once import Once
+from gateway.outbox import Outbox, OwedReceipt, read_owed
 from gateway.reclaiming import Reclaimer
 from gateway.recounting import RecountWorker
 from gateway.recovery import recover
@@ -75,6 +77,7 @@ class Node:
     ledger: Ledger
     refresher: Refresher
     data_plane: DataPlane
+    once: Once
     suppliers: SupplierView
     registry: CollectorRegistry
     application: Address
@@ -102,6 +105,14 @@ def build_pool(settings: Settings, chain_id: int) -> ClientPool:
     )
 
 
+def open_once(settings: Settings, relays: Relays, owed: Iterable[OwedReceipt]) -> Once:
+    """The answers kept by idempotency keys, less what a kill cut off before any charge."""
+    store = DirectoryStore(settings.data_dir / "answers")
+    once = Once(relays.admission, store, settings.server.answers_kept_s)
+    once.recover({each.bill.request for each in owed if each.bill})
+    return once
+
+
 @asynccontextmanager
 async def open_node(
     settings: Settings, market: Market, keyring: Mapping[Address, Signer], gateway: Address
@@ -124,7 +135,8 @@ async def open_node(
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
-        recover(ledger, usage_log.replay(), read_owed(receipts_log.replay()).values())
+        owed = read_owed(receipts_log.replay()).values()
+        recover(ledger, usage_log.replay(), owed)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         accounts, table = Accounts(ledger.spending), SessionTable()
@@ -164,16 +176,17 @@ async def open_node(
             Admission(accounts), table, dispatcher, relay_limits, lambda: settler.waiting,
             fan_out((ledger.record, history.record)),
         )  # fmt: skip
+        once = open_once(settings, relays, owed)
         suppliers = SupplierView(standing, ledger, table)
         edge = EdgePlane(relays, settings.edge.rules())
-        data_plane = DataPlane(relays, edge, history, suppliers, settings.server.cors())
+        data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())
         metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)
         metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
         yield Node(
             settings, table, accounts, keys, denied, settler, deliverer, ledger, refresher,
-            data_plane, suppliers, registry, application,
+            data_plane, once, suppliers, registry, application,
         )  # fmt: skip
 
 
@@ -226,6 +239,7 @@ async def run_node(
                 for work in (
                     node.refresher.run(), node.settler.run(), node.deliverer.run(),
                     node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
+                    node.once.run(),
                     board.run(),
                 )
             ]  # fmt: skip

@@ -19,6 +19,7 @@ from gateway.errors import (
 )
 from gateway.history import History
 from gateway.lines import read_request_id
+from gateway.once import KEY_HEADER, Once
 from gateway.openai import Endpoint
 from gateway.relaying import Call, Relays
 from gateway.supplier_view import SupplierView
@@ -37,15 +38,12 @@ class DataPlane:
     """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
 
     def __init__(
-        self,
-        relays: Relays,
-        edge: EdgePlane,
-        history: History,
-        suppliers: SupplierView,
-        cors: Cors,
-    ) -> None:
+        self, relays: Relays, edge: EdgePlane, history: History, suppliers: SupplierView,
+        once: Once, cors: Cors,
+    ) -> None:  # fmt: skip
         self.relays = relays
         self._suppliers = suppliers
+        self._once = once
         self._cors = cors
         self.history = history
         self._admission = relays.admission
@@ -104,7 +102,15 @@ class DataPlane:
         return Response(200, body, (*call.answer_headers, *self._limit_headers(call)))
 
     def _relay(self, endpoint: Endpoint) -> Route:
-        return lambda call, path: self.relays.answer(call, endpoint)
+        async def run(call: Call) -> Answer:
+            return await self.relays.answer(call, endpoint)
+
+        async def answer(call: Call, path: bytes) -> Answer:
+            if call.headers.get(KEY_HEADER) is None:
+                return await run(call)
+            return await self._once.answer(call, path, run)
+
+        return answer
 
     async def _list_models(self, call: Call, path: bytes) -> Answer:
         return self._answer(call, list_models(self._table, self._authorize(call)))

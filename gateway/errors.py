@@ -19,6 +19,7 @@
     + PlanNotFoundError              404  plan_not_found
     + ServiceNotFoundError           404  service_not_found
     + MethodNotAllowedError          405  method_not_allowed
+    + IdempotencyError               422  idempotency_key_used
     + KeyBusyError                   429  rate_limit_exceeded
     + LimitError                     429
       - RateLimitedError             429  rate_limit_exceeded
@@ -178,6 +179,13 @@ class MethodNotAllowedError(RequestError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class IdempotencyError(RequestError):
+    """An idempotency key stands for another request, or for one that was cut off."""
+
+    status = 422
+    code = "idempotency_key_used"
 
 
 class KeyBusyError(RequestError):

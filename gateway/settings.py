@@ -48,6 +48,9 @@ class ServerSettings(BaseModel):
     output_tokens_default: int = Field(
         default=512, ge=1, description="max_tokens where the client names none"
     )
+    answers_kept_s: float = Field(
+        default=86_400.0, gt=0, description="how long an Idempotency-Key gets the same answer"
+    )
     requests_kept: int = Field(
         default=4096, ge=0, description="requests of late that `GET /v1/requests/ID` knows"
     )

@@ -21,9 +21,11 @@ from gateway.data_plane import DataPlane
 from gateway.delivery import Deliverer, SupplierAddress
 from gateway.dispatch import Dispatcher
 from gateway.edge.plane import EdgePlane, EdgeRules
+from gateway.file_store import DirectoryStore
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
+from gateway.once import Once
 from gateway.outbox import Outbox, read_owed
 from gateway.recounting import RecountWorker
 from gateway.recovery import recover
@@ -62,6 +64,7 @@ class Gateway:
     deliverer: Deliverer
     ledger: Ledger
     standing: Standing
+    once: Once
     data_dir: Path
     plane: DataPlane
 
@@ -149,6 +152,14 @@ def audited(
     return fan_out((settler.owe, auditor.consider))
 
 
+def open_once(relays: Relays, log: AppendLog, data_dir: Path, clock: Clock) -> Once:
+    """The answers kept by an earlier gateway, and what it was killed in."""
+    once = Once(relays.admission, DirectoryStore(data_dir / "answers"), now=clock.now)
+    owed = read_owed(log.replay()).values()
+    once.recover({each.bill.request for each in owed if each.bill})
+    return once
+
+
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
@@ -179,8 +190,8 @@ async def a_gateway(
         standing = Standing(time.monotonic)
         load_dropped(data_dir / "evidence", standing)
         events: list[Event] = []
-        table = SessionTable()
         session = a_gateway_session([(fake, urls[fake.supplier]) for fake in suppliers], cap=cap)
+        table = SessionTable()
         table.replace(7, [session], {MODEL: a_service()})
         accounts = Accounts(ledger.spending, clock.monotonic_ns)
         accounts.load(keys.list())
@@ -206,15 +217,18 @@ async def a_gateway(
             Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
             lambda: settler.waiting, fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        tails = EdgePlane(relays, edge or EdgeRules())
-        plane = DataPlane(relays, tails, history, SupplierView(standing, ledger, table), cors)
+        once = open_once(relays, log, data_dir, clock)
+        plane = DataPlane(
+            relays, EdgePlane(relays, edge or EdgeRules()), history,
+            SupplierView(standing, ledger, table), once, cors,
+        )  # fmt: skip
         server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
         try:
             yield Gateway(
                 server, key, row.id, keys, accounts, table, list(suppliers), events, settler,
-                deliverer, ledger, standing, data_dir, plane,
+                deliverer, ledger, standing, once, data_dir, plane,
             )  # fmt: skip
         finally:
             for task in tasks:

@@ -1,0 +1,190 @@
+"""An idempotency key gets one charge and one answer, at the same time, later, after a kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from gateway.file_store import DirectoryStore
+from node.http import serve
+from tests.factories import APPLICATION
+from tests.gateway.fakes import FakeSupplier
+from tests.gateway.harness import MODEL, Clock, Gateway, a_gateway
+
+pytestmark = pytest.mark.anyio
+HI = [{"role": "user", "content": "hi"}]
+
+
+async def post(
+    gateway: Gateway, idempotency_key: str = "k1", key: str | None = None, **members: Any
+) -> httpx.Response:
+    body = {"model": MODEL, "messages": HI, "max_tokens": 50, **members}
+    headers = {
+        "authorization": f"Bearer {key or gateway.key}", "idempotency-key": idempotency_key,
+    }  # fmt: skip
+    async with httpx.AsyncClient(timeout=20) as client:
+        return await client.post(gateway.url + "/v1/chat/completions", json=body, headers=headers)
+
+
+def same(first: httpx.Response, second: httpx.Response) -> bool:
+    names = ("x-request-id", "content-type")
+    return (
+        (first.status_code, first.content) == (second.status_code, second.content)
+        and [first.headers[n] for n in names] == [second.headers[n] for n in names]
+        and "idempotent-replayed" in second.headers
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_same_request_is_charged_once_over_a_restart(
+    tmp_path: Path, stream: bool
+) -> None:
+    fake = FakeSupplier("one")
+    async with a_gateway(tmp_path, fake) as gateway:
+        key = gateway.key
+        first = await post(gateway, stream=stream)
+        assert first.status_code == 200
+        assert "idempotent-replayed" not in first.headers
+        assert same(first, await post(gateway, stream=stream))
+        await gateway.settled()
+    async with a_gateway(tmp_path, fake) as gateway:
+        assert same(first, await post(gateway, key=key, stream=stream))
+        assert (await post(gateway, stream=stream)).status_code == 200  # of another API key
+        await gateway.settled()
+    assert (fake.served, len(fake.receipts)) == (2, 2)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_requests_at_the_same_time_share_one_answer(tmp_path: Path, stream: bool) -> None:
+    fake = FakeSupplier("one")
+    async with a_gateway(tmp_path, fake) as gateway:
+        answers = await asyncio.gather(*(post(gateway, stream=stream) for _ in range(8)))
+        (first,) = [each for each in answers if "idempotent-replayed" not in each.headers]
+        assert all(same(first, each) for each in answers if each is not first)
+        assert fake.served == 1
+
+
+async def test_a_key_is_for_one_body(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("one")) as gateway:
+        assert (await post(gateway)).status_code == 200
+        other = await post(gateway, seed=1)
+        assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_used")
+        for key in ("", "x" * 256):
+            assert (await post(gateway, key and key, seed=2)).status_code == 400
+
+
+async def test_a_client_that_leaves_finds_the_whole_answer_when_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    fake = FakeSupplier("slow", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        headers = {"idempotency-key": "k1"}
+        stream = await client.chat.completions.create(
+            model=MODEL, messages=HI, max_tokens=50, stream=True, extra_headers=headers
+        )
+        await anext(aiter(stream))
+        await stream.close()
+        assert fake.pause is not None
+        fake.pause.set()
+        again = await client.chat.completions.create(
+            model=MODEL, messages=HI, max_tokens=50, stream=True, extra_headers=headers
+        )
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in again])
+        assert text == "Hello, world"
+        await gateway.settled()
+        assert gateway.results == ["ok"]
+        assert fake.served == 1
+
+
+async def test_what_failed_is_run_again(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", "500")
+    async with a_gateway(tmp_path, fake) as gateway:
+        assert (await post(gateway)).status_code == 502
+        fake.lie = ""
+        gateway.standing.states.clear()
+        assert (await post(gateway)).status_code == 200
+        assert DirectoryStore(tmp_path / "answers").names(".begun") == []
+
+
+async def test_answers_are_forgotten_after_a_day(tmp_path: Path) -> None:
+    clock, fake = Clock(), FakeSupplier("one")
+    async with a_gateway(tmp_path, fake, clock=clock) as gateway:
+        once = gateway.once
+        assert (await post(gateway)).status_code == 200
+        once.prune()
+        assert len(once.store.names()) == 1
+        clock.passed = 86_401
+        once.prune()
+        assert once.store.names() == []
+
+
+CHILD = """
+import asyncio, sys, time
+from pathlib import Path
+from dataclasses import replace
+from tests.gateway.fakes import FakeSupplier
+from tests.gateway.harness import TIMEOUTS, a_gateway
+from tests.gateway.test_once import post
+
+async def main():
+    fake, patient = FakeSupplier("one"), replace(TIMEOUTS, first_byte=600)
+    async with a_gateway(Path(sys.argv[1]), fake, url=sys.argv[2], timeouts=patient) as node:
+        print(node.key, flush=True)
+        node.once.store.put = lambda name, data: print("charged", flush=True) or time.sleep(600)
+        await post(node)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("lie", ["", "hang"])
+async def test_a_kill_in_the_middle_is_never_followed_by_a_second_charge(
+    tmp_path: Path, lie: str
+) -> None:
+    fake = FakeSupplier("one", lie)
+    async with AsyncExitStack() as stack:
+        server = await serve(fake.handle, "127.0.0.1", 0)
+        stack.push_async_callback(server.close, 0)
+        url = f"http://127.0.0.1:{server.port}"
+        child = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-c", CHILD, str(tmp_path), url], stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2], start_new_session=True, text=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        key = (await asyncio.to_thread(child.stdout.readline)).strip()
+        if lie:
+            async with asyncio.timeout(60):
+                while not fake.served:
+                    await asyncio.sleep(0.01)
+        else:
+            assert await asyncio.to_thread(child.stdout.readline) == "charged\n"
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        assert DirectoryStore(tmp_path / "answers").names(".begun")
+        fake.lie = ""
+        async with a_gateway(tmp_path, fake, url=url) as gateway:
+            answer = await post(gateway, key=key)
+            await gateway.settled()
+            assert len(fake.receipts) == 1
+            assert answer.status_code == (200 if lie else 422)
+
+
+async def test_the_official_client_sends_its_key(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", "500")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(
+                model=MODEL, messages=HI, extra_headers={"Idempotency-Key": "k"}
+            )
+        other, _ = gateway.keys.create("other", APPLICATION)
+        gateway.accounts.load(gateway.keys.list())
+        assert (await post(gateway, key=other)).status_code == 502
