@@ -157,9 +157,11 @@ class Chain:
         """The code at an address; empty where there is none."""
         return bytes(await self._eth.get_code(cast(Any, address), _identifier(block)))
 
-    async def nonce(self, address: Address, *, with_pending: bool = False) -> int:
+    async def nonce(
+        self, address: Address, block: int | None = None, *, with_pending: bool = False
+    ) -> int:
         """Transactions sent by an address: mined ones, or those waiting in the pool too."""
-        at: BlockIdentifier = "pending" if with_pending else "latest"
+        at: BlockIdentifier = "pending" if with_pending else _identifier(block)
         return int(await self._eth.get_transaction_count(cast(Any, address), at))
 
     async def estimate_gas(self, call: Call, sender: Address) -> int:

@@ -3,9 +3,14 @@
 A transaction is tried against the newest state first, so a refusal costs no gas. Its nonce is
 taken under a lock and kept; while it is not mined it is sent again if the pool lost it, and
 replaced at a higher fee if the pool kept it too long. Several sends may wait at the same time.
+What bars the way with a lower nonce, left behind by a process that was killed or lost by a
+reorganisation, is replaced by a payment of nothing: of a call there is never a version with a
+second nonce, as both could be mined.
 """
 
 import asyncio
+import logging
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -15,18 +20,31 @@ from contracts.chain import Call, Chain, Fees, TxReceipt
 from contracts.errors import (
     ChainUnavailableError,
     FeeLimitError,
-    GasFundsError,
     NotMinedError,
     RpcError,
     UnknownRevertError,
 )
+from contracts.refusals import (
+    is_fee_low,
+    is_known,
+    is_nonce_low,
+    is_passing,
+    is_underpriced,
+    translate,
+)
 from relay_mining import Address, Hash32, Signer
+
+log = logging.getLogger(__name__)
 
 GAS_MARGIN_PERCENT = 25
 """Gas offered above the estimate, as the state may change before the transaction is mined."""
 
 GAS_MAX = 2**24
 """Most gas a transaction may ask for (EIP-7825)."""
+
+TRANSFER_GAS = 21_000
+BAR_PATIENCE = 2
+"""Times `bump_blocks` that a transaction which is not ours may bar the way of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,16 @@ class _Pending:
     hashes: list[Hash32] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Bar:
+    """A nonce before all of ours that is not mined."""
+
+    nonce: int
+    since_block: int
+    fee: int = 0
+    """What was offered last to have it mined."""
+
+
 class _NonceTakenError(Exception):
     """Another transaction was mined with the nonce."""
 
@@ -74,15 +102,20 @@ class TxSender:
         self._policy = policy or SendPolicy()
         self._lock = asyncio.Lock()
         self._in_flight: set[int] = set()
+        self._bar: _Bar | None = None
         self.address: Address = Signer(private_key).address
 
-    async def send(self, call: Call) -> TxReceipt:
-        """Send a call and return once it is mined and has succeeded."""
-        deadline = time.monotonic() + self._policy.deadline_s
+    async def send(self, call: Call, *, last_block: int | None = None) -> TxReceipt:
+        """Send a call and return once it is mined and has succeeded.
+
+        Where there is a `last_block` in which it is of use, this is its deadline, however long
+        that takes; else it is the policy's.
+        """
+        deadline = math.inf if last_block else time.monotonic() + self._policy.deadline_s
         while True:
             pending = await self._submit(call)
             try:
-                receipt = await self._wait(pending, deadline)
+                receipt = await self._wait(pending, deadline, last_block)
             except _NonceTakenError:
                 continue
             finally:
@@ -93,14 +126,13 @@ class TxSender:
 
     async def _submit(self, call: Call) -> _Pending:
         """Sign and hand in a new transaction; the nonce is used up only once a pool has it."""
+        gas = await self._estimate(call)
         async with self._lock:
-            gas = await self._estimate(call)
             fees = await self._chain.fees()
             head = await self._chain.head()
-            free = await self._chain.nonce(self.address, with_pending=True)
             pending = _Pending(
                 call=call,
-                nonce=max(free, 1 + max(self._in_flight, default=-1)),
+                nonce=await self._free_nonce(),
                 gas=_offer_gas(gas),
                 tip=fees.tip,
                 fee=self._initial_fee(fees),
@@ -114,7 +146,14 @@ class TxSender:
         try:
             return await self._chain.estimate_gas(call, self.address)
         except RpcError as error:
-            raise _translate(error) from error
+            raise translate(error) from error
+
+    async def _free_nonce(self, least: int = 0) -> int:
+        """The lowest nonce that neither a pool nor one of our waiting sends has."""
+        nonce = max(least, await self._chain.nonce(self.address, with_pending=True))
+        while nonce in self._in_flight:
+            nonce += 1
+        return nonce
 
     async def _hand_in(self, pending: _Pending) -> None:
         """The first version into the pool, at the first nonce that is free."""
@@ -123,47 +162,53 @@ class TxSender:
             try:
                 await self._chain.send_raw(pending.raw)
             except RpcError as error:
-                if _is_known(error) or _is_fee_low(error):
+                if is_known(error) or is_fee_low(error):
                     return  # What no pool has is handed in again, and dearer, while it is awaited.
-                if not (_is_nonce_low(error) or _is_underpriced(error)):
-                    raise _translate(error) from error
+                if not (is_nonce_low(error) or is_underpriced(error)):
+                    raise translate(error) from error
                 pending.hashes.clear()
-                free = await self._chain.nonce(self.address, with_pending=True)
-                pending.nonce = max(free, pending.nonce + 1)
+                pending.nonce = await self._free_nonce(pending.nonce + 1)
             except ChainUnavailableError:
                 return  # A pool may have it: waiting finds out, and sends it again if not.
             else:
                 return
 
-    async def _wait(self, pending: _Pending, deadline: float) -> TxReceipt:
+    async def _wait(self, pending: _Pending, deadline: float, last_block: int | None) -> TxReceipt:
         while True:
+            is_over = time.monotonic() >= deadline
             try:
-                receipt = await self._look(pending)
+                head = (await self._chain.head()).number
+                is_over = is_over or (last_block is not None and head >= last_block)
+                receipt = await self._look(pending, head)
                 if receipt is not None:
                     return receipt
             except ChainUnavailableError:
-                if time.monotonic() >= deadline:
+                if is_over:
                     raise
-            if time.monotonic() >= deadline:
+            if is_over:
                 raise NotMinedError(pending.nonce, tuple(pending.hashes))
             await asyncio.sleep(self._policy.poll_s)
 
-    async def _look(self, pending: _Pending) -> TxReceipt | None:
-        """The receipt, if there is one; else whatever helps the transaction along."""
-        mined_count = await self._chain.nonce(self.address)
+    async def _look(self, pending: _Pending, head: int) -> TxReceipt | None:
+        """The receipt, if there is one; else whatever helps the transaction along.
+
+        The head comes first: what is mined in it is seen by all that is asked after it.
+        """
+        mined_count = await self._chain.nonce(self.address, head)
         for each in reversed(pending.hashes):
             receipt = await self._chain.receipt(each)
             if receipt is not None:
                 return receipt
-        head = await self._chain.head()
         if mined_count > pending.nonce:
-            self._check_taken(pending, head.number)
+            self._check_taken(pending, head)
             return None
         pending.taken_block = None
         if not await self._chain.is_known(pending.hashes[-1]):
             await self._hand_in_again(pending)
-        elif head.number >= pending.sent_block + self._policy.bump_blocks:
-            await self._replace(pending, head.number)
+        elif head >= pending.sent_block + self._policy.bump_blocks:
+            await self._replace(pending, head)
+        if mined_count < min(self._in_flight) == pending.nonce:
+            await self._clear_way(mined_count, head, pending.fee)
         return None
 
     def _check_taken(self, pending: _Pending, head: int) -> None:
@@ -174,15 +219,36 @@ class TxSender:
         if head >= pending.taken_block + self._policy.bump_blocks:
             raise _NonceTakenError
 
+    async def _clear_way(self, nonce: int, head: int, fee: int) -> None:
+        """Have a nonce before all of ours mined, once it has barred their way for long enough."""
+        if self._bar is None or self._bar.nonce != nonce:
+            self._bar = _Bar(nonce, head)
+        bar, patience = self._bar, BAR_PATIENCE * self._policy.bump_blocks
+        if head < bar.since_block + patience:
+            return
+        async with self._lock:
+            if nonce in self._in_flight:
+                return  # A new send of ours has found it free.
+            bar.since_block = head
+            bar.fee = min(max(2 * bar.fee, fee), self._policy.fee_max)
+            log.warning("nonce %d is not mined and bars the way: it is given to nothing", nonce)
+            nothing = _Pending(Call(self.address, b""), nonce, TRANSFER_GAS, bar.fee, bar.fee, head)
+            self._sign(nothing)
+            try:
+                await self._chain.send_raw(nothing.raw)
+            except RpcError as error:
+                if not is_passing(error):
+                    raise translate(error) from error
+
     async def _hand_in_again(self, pending: _Pending) -> None:
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
             # An older version came back in its stead, or the base fee has risen beyond it.
-            if _is_underpriced(error) or _is_fee_low(error):
+            if is_underpriced(error) or is_fee_low(error):
                 await self._replace(pending, pending.sent_block)
-            elif not (_is_known(error) or _is_nonce_low(error)):
-                raise _translate(error) from error
+            elif not (is_known(error) or is_nonce_low(error)):
+                raise translate(error) from error
 
     async def _replace(self, pending: _Pending, block: int) -> None:
         """A new version at 12.5 % more, the least that pools take; none above the fee limit."""
@@ -197,11 +263,8 @@ class TxSender:
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
-            if any(
-                is_so(error) for is_so in (_is_known, _is_nonce_low, _is_underpriced, _is_fee_low)
-            ):
-                return  # It was mined meanwhile, or the pool asks for more: look again.
-            raise _translate(error) from error
+            if not is_passing(error):
+                raise translate(error) from error
 
     def _initial_fee(self, fees: Fees) -> int:
         """Twice the base fee, so that it may rise for six full blocks, within the limit."""
@@ -248,27 +311,3 @@ def _offer_gas(estimate: int) -> int:
 def _bump(fee: int) -> int:
     """12.5 % more, rounded up."""
     return fee + -(-fee // 8)
-
-
-def _is_known(error: RpcError) -> bool:
-    text = error.message.lower()
-    return "already known" in text or "already imported" in text or "known transaction" in text
-
-
-def _is_nonce_low(error: RpcError) -> bool:
-    text = error.message.lower()
-    return "nonce too low" in text or "nonce is too low" in text or "oldnonce" in text
-
-
-def _is_underpriced(error: RpcError) -> bool:
-    return "underpriced" in error.message.lower()
-
-
-def _is_fee_low(error: RpcError) -> bool:
-    return "less than block base fee" in error.message.lower()
-
-
-def _translate(error: RpcError) -> Exception:
-    if "insufficient funds" in error.message.lower():
-        return GasFundsError("the sending key cannot pay for the gas: fund its address")
-    return error

@@ -39,11 +39,13 @@ def running_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[An
 @contextmanager
 def restored(anvil: Anvil) -> Iterator[Anvil]:
     """The chain, mining a block for each transaction unless a test changes that."""
+    base_fee = anvil.rpc("eth_feeHistory", 1, "latest", [])["baseFeePerGas"][-1]
     snapshot = anvil.rpc("evm_snapshot")
     yield anvil
     anvil.rpc("evm_setAutomine", True)
     anvil.rpc("anvil_dropAllTransactions")
     anvil.rpc("evm_revert", snapshot)
+    anvil.rpc("anvil_setNextBlockBaseFeePerGas", base_fee)
 
 
 @pytest.fixture

@@ -57,6 +57,12 @@ def pool(anvil: Anvil, address: bytes) -> dict[int, dict[str, str]]:
     return found
 
 
+def hashes_at(anvil: Anvil, address: bytes, nonce: int) -> set[bytes]:
+    """The hash of the transaction that waits at a nonce, if one does."""
+    waiting = pool(anvil, address)
+    return {bytes.fromhex(waiting[nonce]["hash"][2:])} if nonce in waiting else set()
+
+
 async def drive(anvil: Anvil, *tasks: "asyncio.Task[TxReceipt]") -> list[TxReceipt]:
     """Make blocks until some sends are done."""
     async with asyncio.timeout(20):
@@ -76,6 +82,12 @@ def mine_empty(anvil: Anvil) -> None:
     anvil.rpc("evm_setBlockGasLimit", hex(20_999))
     anvil.mine()
     anvil.rpc("evm_setBlockGasLimit", limit)
+
+
+def mine_dear(anvil: Anvil, base_fee: int) -> None:
+    """Make a block that takes only what offers so much."""
+    anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(base_fee))
+    anvil.mine()
 
 
 def send_from_elsewhere(
@@ -260,3 +272,106 @@ async def test_a_transaction_that_the_pool_knows_already_is_waited_for(
     (receipt,) = await drive(anvil, first)
     assert receipt.is_success
     assert await chain.nonce(sender.address) == nonce + 1
+
+
+async def test_a_transaction_left_behind_too_cheap_gives_way(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    """A process was killed while it waited, and no block takes what it offered."""
+    nonce = await chain.nonce(sender.address)
+    left_behind = send_from_elsewhere(anvil, nonce, fee=10 * GWEI)
+    task = start(sender, pay())
+    await until(lambda: set(pool(anvil, sender.address)) == {nonce, nonce + 1})
+    async with asyncio.timeout(20):
+        while left_behind in hashes_at(anvil, sender.address, nonce):
+            mine_dear(anvil, 100 * GWEI)
+            await asyncio.sleep(0.02)
+    (receipt,) = await drive(anvil, task)
+    assert receipt.is_success
+    assert await chain.nonce(sender.address) == nonce + 2
+    assert await chain.balance(RECEIVER) == 1
+
+
+async def test_a_transaction_lost_before_ours_leaves_no_gap(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    nonce = await chain.nonce(sender.address)
+    lost = send_from_elsewhere(anvil, nonce)
+    task = start(sender, pay())
+    await until(lambda: set(pool(anvil, sender.address)) == {nonce, nonce + 1})
+    anvil.rpc("anvil_dropTransaction", "0x" + lost.hex())
+    await drive(anvil, task)
+    assert await chain.nonce(sender.address) == nonce + 2
+    assert await chain.balance(RECEIVER) == 1
+
+
+async def test_what_a_reorganisation_took_bars_nothing(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    """A send that was done is undone, in no pool, while another waits behind its nonce."""
+    nonce, before = await chain.nonce(sender.address), anvil.height
+    await drive(anvil, start(sender, pay(1)))
+    waiting = start(sender, pay(2))
+    await until(lambda: nonce + 1 in pool(anvil, sender.address))
+    anvil.rpc("anvil_reorg", anvil.height - before, [])
+    assert await chain.nonce(sender.address) == nonce
+    await drive(anvil, waiting)
+    assert await chain.balance(RECEIVER) == 2
+
+
+async def test_the_next_send_takes_a_nonce_that_was_lost(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    nonce = await chain.nonce(sender.address)
+    lost = send_from_elsewhere(anvil, nonce)
+    first = start(sender, pay(1))
+    await until(lambda: set(pool(anvil, sender.address)) == {nonce, nonce + 1})
+    anvil.rpc("anvil_dropTransaction", "0x" + lost.hex())
+    second = start(sender, pay(2))
+    await until(lambda: set(pool(anvil, sender.address)) == {nonce, nonce + 1})
+    await drive(anvil, first, second)
+    assert await chain.nonce(sender.address) == nonce + 2
+    assert await chain.balance(RECEIVER) == 3
+
+
+async def test_a_send_is_given_up_behind_the_last_block_of_any_use(
+    anvil: Anvil, chain: Chain, sender: TxSender
+) -> None:
+    last = anvil.height + 2
+    task = asyncio.create_task(sender.send(pay(), last_block=last))
+    await until(lambda: bool(pool(anvil, sender.address)))
+    while anvil.height < last:
+        assert not task.done()
+        mine_dear(anvil, 2 * POLICY.fee_max)
+    with pytest.raises(NotMinedError):
+        await task
+    assert await chain.balance(RECEIVER) == 0
+
+
+async def test_a_call_is_not_sent_twice_while_its_block_is_being_made(
+    anvil: Anvil, chain: Chain, sender: TxSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anvil counts a transaction before it shows its block; that comes between two questions."""
+    nonce = await chain.nonce(sender.address)
+    task = start(sender, pay())
+    await until(lambda: nonce in pool(anvil, sender.address))
+    read_nonce, read_receipt, looks = chain.nonce, chain.receipt, 0
+
+    async def count_early(
+        address: bytes, block: int | None = None, *, with_pending: bool = False
+    ) -> int:
+        return await read_nonce(address, block, with_pending=with_pending or block is None)
+
+    async def show_late(transaction_hash: bytes) -> TxReceipt | None:
+        nonlocal looks
+        found = await read_receipt(transaction_hash)
+        looks += 1
+        if looks == 2:
+            anvil.mine()
+        return found
+
+    monkeypatch.setattr(chain, "nonce", count_early)
+    monkeypatch.setattr(chain, "receipt", show_late)
+    await until(task.done)
+    assert await read_nonce(sender.address) == nonce + 1
+    assert await chain.balance(RECEIVER) == 1
