@@ -65,8 +65,10 @@ from contracts.registry import NOBODY, Listing, Registry, SupplierAccount
 from contracts.service import Service, compute_service_id, compute_supplier_id
 from contracts.sessions import RosterHead, Sessions, SessionState
 from contracts.settings import ChainSettings
+from contracts.skew import SkewWatch
 from contracts.token import Token
 from contracts.transactions import SendPolicy, TxSender
+from contracts.waiting import until_reachable
 
 __all__ = [
     "BATCH_MAX",
@@ -133,6 +135,7 @@ __all__ = [
     "SessionState",
     "Sessions",
     "SettleRefused",
+    "SkewWatch",
     "SupplierAccount",
     "Token",
     "TooEarlyError",
@@ -151,4 +154,5 @@ __all__ = [
     "open_round",
     "read_claims",
     "read_payers",
+    "until_reachable",
 ]

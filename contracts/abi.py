@@ -68,6 +68,10 @@ class Abi:
         """What a function returned, always as a tuple."""
         return decode_values(self.functions[function].outputs, data)
 
+    def event(self, name: str) -> Item:
+        """The event of a name."""
+        return next(each for each in self.events.values() if each.name == name)
+
     def encode_deployment(self, *arguments: object) -> bytes:
         """Init code followed by the constructor's arguments."""
         return self.bytecode + encode_values(self.constructor, arguments)

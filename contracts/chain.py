@@ -198,10 +198,11 @@ class Chain:
         return True
 
     async def logs(
-        self, addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32] = ()
-    ) -> tuple[Log, ...]:
+        self, addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32] = (),
+        subject: Hash32 | None = None,
+    ) -> tuple[Log, ...]:  # fmt: skip
         """Logs of contracts in blocks `first` to `last`, both included, whose first topic is one
-        of `topics` (any, if none is given), in the chain's order."""
+        of `topics` (any, if none is given) and whose second is `subject`, in the chain's order."""
         query: dict[str, Any] = {
             "address": list(addresses),
             "fromBlock": first,
@@ -209,6 +210,8 @@ class Chain:
         }
         if topics:
             query["topics"] = [["0x" + each.hex() for each in topics]]
+        if topics and subject is not None:
+            query["topics"].append("0x" + subject.hex())
         found = [_log(each) for each in await self._eth.get_logs(cast(FilterParams, query))]
         return tuple(sorted(found, key=lambda each: (each.block_number, each.index)))
 

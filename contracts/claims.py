@@ -4,14 +4,14 @@ The chain keeps only a claim's hash, so whoever proves or settles brings the cla
 own store, or from the `ClaimSubmitted` event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from contracts.chain import Call, TxReceipt
+from contracts.chain import Call, Log, TxReceipt
 from contracts.client import ContractClient, Struct
 from contracts.errors import ContractError
-from contracts.events import Event, decode_log
+from contracts.events import Event, decode_log, read_logs
 from contracts.reverts import decode_revert
 from contracts.sessions import NO_SEED, encode_key
 from relay_mining import (
@@ -26,6 +26,9 @@ from relay_mining import (
 
 BATCH_MAX = 24
 """Claims of one transaction: that many are sure to fit the gas it may ask for."""
+
+CLAIM_EVENTS = ("ClaimSubmitted", "ClaimPaid", "ClaimVoided")
+"""Events that say what became of a claim, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,12 @@ class Claims(ContractClient):
         seed, points = await self._read("challengeOf", encode_claim(claim), block=block)
         return Challenge(None if seed == NO_SEED else seed, points)
 
+    async def history(self, claim_id: Hash32, first: int, last: int) -> tuple[Outcome, ...]:
+        """What became of the claim of an id in blocks `first` to `last`, in the chain's order."""
+        topics = [self.abi.event(name).signature_hash for name in CLAIM_EVENTS]
+        logs = await read_logs(self.chain, [self.address], first, last, topics, claim_id)
+        return self._outcomes(logs)
+
     async def check_leaf(
         self,
         claim: Claim,
@@ -157,8 +166,10 @@ class Claims(ContractClient):
 
     def outcomes(self, receipt: TxReceipt) -> tuple[Outcome, ...]:
         """What a transaction did to claims, in its order."""
-        own = (each for each in receipt.logs if each.address == self.address)
-        events = (decode_log("claims", self.abi, each) for each in own)
+        return self._outcomes(each for each in receipt.logs if each.address == self.address)
+
+    def _outcomes(self, logs: Iterable[Log]) -> tuple[Outcome, ...]:
+        events = (decode_log("claims", self.abi, each) for each in logs)
         decoded = (decode_outcome(each) for each in events if each is not None)
         return tuple(each for each in decoded if each is not None)
 

@@ -185,6 +185,7 @@ async def read_logs(
     first: int,
     last: int,
     topics: Sequence[Hash32] = (),
+    subject: Hash32 | None = None,
 ) -> tuple[Log, ...]:
     """Logs in blocks `first` to `last`, asked for in spans that the endpoint does not refuse."""
     found: list[Log] = []
@@ -192,7 +193,7 @@ async def read_logs(
     while first <= last:
         end = min(last, first + span - 1)
         try:
-            found += await chain.logs(addresses, first, end, topics)
+            found += await chain.logs(addresses, first, end, topics, subject)
         except RpcError:
             if end == first:
                 raise

@@ -9,6 +9,7 @@ from contracts.addressbook import AddressBook
 from contracts.auction import Auction
 from contracts.chain import Chain
 from contracts.claims import Claims
+from contracts.endpoints import FailoverProvider
 from contracts.errors import AddressBookError
 from contracts.escrow import Escrow
 from contracts.events import Cursor, EventReader
@@ -62,11 +63,21 @@ class Market:
             settings.urls(), settings.address_book, timeout_s=settings.timeout_s
         )
 
+    @classmethod
+    def unverified(cls, settings: ChainSettings) -> "Market":
+        """The market that a node's settings name, before any endpoint was asked; see `verify`."""
+        book = AddressBook.load(settings.address_book)
+        provider = FailoverProvider(settings.urls(), book.chain_id, settings.timeout_s)
+        return cls(Chain(provider, book.chain_id), book)
+
     async def verify(self) -> None:
         """Check that there is code where the book says (AddressBookError if not)."""
         for name, address in self.book.contracts().items():
             if not await self.chain.code(address):
-                raise AddressBookError(f"there is no code at 0x{address.hex()} ({name})")
+                raise AddressBookError(
+                    f"there is no code at 0x{address.hex()} ({name}): the address book is of "
+                    f"another deployment than the chain behind {self.chain.endpoint}"
+                )
 
     def events(self, cursor: Cursor | None = None, *, confirmations: int = 2) -> EventReader:
         """A reader of the market's events from a cursor on, or from its deployment."""

@@ -66,7 +66,7 @@ class Registry(ContractClient):
 
     async def services(self, *, block: int | None = None) -> dict[Hash32, Service]:
         """All services ever listed by their ids, in the order of their listing."""
-        event = next(each for each in self.abi.events.values() if each.name == "ListService")
+        event = self.abi.event("ListService")
         last = block if block is not None else (await self.chain.head()).number
         logs = await read_logs(
             self.chain, [self.address], self._deployment_block, last, [event.signature_hash]

@@ -6,15 +6,16 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from contracts import Market, TxSender
+from contracts import Market, SkewWatch, TxSender, until_reachable
 from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore
@@ -60,6 +61,8 @@ from relay_mining import Address, Signer
 
 logger = logging.getLogger("gateway")
 
+Found = TypeVar("Found")
+
 KEYS_POLL_S = 1.0
 
 
@@ -87,6 +90,7 @@ class Node:
         return {
             "session": self.table.number,
             "block": self.refresher.head_block,
+            "clock_skew_s": round(self.refresher.skew.skew_s, 1),
             "models": sorted(self.table.models),
             "receipts_waiting": len(self.deliverer.outbox) + self.settler.waiting,
             "receipts_delivered": self.deliverer.delivered,
@@ -145,7 +149,7 @@ async def open_node(
         observe = fan_out((
             standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
         ))  # fmt: skip
-        signer = RelaySigner(market.domain, keyring, sending.expiry_s)
+        signer = RelaySigner(market.domain, keyring, sending.expiry_s, settings.now)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
         upstream = Upstream(signer, pool, sending.timeouts())
         auditor = Auditor(
@@ -165,7 +169,7 @@ async def open_node(
             market, table, SpecLibrary(pool, worker, {}, settings.edge.audit_ppm), gateway,
             lambda: accounts.applications | {application},
             {name: parse_hex(name, each, 32) for name, each in settings.models.items()},
-            settings.chain.poll_s,
+            settings.chain.poll_s, skew=SkewWatch(settings.now),
         )  # fmt: skip
         deliverer = Deliverer(
             outbox, receipts_log, signer, pool, refresher.locate, standing,
@@ -184,6 +188,10 @@ async def open_node(
         metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
         metrics.watch("gateway_session", "The session being served", lambda: table.number)
         metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
+        metrics.watch(
+            "gateway_clock_skew_seconds", "How far this clock is ahead of new blocks",
+            lambda: refresher.skew.skew_s,
+        )  # fmt: skip
         yield Node(
             settings, table, accounts, keys, denied, settler, deliverer, ledger, refresher,
             data_plane, once, suppliers, registry, application,
@@ -219,34 +227,66 @@ async def run_node(
         )  # fmt: skip
         if tls is not None:
             tls.renew_on_hangup()
-        reclaimer = Reclaimer(
-            market,
-            TxSender(market.chain, gas_key.reveal(), settings.chain.policy()),
-            lambda: node.accounts.applications | {node.application},
-            settings.chain.confirmations,
-            settings.chain.poll_s,
-        )
-        board = await open_board(node, market, gateway)
-        pages = MarketPages(
-            node.data_plane.relays.admission, board.scene, await market.sessions.clock(),
-            market.sessions.roster,
-        )  # fmt: skip
-        node.data_plane.mount(FOLDER, pages.answer)
-        async with asyncio.TaskGroup() as tasks:
-            control = await start_control(node, board, tasks)
-            background = [
-                tasks.create_task(work)
-                for work in (
-                    node.refresher.run(), node.settler.run(), node.deliverer.run(),
-                    node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
-                    node.once.run(),
-                    board.run(),
-                )
-            ]  # fmt: skip
-            on_ready(server.port, control.port)
-            await stop.wait()
-            board.close()
-            await shut_down(node, server, control, background)
+        try:
+            board = await unless(stop, until_reachable(lambda: meet_chain(node, market, gateway)))
+            if board is not None:
+                await work(node, market, gas_key, board, server, on_ready, stop)
+        finally:
+            await server.close(0.0)
+
+
+async def unless(stop: asyncio.Event, waiting: Coroutine[None, None, Found]) -> Found | None:
+    """What is waited for; None where `stop` is set before."""
+    task, stopping = asyncio.create_task(waiting), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        stopping.cancel()
+
+
+async def meet_chain(node: Node, market: Market, gateway: Address) -> Board:
+    """The dashboard, once the chain has said that the contracts are there; until then not ready.
+
+    Raises WrongChainError or AddressBookError where they are not.
+    """
+    await market.verify()
+    board = await open_board(node, market, gateway)
+    pages = MarketPages(
+        node.data_plane.relays.admission, board.scene, await market.sessions.clock(),
+        market.sessions.roster,
+    )  # fmt: skip
+    node.data_plane.mount(FOLDER, pages.answer)
+    return board
+
+
+async def work(
+    node: Node, market: Market, gas_key: PrivateKey, board: Board, server: Server,
+    on_ready: Callable[[int, int], None], stop: asyncio.Event,
+) -> None:  # fmt: skip
+    """Follow the chain, settle and deliver beside the listening `server`, until `stop`."""
+    reclaimer = Reclaimer(
+        market,
+        TxSender(market.chain, gas_key.reveal(), node.settings.chain.policy()),
+        lambda: node.accounts.applications | {node.application},
+        node.settings.chain.confirmations,
+        node.settings.chain.poll_s,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        control = await start_control(node, board, tasks)
+        background = [
+            tasks.create_task(each)
+            for each in (
+                node.refresher.run(), node.settler.run(), node.deliverer.run(),
+                node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
+                node.once.run(), board.run(),
+            )
+        ]  # fmt: skip
+        on_ready(server.port, control.port)
+        await stop.wait()
+        board.close()
+        await shut_down(node, server, control, background)
 
 
 async def open_board(node: Node, market: Market, gateway: Address) -> Board:

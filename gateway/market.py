@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from contracts import Market, Service, SessionState
+from contracts import Market, Service, SessionState, SkewWatch
 from contracts.errors import ChainError, ChainUnavailableError
 from gateway.delivery import SupplierAddress
 from gateway.errors import UpstreamError
@@ -37,6 +37,7 @@ class Refresher:
     poll_s: float = 0.5
     on_session: Callable[[int], None] = lambda number: None
     head_block: int = -1
+    skew: SkewWatch = field(default_factory=SkewWatch)
     head_age_at: float = 0.0
     _services: dict[Hash32, Service] = field(default_factory=dict)
     _next: tuple[int, list[Session], dict[str, ServiceView]] | None = None
@@ -59,6 +60,7 @@ class Refresher:
         clock = await self.market.sessions.clock()
         head = await self.market.chain.head()
         self.head_block = head.number
+        self.skew.see(head)
         self.head_age_at = asyncio.get_running_loop().time()
         number = clock.session_at(head.number)
         wanted = frozenset(self.applications())

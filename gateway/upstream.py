@@ -33,8 +33,9 @@ RESPONSE_HEADER = b"lode-response"
 ERROR_BYTES_MAX = 64 << 10
 CONTEXT_EXCEEDED = "context_length_exceeded"
 ENGINE_KINDS = ("invalid_request_error", "BadRequestError")
+RELAY_EXPIRED = "relay_expired"
 RELAY_CODES = frozenset(
-    {"malformed_relay", "relay_expired", "body_mismatch", "max_units_too_small", "relay_refused"}
+    {"malformed_relay", RELAY_EXPIRED, "body_mismatch", "max_units_too_small", "relay_refused"}
 )
 """Codes of a supplier's own refusals, which carry OpenAI's `invalid_request_error` too."""
 
@@ -163,6 +164,8 @@ def refusal(status: int, body: bytes) -> UpstreamError | RejectedBySupplierError
         return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)
     if status >= 500 and code not in ("supplier_busy", "chain_unavailable"):
         return UpstreamBrokenError(f"the supplier failed with status {status}")
+    if code == RELAY_EXPIRED:
+        return UpstreamRefusedError(f"the supplier's clock and the gateway's differ: {message}")
     return UpstreamRefusedError(f"the supplier refused the relay ({status} {code})")
 
 

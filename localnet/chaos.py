@@ -57,6 +57,7 @@ class ChaosPlan:
     kills: int
     faults: int
     stalls: int
+    skews: int
     seed: int = 1
     gap_s: float = 3.0
     """Mean seconds between two injections."""
@@ -67,7 +68,7 @@ class ChaosPlan:
         """The schedule."""
         return plan_injections(
             self.seed, kills=self.kills, faults=self.faults, stalls=self.stalls,
-            suppliers=SUPPLIERS, gap_s=self.gap_s,
+            skews=self.skews, suppliers=SUPPLIERS, gap_s=self.gap_s,
         )  # fmt: skip
 
 
@@ -257,6 +258,7 @@ def checks(result: dict[str, Any]) -> dict[str, bool]:
         "the money adds up": result["held"] == result["owed_by_contracts"],
         "no bond is left behind": result["bonded"] == 0,
         "everybody's money left the contracts": result["left_after_exits"] == 0,
+        "no node ended by itself": not any(result["own_ends"].values()),
         "no process outlived its node": result["orphans"] == 0,
         "no node ended while the market settled": result["alive"],
     }
@@ -311,6 +313,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--faults", type=int, default=50, help="of the chain and the way to it")
     parser.add_argument("--stalls", type=int, help="default a tenth of the kills")
+    parser.add_argument("--skews", type=int, help="default a twentieth of the kills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--gap", type=float, default=3.0, help="mean seconds between injections")
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second")
@@ -321,7 +324,10 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     stalls = options.kills // 10 if options.stalls is None else options.stalls
-    plan = ChaosPlan(options.kills, options.faults, stalls, options.seed, options.gap, options.rate)
+    skews = options.kills // 20 if options.skews is None else options.skews
+    plan = ChaosPlan(
+        options.kills, options.faults, stalls, skews, options.seed, options.gap, options.rate
+    )
     result = run_chaos(plan, console, options.logs)
     show(result, console)
     if options.json:

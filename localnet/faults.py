@@ -18,6 +18,7 @@ class Kind(Enum):
     KILL_SUPPLIER_AFTER_ANSWER = "kill a supplier after an answer"
     KILL_GATEWAY_AFTER_ANSWER = "kill the gateway after an answer"
     STALL = "stop a node, then continue it"
+    SKEW = "a node's clock is off"
     RPC_REFUSE = "RPC refuses"
     RPC_STALL = "RPC stalls"
     RPC_CUT = "RPC cut within answers"
@@ -31,7 +32,9 @@ KILLS = tuple(each for each in Kind if each.name.startswith("KILL"))
 RPC_FAULTS = tuple(each for each in Kind if each.name.startswith("RPC"))
 CHAIN_FAULTS = (*RPC_FAULTS, Kind.REORG, Kind.DROP, Kind.UNDERPRICE)
 
-SECONDS = {Kind.STALL: (1.0, 6.0)}
+SECONDS = {Kind.STALL: (1.0, 6.0), Kind.SKEW: (10.0, 30.0)}
+SKEW_S = (-400.0, 400.0)
+"""From beyond what suppliers refuse by default, 120 s behind and 180 s ahead, to well within."""
 SECONDS_OF_CHAIN_FAULTS = (2.0, 12.0)
 """From less to more than the ten seconds that nodes give an endpoint for an answer."""
 
@@ -44,17 +47,19 @@ class Injection:
     """Seconds after the one before."""
     kind: Kind
     victim: int
-    """The number of a supplier; of all nodes for a stall, the gateway being the last."""
+    """The number of a supplier; of all nodes for a stall and a skew, the gateway being the last."""
     seconds: float
     """How long it lasts, where it does."""
     depth: int
     """Blocks replaced by a reorganisation."""
     fee_gwei: int
     """The base fee it is raised to."""
+    skew_s: float
+    """Seconds added to a node's clock."""
 
 
 def plan_injections(
-    seed: int, *, kills: int, faults: int, stalls: int, suppliers: int, gap_s: float
+    seed: int, *, kills: int, faults: int, stalls: int, skews: int, suppliers: int, gap_s: float
 ) -> list[Injection]:
     """A schedule, the same for the same arguments: every kind in its turn, in random order.
 
@@ -62,7 +67,8 @@ def plan_injections(
     """
     random = Random(seed)  # a simulation's seed, not a secret
     kinds = [
-        *_in_turn(_KILLS_BY_SHARE, kills), *_in_turn(CHAIN_FAULTS, faults), *[Kind.STALL] * stalls
+        *_in_turn(_KILLS_BY_SHARE, kills), *_in_turn(CHAIN_FAULTS, faults), *[Kind.STALL] * stalls,
+        *[Kind.SKEW] * skews,
     ]  # fmt: skip
     random.shuffle(kinds)
     return [_draw(random, kind, suppliers, gap_s) for kind in kinds]
@@ -79,7 +85,7 @@ def _in_turn(kinds: Sequence[Kind], count: int) -> list[Kind]:
 
 
 def _draw(random: Random, kind: Kind, suppliers: int, gap_s: float) -> Injection:
-    victims = suppliers + 1 if kind is Kind.STALL else suppliers
+    victims = suppliers + 1 if kind in (Kind.STALL, Kind.SKEW) else suppliers
     return Injection(
         after_s=random.expovariate(1 / gap_s),
         kind=kind,
@@ -87,4 +93,5 @@ def _draw(random: Random, kind: Kind, suppliers: int, gap_s: float) -> Injection
         seconds=random.uniform(*SECONDS.get(kind, SECONDS_OF_CHAIN_FAULTS)),
         depth=random.randint(1, REORG_DEPTH_MAX),
         fee_gwei=random.randint(*FEES_GWEI),
+        skew_s=random.uniform(*SKEW_S),
     )

@@ -22,6 +22,8 @@ TRANSACTION_S_MAX = 10.0
 LOOK_S = 0.2
 READY_S_MAX = 180.0
 
+CLOCK_OFFSETS = ("SUPPLIER_CLOCK_OFFSET_S", "GATEWAY_CLOCK_OFFSET_S")
+
 MODES = {
     Kind.RPC_REFUSE: Mode.REFUSE,
     Kind.RPC_STALL: Mode.STALL,
@@ -143,6 +145,8 @@ class Injector:
                 await self._kill(self.gateway)
             case Kind.STALL:
                 await self._stall(self.nodes[each.victim], each.seconds)
+            case Kind.SKEW:
+                await self._skew(self.nodes[each.victim], each.skew_s, each.seconds)
             case _:
                 async with self._chain_fault:
                     await self._fail_chain(each)
@@ -159,6 +163,14 @@ class Injector:
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
         process.send_signal(signal.SIGCONT)
+
+    async def _skew(self, watched: Watched, skew_s: float, seconds: float) -> None:
+        """Have the node go by a wrong clock for a while; it is killed for each change."""
+        watched.node.environment = {name: str(skew_s) for name in CLOCK_OFFSETS}
+        await self._kill(watched)
+        await asyncio.sleep(seconds)
+        watched.node.environment = {}
+        await self._kill(watched)
 
     async def _fail_chain(self, each: Injection) -> None:
         match each.kind:

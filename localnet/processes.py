@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -67,7 +68,9 @@ def wait_until(
         time.sleep(pause_s)
 
 
-def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], log: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as out, signals_held():
         process = subprocess.Popen(
             argv,
@@ -75,7 +78,7 @@ def _start(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
             start_new_session=True,
         )
         _started.append(process)
@@ -123,6 +126,8 @@ class Node:
     log: Path
     argv: tuple[str, ...]
     process: subprocess.Popen[bytes]
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables set for its next start, above those of this process."""
 
     @classmethod
     def start(cls, name: str, argv: Sequence[str], folder: Path) -> "Node":
@@ -132,7 +137,7 @@ class Node:
 
     def start_again(self) -> None:
         """Start the same command line anew, after the process ended."""
-        self.process = _start(self.argv, self.log)
+        self.process = _start(self.argv, self.log, self.environment)
 
     def is_alive(self) -> bool:
         """Whether the process still runs."""

@@ -29,6 +29,19 @@ def run_command(output: Output, work: Work, *expected: type[Exception]) -> None:
     )
     try:
         output.done(run(work()))
-    except actionable as error:
-        output.failed(str(error), getattr(error, "code", type(error).__name__))
+    except Exception as error:
+        found = _leaves(error)
+        if not all(isinstance(each, actionable) for each in found):
+            raise
+        output.failed(
+            "; ".join(str(each) for each in found),
+            getattr(found[0], "code", type(found[0]).__name__),
+        )
         raise typer.Exit(1) from None
+
+
+def _leaves(error: Exception) -> list[Exception]:
+    """The errors in a group, which tasks side by side may have ended with; else the one."""
+    if not isinstance(error, ExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in _leaves(each)]

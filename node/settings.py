@@ -1,12 +1,13 @@
 """Settings as both nodes read them: the command line over the environment over one TOML file."""
 
 import difflib
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +26,14 @@ class NodeSettings(BaseSettings):
     """Base of a node's settings; a subclass names its `env_prefix`."""
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", extra="forbid")
+
+    clock_offset_s: float = Field(
+        default=0.0, description="added to this machine's clock, where that cannot be set right"
+    )
+
+    def now(self) -> float:
+        """Unix seconds, by the clock that the node goes by."""
+        return time.time() + self.clock_offset_s
 
     @classmethod
     def settings_customise_sources(

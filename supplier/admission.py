@@ -52,9 +52,14 @@ def check_request(books: Books, signed: SignedRequest, now: float, rules: Admiss
     if request.session_id != signed.session.id:
         raise WrongSessionError("the signed session is not the session of the header")
     if request.expiry <= now:
-        raise ExpiredRelayError(f"the request expired at {request.expiry}")
+        raise ExpiredRelayError(
+            f"the request expired at {request.expiry}, it is {now:.0f} by the supplier's clock"
+        )
     if request.expiry > now + rules.expiry_s_max:
-        raise ExpiredRelayError(f"the request expires more than {rules.expiry_s_max} s ahead")
+        raise ExpiredRelayError(
+            f"the request expires at {request.expiry}, more than {rules.expiry_s_max} s ahead: "
+            f"it is {now:.0f} by the supplier's clock"
+        )
 
 
 def authenticate(

@@ -4,19 +4,19 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from contracts import Market, TxSender
+from contracts import Market, SkewWatch, TxSender, until_reachable
 from node.dashboard import site_handler
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_server_tls
-from relay_mining import Address, Hash32, Signer
+from relay_mining import Hash32, Signer
 from supplier.admission import AdmissionRules
 from supplier.books import Books
 from supplier.chain_view import ChainView
@@ -24,9 +24,10 @@ from supplier.claiming import Claimer
 from supplier.credit import compute_policy
 from supplier.dashboard import Board, Sources
 from supplier.directory import DirectoryRules, SessionDirectory
+from supplier.door import Door
 from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.ends import Ends
-from supplier.engine import build_engine, start_unless
+from supplier.engine import Engine, build_engine
 from supplier.engine_monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
 from supplier.exchange import EngineAddress
@@ -58,15 +59,15 @@ class _Node:
     market: Market
     view: ChainView
     signer: Signer
-    supplier: Address
     spec: ServiceSpec
-    services: dict[Hash32, ServiceFace]
+    face: ServiceFace
     books: Books
     receipt_log: ReceiptLog
     metrics: Metrics
     store: Store
-    tls: ServerTls | None
-    relays: type[RelayServer]
+    sender: TxSender
+    miner: Miner
+    door: Door
 
 
 async def run(
@@ -78,40 +79,57 @@ async def run(
 ) -> None:
     """Serve, claim and prove until `stop` (by default SIGTERM or SIGINT); then drain.
 
-    `miner` decides what is claimed, `relays` what is served. `ready` is told the port once relays
-    are taken. Raises OperatorError, ChainError and KeystoreError where the node cannot start.
+    A chain that does not answer is waited for, and settlement waits for no engine. `miner` decides
+    what is claimed, `relays` what is served. `ready` is told the port once relays are taken.
+    Raises OperatorError, ChainError and KeystoreError where the node cannot start.
     """
     stop = stop or _stop_on_signals()
     tls = load_server_tls(settings.server.tls, "server.tls")
-    market = await Market.open(settings.chain)
-    async with market:
+    async with Market.unverified(settings.chain) as market:
         supplier = settings.supplier()
-        view = ChainView(market, supplier, settings.chain.confirmations, settings.chain.poll_s)
-        await view.start()
+        if not settings.services:
+            raise OperatorError(
+                "no services: run `supplier list` and name the service in the config"
+            )
+        face, spec = build_face(settings.engine)
         key = load_operator(settings.keys, market.book.chain_id)
-        spec, services = await _check_services(settings, view)
         store = Store(settings.data_dir / STORE)
         books = Books(supplier, compute_policy(settings.credit), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
-        signer = Signer(key.reveal())
-        count = restore_books(books, receipt_log, market.domain, time.time())
-        await receipt_log.enter(view.current)
+        count = restore_books(books, receipt_log, market.domain, time.monotonic())
         log.info("receipt log replayed", extra={"receipts": count})
         node = _Node(
-            settings, market, view, signer, supplier, spec, services, books, receipt_log, Metrics(),
-            store, tls, relays,
-        )  # fmt: skip
-        sender = TxSender(market.chain, key.reveal(), settings.chain.policy())
+            settings=settings,
+            market=market,
+            view=ChainView(
+                market,
+                supplier,
+                settings.chain.confirmations,
+                settings.chain.poll_s,
+                SkewWatch(settings.now),
+            ),
+            signer=Signer(key.reveal()),
+            spec=spec,
+            face=face,
+            books=books,
+            receipt_log=receipt_log,
+            metrics=Metrics(),
+            store=store,
+            sender=TxSender(market.chain, key.reveal(), settings.chain.policy()),
+            miner=miner(supplier, market.domain, receipt_log),
+            door=Door(),
+        )
         try:
-            await _serve(node, sender, miner(supplier, market.domain, receipt_log), ready, stop)
+            await _serve(node, relays, tls, ready, stop)
         finally:
             await receipt_log.close()
             store.close()
 
 
 async def _serve(
-    node: _Node, sender: TxSender, miner: Miner, ready: Ready, stop: asyncio.Event
-) -> None:
+    node: _Node, relay_server: type[RelayServer], tls: ServerTls | None, ready: Ready,
+    stop: asyncio.Event,
+) -> None:  # fmt: skip
     engine_settings = node.settings.engine
     limits = ClientLimits(
         body_bytes_max=engine_settings.answer_bytes_max,
@@ -119,32 +137,58 @@ async def _serve(
     )
     async with ClientPool(limits) as pool:
         engine = build_engine(engine_settings, pool, node.spec)
-        url = await start_unless(engine, stop)
-        if url is None:
-            return
-        relays = _relays(node, pool, url)
+        relays = _relays(node, relay_server, pool)
         monitor = EngineMonitor(engine, pool, node.metrics)
-        endpoints = Endpoints(_desk(node, relays, monitor))
-        settler = _settler(node, sender, miner)
         try:
-            board = await _open_board(node, relays, monitor)
-            servers = await _listen(node, endpoints, board)
+            server = await _listen(node, tls)
+
+            def announce(url: str) -> None:
+                ready({"port": server.port, "supplier": node.view.supplier, "engine": url})
+
             try:
-                ready({"port": servers[0].port, "supplier": node.supplier, "engine": url})
                 await _until(
                     stop,
-                    settler.run(),
-                    _vitals(node).run(),
-                    engine.watch(relays.move),
-                    monitor.run(engine_settings.watch_interval_s, relays.move),
-                    board.run(),
+                    _follow_chain(node, relays, monitor),
+                    _run_engine(node, engine, relays, monitor, announce),
                 )
             finally:
-                board.close()
-                for server in servers:
-                    await server.close(node.settings.server.drain_s)
+                await server.close(node.settings.server.drain_s)
         finally:
             await engine.stop()
+
+
+async def _follow_chain(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> None:
+    """Wait for the chain, take relays, settle what was served and show it; until cancelled."""
+    services = await until_reachable(lambda: _meet_chain(node))
+    await node.receipt_log.enter(node.view.current)
+    node.door.open(Endpoints(_desk(node, services, relays, monitor)).handle)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_settler(node, services).run())
+        tasks.create_task(_vitals(node, services).run())
+        if node.settings.server.metrics_port:
+            tasks.create_task(_run_board(node, relays, monitor))
+
+
+async def _meet_chain(node: _Node) -> dict[Hash32, ServiceFace]:
+    """The served services, once the chain has said that contracts and services are there."""
+    await node.market.verify()
+    await node.view.start()
+    return await _check_services(node)
+
+
+async def _run_engine(
+    node: _Node, engine: Engine, relays: RelayServer, monitor: EngineMonitor,
+    announce: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Start the engine and keep it running, until cancelled; meanwhile relays find it."""
+    url = await engine.start()
+    relays.move(url)
+    interval_s = node.settings.engine.watch_interval_s
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(engine.watch(relays.move))
+        tasks.create_task(monitor.run(interval_s, relays.move))
+        await node.door.opened.wait()
+        announce(url)
 
 
 async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> None:
@@ -156,60 +200,76 @@ async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> No
             task.cancel()
 
 
+async def _run_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> None:
+    """Serve the admin port's page and the metrics, until cancelled."""
+    board = await until_reachable(lambda: _open_board(node, relays, monitor))
+    settings, handler = node.settings.server, metrics_handler(node.metrics.registry)
+    server = await serve(
+        site_handler(board.site, handler), settings.metrics_host, settings.metrics_port
+    )
+    try:
+        await board.run()
+    finally:
+        board.close()
+        await server.close(0.0)
+
+
 async def _open_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Board:
     """The page on the admin port, which looks at the node and changes nothing."""
     sources = Sources(
-        node.supplier, node.view, node.books, node.store, monitor.summary,
+        node.view.supplier, node.view, node.books, node.store, monitor.summary,
         lambda: len(relays.open), node.settings.settlement.gas_units_per_claim,
     )  # fmt: skip
     return await Board.open(node.market, sources)
 
 
-async def _listen(node: _Node, endpoints: Endpoints, board: Board) -> list[Server]:
+async def _listen(node: _Node, tls: ServerTls | None) -> Server:
     settings = node.settings.server
     limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
     context = None
-    if node.tls is not None:
-        context = node.tls.context
-        node.tls.renew_on_hangup()
-    servers = [await serve(endpoints.handle, settings.host, settings.port, limits, ssl=context)]
-    if settings.metrics_port:
-        handler = site_handler(board.site, metrics_handler(node.metrics.registry))
-        servers.append(await serve(handler, settings.metrics_host, settings.metrics_port))
-    return servers
+    if tls is not None:
+        context = tls.context
+        tls.renew_on_hangup()
+    return await serve(node.door.handle, settings.host, settings.port, limits, ssl=context)
 
 
-def _relays(node: _Node, pool: ClientPool, url: str) -> RelayServer:
-    address = EngineAddress(url, node.settings.engine.timeout_s)
+def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> RelayServer:
+    """The relay server, whose engine is still to come."""
+    nowhere = EngineAddress("", node.settings.engine.timeout_s)
     sign_off = SignOff(node.books, node.market.domain, node.signer, node.receipt_log)
     settings = node.settings
     gate = Gate(settings.admission, settings.server.relays_open_max, node.metrics)
-    return node.relays(pool, address, sign_off, node.books, node.metrics, gate)
+    relays = relay_server(pool, nowhere, sign_off, node.books, node.metrics, gate)
+    relays.move(None)
+    return relays
 
 
-def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:
+def _desk(
+    node: _Node, services: dict[Hash32, ServiceFace], relays: RelayServer, monitor: EngineMonitor
+) -> Desk:
     settings = node.settings
     receipts = ReceiptDesk(
         node.books, node.receipt_log, node.market.domain, node.signer, node.metrics
     )
 
     async def health() -> dict[str, Any]:
-        good = monitor.is_up and not receipts.has_failed
+        good = relays.is_open and not receipts.has_failed
         return {
             "status": "ok" if good else "failing",
             "version": version("lode"),
-            "engine": monitor.summary(),
+            "engine": monitor.summary() | {"up": relays.is_open},
             "receipt_log": not receipts.has_failed,
-            "supplier": "0x" + node.supplier.hex(),
+            "supplier": "0x" + node.view.supplier.hex(),
             "head": node.view.head,
             "session": node.view.current,
             "open_relays": len(relays.open),
+            "clock_skew_s": round(node.view.skew.skew_s, 1),
         }
 
     directory = SessionDirectory(
-        node.view, node.books, node.receipt_log, node.signer, frozenset(node.services),
+        node.view, node.books, node.receipt_log, node.signer, frozenset(services),
         DirectoryRules(
-            settings.server.session_lookups_max, node.settings.settlement.gateway_fee_bps_max
+            settings.server.session_lookups_max, settings.settlement.gateway_fee_bps_max
         ),
     )  # fmt: skip
     return Desk(
@@ -219,51 +279,47 @@ def _desk(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Desk:
         receipts=receipts,
         domain=node.market.domain,
         rules=AdmissionRules(settings.server.expiry_s_max),
-        services=node.services,
+        services=services,
         metrics=node.metrics,
         relays_open_max=settings.server.relays_open_max,
         health=health,
+        clock=settings.now,
     )
 
 
-def _vitals(node: _Node) -> Vitals:
+def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
     settings = node.settings
     subject = Subject(
-        node.supplier, tuple(node.services), settings.data_dir,
+        node.view.supplier, tuple(services), settings.data_dir,
         settings.settlement.gas_units_per_claim,
     )  # fmt: skip
     return Vitals(subject, node.view, node.books, node.metrics)
 
 
-def _settler(node: _Node, sender: TxSender, miner: Miner) -> Settler:
+def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
     settlement = node.settings.settlement
     claimer = Claimer(
-        node.view, sender, node.books, node.receipt_log, miner, node.metrics,
+        node.view, node.sender, node.books, node.receipt_log, node.miner, node.metrics,
         settlement.bond_percent,
     )  # fmt: skip
     ends = Ends(node.books, node.receipt_log, node.store, node.metrics)
-    return Settler(node.view, sender, miner, claimer, ends, settlement, node.services)
+    return Settler(node.view, node.sender, node.miner, claimer, ends, settlement, services)
 
 
-async def _check_services(
-    settings: Settings, view: ChainView
-) -> tuple[ServiceSpec, dict[Hash32, ServiceFace]]:
-    """The spec of the model on this machine, and the served services; each must be of it."""
-    if not settings.services:
-        raise OperatorError("no services: run `supplier list` and name the service in the config")
-    face, spec = build_face(settings.engine)
-    spec_hash = hash_service_spec(spec)
+async def _check_services(node: _Node) -> dict[Hash32, ServiceFace]:
+    """The served services and their face; each must be of the model on this machine."""
+    spec_hash = hash_service_spec(node.spec)
     found: dict[Hash32, ServiceFace] = {}
-    for text in settings.services:
+    for text in node.settings.services:
         service = parse_hex("services", text, 32)
-        listed = await view.service(service)
+        listed = await node.view.service(service)
         if listed.spec_hash != spec_hash:
             raise OperatorError(
                 f"service {text} has the spec hash {listed.spec_hash.hex()}, the model here "
-                f"{spec_hash.hex()}, which is of {encode_service_spec(spec).decode()}"
+                f"{spec_hash.hex()}, which is of {encode_service_spec(node.spec).decode()}"
             )
-        found[service] = face
-    return spec, found
+        found[service] = node.face
+    return found
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from contracts import ChainError, ContractError, Market, Service
+from contracts import ChainError, ContractError, Market, Service, SkewWatch
 from relay_mining import Address, Clock, Hash32, SessionKey
 from supplier.errors import ChainUnavailableError, NotMemberError, WrongSessionError
 from supplier.facts import SessionFacts
@@ -16,12 +16,14 @@ class ChainView:
     """Follows the head and reads sessions; `start` before use."""
 
     def __init__(
-        self, market: Market, supplier: Address, confirmations: int, poll_s: float
-    ) -> None:
+        self, market: Market, supplier: Address, confirmations: int, poll_s: float,
+        skew: SkewWatch | None = None,
+    ) -> None:  # fmt: skip
         self.market = market
         self.supplier = supplier
         self.head = 0
         self.clock: Clock
+        self.skew = skew or SkewWatch()
         self._confirmations = confirmations
         self._poll_s = poll_s
         self._services: dict[Hash32, Service] = {}
@@ -45,7 +47,9 @@ class ChainView:
     async def refresh(self) -> None:
         """Look at the head now."""
         self._refreshed_at = time.monotonic()
-        self.head = (await self.market.chain.head()).number
+        head = await self.market.chain.head()
+        self.skew.see(head)
+        self.head = head.number
 
     async def heads(self) -> AsyncIterator[int]:
         """Each new head's number, the newest only; a chain that does not answer is waited for."""

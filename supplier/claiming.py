@@ -13,6 +13,7 @@ from contracts import (
     ClaimRefused,
     ClaimVoided,
     Market,
+    Outcome,
     TxReceipt,
     TxSender,
 )
@@ -62,7 +63,9 @@ class Claimer:
         self._metrics = metrics
         self._bond_percent = bond_percent
 
-    async def submit(self, books: Sequence[SessionBook]) -> Sent | None:
+    async def submit(
+        self, books: Sequence[SessionBook], last_block: int | None = None
+    ) -> Sent | None:
         """Claim these sessions in one transaction; None where none can be claimed."""
         mined = [each for book in books if (each := await self._mine(book)) is not None]
         if not mined:
@@ -71,10 +74,9 @@ class Claimer:
         inputs = [_input(book, claim) for book, claim in claims]
         if not inputs:
             return None
-        await self._log.append([Claimed(book.session_id, claim) for book, claim in claims])
-        for book, claim in claims:
-            book.claims.append(claim)
-        sent = self._read(await self._sender.send(self._market.claims.submit(inputs)))
+        await self._remember(claims)
+        call = self._market.claims.submit(inputs)
+        sent = self._read(await self._sender.send(call, last_block=last_block))
         for refused in sent.refused:
             claim = claims[refused.index][1]
             if not isinstance(refused.error, AlreadyDoneError):
@@ -84,7 +86,14 @@ class Claimer:
             self._metrics.funnel_tokens.labels("claimed").inc(claim.value)
         return sent
 
-    async def prove(self, book: SessionBook) -> Sent:
+    async def _remember(self, claims: Sequence[tuple[SessionBook, Claim]]) -> None:
+        """Log what is about to be sent, once; after a kill the chain may hold any of it."""
+        new = [(book, claim) for book, claim in claims if claim not in book.claims]
+        await self._log.append([Claimed(book.session_id, claim) for book, claim in new])
+        for book, claim in claims:
+            _put_last(book, claim)
+
+    async def prove(self, book: SessionBook, last_block: int | None = None) -> Sent:
         """Open the challenged leaves of a session's claim, which pays it."""
         claim = book.claims[-1]
         challenge = await self._market.claims.challenge(claim)
@@ -92,7 +101,7 @@ class Claimer:
             raise WrongSessionError("the challenge is not known")
         leaves = await asyncio.to_thread(self._miner.proof, book, challenge.seed, challenge.points)
         call = self._market.claims.prove(claim, book.salt, leaves)
-        sent = self._read(await self._sender.send(call))
+        sent = self._read(await self._sender.send(call, last_block=last_block))
         self._metrics.funnel_units.labels("proved").inc(claim.root.sum)
         self._metrics.funnel_tokens.labels("proved").inc(claim.value)
         return sent
@@ -106,10 +115,15 @@ class Claimer:
         """Whether the chain holds one of this session's claims at `block`, which becomes last."""
         for claim in reversed(book.claims):
             if await self._market.claims.is_open(claim, block=block):
-                book.claims.remove(claim)
-                book.claims.append(claim)
+                _put_last(book, claim)
                 return True
         return False
+
+    async def fate(self, book: SessionBook, first: int, last: int) -> Outcome | None:
+        """What the chain did last to this session's claim, if it ever took it."""
+        (claim, *_) = book.claims
+        outcomes = await self._market.claims.history(claim.id, first, last)
+        return outcomes[-1] if outcomes else None
 
     async def _mine(self, book: SessionBook) -> _Mined | None:
         """Seal a session and mine it against what the chain says of it now."""
@@ -171,6 +185,12 @@ class Claimer:
         for voided in sent.voided:
             self._metrics.funnel_tokens.labels("voided").inc(voided.bond)
         return sent
+
+
+def _put_last(book: SessionBook, claim: Claim) -> None:
+    if claim in book.claims:
+        book.claims.remove(claim)
+    book.claims.append(claim)
 
 
 def _claim(miner: Miner, mined: _Mined, bond: int) -> Claim:

@@ -29,6 +29,8 @@ services = {services}
 public_url = {public_url}
 # Receipt log and tables: back this up, unclaimed receipts are money.
 data_dir = {data_dir}
+# Seconds added to this machine's clock, where that cannot be set right.
+# clock_offset_s = 0.0
 
 [chain]
 rpc_urls = {rpc_urls}

@@ -42,8 +42,7 @@ class Amounts:
     pending: int = 0
     """Reason: on its way; the session is not closed."""
     lost: int = 0
-    """Reason: claimed and not paid: a proof was missing, or somebody else's node settled it and
-    this one did not see it."""
+    """Reason: claimed and not paid: a proof was missing, or the claim was never accepted."""
     paid: int = 0
 
     def __add__(self, other: "Amounts") -> "Amounts":

@@ -89,6 +89,7 @@ class Desk:
     relays_open_max: int
     health: Callable[[], Awaitable[dict[str, Any]]]
     clock: Callable[[], float] = time.time
+    """Unix seconds: requests expire by it."""
 
 
 class Endpoints:
@@ -136,7 +137,9 @@ class Endpoints:
         request_hash = desk.domain.digest(signed.request)
         authenticate(desk.books, book, signed, request_hash, desk.clock(), desk.rules)
         demand = await self._count_demand(book, request, body)
-        relay = admit(desk.books, book, signed, request_hash, demand, body.is_stream, desk.clock())
+        relay = admit(
+            desk.books, book, signed, request_hash, demand, body.is_stream, desk.relays.clock()
+        )
         return await desk.relays.serve(
             request,
             OpenRelay(

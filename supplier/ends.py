@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from contracts import TxReceipt
-from relay_mining import Hash32, SessionKey
+from contracts import ClaimPaid, ClaimVoided, Outcome, TxReceipt
+from relay_mining import SessionKey
 from supplier.books import Books, SessionBook
 from supplier.claiming import Sent
 from supplier.metrics import Metrics
@@ -17,7 +17,8 @@ from supplier.store import SentAction, SessionRecord, Store, now
 log = logging.getLogger(__name__)
 
 SETTLED = "settled"
-SETTLED_ELSEWHERE = "settled or never accepted"
+VOIDED = "voided, its bond lost: a required proof was missing"
+NEVER_ACCEPTED = "claimed, and never accepted"
 
 
 class Ends:
@@ -29,8 +30,6 @@ class Ends:
         self.books = books
         self.log = receipt_log
         self.metrics = metrics
-        self.paid: dict[Hash32, int] = {}
-        """The supplier's share of claims paid but not final yet, in token base units."""
         self._store = store
 
     def find(self, sessions: Iterable[SessionKey]) -> list[SessionBook]:
@@ -48,25 +47,33 @@ class Ends:
         for paid in sent.paid:
             key = by_claim.get(paid.claim_id)
             if key is not None:
-                self.paid[key.id] = paid.supplier_share
                 await self.note(action, key, paid.supplier_share, sent.receipt)
         for voided in sent.voided:
             log.error("a claim was voided, its bond of %d is lost", voided.bond)
 
-    async def close(self, book: SessionBook, reason: str, current: int) -> None:
+    async def close_settled(self, book: SessionBook, fate: Outcome | None, current: int) -> None:
+        """Close a session whose claim is open no more, as the chain says it ended."""
+        match fate:
+            case ClaimPaid():
+                await self.close(book, SETTLED, current, fate.supplier_share)
+            case ClaimVoided():
+                await self.close(book, VOIDED, current)
+            case _:
+                await self.close(book, NEVER_ACCEPTED, current)
+
+    async def close(self, book: SessionBook, reason: str, current: int, paid: int = 0) -> None:
         """Stop working on a session; its end is logged where its beginning was."""
         lost = self.books.seal(book)
         self.metrics.count("lost", lost, book.facts.terms.price)
         await self.log.append([Closed(book.session_id, reason)])
-        await asyncio.to_thread(self._store.close_session, self._record(book, reason))
+        await asyncio.to_thread(self._store.close_session, self._record(book, reason, paid))
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
         log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])
-        self.paid.pop(book.session_id, None)
         oldest = min((each.key.number for each in self.books.sessions.values()), default=current)
         self.log.drop_before(min(oldest, current))
 
-    def _record(self, book: SessionBook, reason: str) -> SessionRecord:
+    def _record(self, book: SessionBook, reason: str, paid: int) -> SessionRecord:
         key, totals = book.key, book.totals
         claim = book.claims[-1] if book.claims else None
         return SessionRecord(
@@ -82,7 +89,7 @@ class Ends:
             lost=totals.lost,
             value=str(claim.value if claim else 0),
             bond=str(claim.bond if claim else 0),
-            paid=str(self.paid.get(book.session_id, 0)),
+            paid=str(paid),
             outcome=reason,
             price=str(book.facts.terms.price),
             net=str(book.facts.net(claim.value) if claim else 0),

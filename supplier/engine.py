@@ -75,16 +75,3 @@ def build_engine(settings: EngineSettings, pool: ClientPool, spec: ServiceSpec) 
     if settings.url is not None:
         return RemoteEngine(pool, settings, settings.url, check)
     return EngineProcess(settings, pool, check)
-
-
-async def start_unless(engine: Engine, stop: asyncio.Event) -> str | None:
-    """The engine's URL when it is ready; None where `stop` is set before, and it is ended."""
-    starting = asyncio.create_task(engine.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when="FIRST_COMPLETED")
-    stopping.cancel()
-    if starting.done():
-        return starting.result()
-    starting.cancel()
-    await asyncio.wait({starting})
-    return None

@@ -97,6 +97,10 @@ class Metrics:
         self.head_block = Gauge(
             "supplier_head_block", "The chain's head as last seen", registry=self.registry
         )
+        self.clock_skew_s = Gauge(
+            "supplier_clock_skew_seconds", "How far this clock is ahead of new blocks",
+            registry=self.registry,
+        )  # fmt: skip
         self.actions = Counter(
             "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
             registry=self.registry,

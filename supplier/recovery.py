@@ -28,7 +28,8 @@ class Replayable(Protocol):
 def restore_books(books: Books, log: Replayable, domain: Domain, now: float) -> int:
     """Replay the log into books that know closed sessions; returns how many receipts were counted.
 
-    What was served and never receipted is owed again, and waited for from `now` (Unix seconds).
+    What was served and never receipted is owed again, and waited for from `now`, in
+    seconds of the relay server's clock.
     Raises CorruptRecordError for a receipt that this supplier cannot have logged.
     """
     closed = {each.session_id for each in log.replay() if isinstance(each, Closed)}

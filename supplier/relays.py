@@ -25,7 +25,7 @@ class RelayServer:
 
     def __init__(
         self, pool: ClientPool, engine: EngineAddress, sign_off: SignOff, books: Books,
-        metrics: Metrics, gate: Gate, clock: Callable[[], float] = time.time,
+        metrics: Metrics, gate: Gate, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.pool = pool
         self.engine = engine
@@ -36,6 +36,7 @@ class RelayServer:
         self.metrics = metrics
         self.gate = gate
         self.clock = clock
+        """Seconds that only ever go forward: receipts are due by it."""
         self.open: dict[Hash32, OpenRelay] = {}
         self.finished: OrderedDict[Hash32, tuple[OpenRelay, Signed]] = OrderedDict()
         """The last signed responses, for a gateway that lost its connection before it had one."""

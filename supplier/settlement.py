@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from contracts import BATCH_MAX
-from relay_mining import Clock, SessionKey, Window
+from relay_mining import Clock, Hash32, SessionKey, Window
 
 
 class Stage(Enum):
@@ -113,6 +113,8 @@ class Collect:
 
 Action = BuildRoster | SubmitClaims | WriteSeed | Prove | Settle | Abandon | Collect
 
+Subject = SessionKey | tuple[Hash32, int] | int | str
+
 NOTHING_PAYABLE = "no payable relay"
 BELOW_GAS = "worth less than the gas of claiming it"
 CLAIM_MISSED = "claim window missed"
@@ -121,7 +123,9 @@ CLAIM_MISSED = "claim window missed"
 def plan(
     sessions: Iterable[OpenSession], block: int, clock: Clock, params: PlanParams
 ) -> list[Action]:
-    """List what to send in `block`, what can be lost first: proofs, seeds, payments, claims."""
+    """List what to send in `block`, what costs most to lose first: a proof, whose want takes the
+    bond too, before a claim, as the windows of both close with the running session.
+    """
     ordered = sorted(sessions, key=lambda each: (each.key.number, each.key.id))
     served = [each for each in ordered if each.stage is Stage.SERVED]
     claimed = [each for each in ordered if each.stage is Stage.CLAIMED]
@@ -133,6 +137,36 @@ def plan(
         *_rosters(params.rosters, block, clock),
         *_collections(params),
     ]
+
+
+def subjects(action: Action) -> frozenset[Subject]:
+    """What an action is about; two that share a subject are never under way at once."""
+    match action:
+        case SubmitClaims(sessions) | Settle(sessions):
+            return frozenset(sessions)
+        case Prove(session) | Abandon(session):
+            return frozenset((session,))
+        case WriteSeed(number):
+            return frozenset((number,))
+        case BuildRoster(service, epoch):
+            return frozenset(((service, epoch),))
+        case Collect():
+            return frozenset(("earnings",))
+
+
+def last_block(action: Action, clock: Clock) -> int | None:
+    """The last block in which an action is of use; None for one that no window bounds."""
+    match action:
+        case SubmitClaims(sessions):
+            return clock.claim_window(sessions[0].number).closes - 1
+        case Prove(session):
+            return clock.proof_window(session.number).closes - 1
+        case WriteSeed(number):
+            return clock.seed_window(number).closes - 1
+        case BuildRoster(_, epoch):
+            return clock.roster_window(epoch).closes - 1
+        case _:
+            return None
 
 
 def is_roster_due(epoch: int, block: int, clock: Clock) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +97,7 @@ class _Examination:
         clock, pace = await self.market.sessions.clock(), await read_block_time(chain)
         current = clock.session_at(pace.head)
         yield ok("contracts", f"all there; session {current} runs")
-        yield judge_clock(time.time(), pace.timestamp, pace.block_s)
+        yield judge_clock(self.settings.now(), pace.timestamp, pace.block_s)
         yield await self._history(clock, current)
         yield check_tokenizer(self.settings.engine)
         if not self.settings.supplier_id:

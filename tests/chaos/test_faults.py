@@ -7,7 +7,7 @@ from localnet.faults import CHAIN_FAULTS, KILLS, REORG_DEPTH_MAX, Injection, Kin
 
 
 def a_plan(seed: int = 1) -> list[Injection]:
-    return plan_injections(seed, kills=200, faults=50, stalls=20, suppliers=3, gap_s=3.0)
+    return plan_injections(seed, kills=200, faults=50, stalls=20, skews=10, suppliers=3, gap_s=3.0)
 
 
 def test_the_same_seed_gives_the_same_schedule_and_another_gives_another() -> None:
@@ -21,6 +21,7 @@ def test_everything_asked_for_is_in_it_and_every_kind_of_it() -> None:
     assert sum(counts[kind] for kind in KILLS) == 200
     assert sum(counts[kind] for kind in CHAIN_FAULTS) == 50
     assert counts[Kind.STALL] == 20
+    assert counts[Kind.SKEW] == 10
     assert counts.keys() == set(Kind)
 
 

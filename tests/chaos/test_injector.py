@@ -1,6 +1,7 @@
 """Kills, stalls and chain faults do what they say; nodes come back by themselves."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,9 @@ def a_node(name: str, folder: Path) -> Watched:
 
 
 def an_injection(kind: Kind, *, victim: int = 0) -> Injection:
-    return Injection(after_s=0.0, kind=kind, victim=victim, seconds=0.3, depth=3, fee_gwei=50)
+    return Injection(
+        after_s=0.0, kind=kind, victim=victim, seconds=0.3, depth=3, fee_gwei=50, skew_s=-99.0
+    )
 
 
 def send_transaction(chain: LocalChain) -> object:
@@ -76,6 +79,21 @@ async def test_what_is_stopped_goes_on(injector: Injector) -> None:
 
     assert injector.gateway.is_ready()
     assert injector.gateway.starts == 0
+
+
+async def test_a_node_goes_by_a_wrong_clock_for_a_while(
+    injector: Injector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = injector.suppliers[0].node
+    script = "import os, time; print(os.environ.get('SUPPLIER_CLOCK_OFFSET_S'), flush=True)"
+    node.argv = (*node.argv[:1], "-c", f"{script}; time.sleep(99)")
+    node.log.write_bytes(b"")
+    monkeypatch.setattr(Watched, "is_ready", lambda watched: watched.node.is_alive())
+
+    await injector.run([replace(an_injection(Kind.SKEW), seconds=3.0)])
+    wait_until(lambda: len(node.log.read_bytes().split()) > 1, "it is not started again")
+
+    assert node.log.read_bytes().split() == [b"-99.0", b"None"]
 
 
 async def test_the_rpc_is_well_again_after_each_of_its_faults(injector: Injector) -> None:

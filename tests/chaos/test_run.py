@@ -16,11 +16,11 @@ pytestmark = [
 
 
 def test_nothing_acknowledged_is_lost() -> None:
-    plan = ChaosPlan(kills=6, faults=7, stalls=1)
+    plan = ChaosPlan(kills=6, faults=7, stalls=1, skews=1)
 
     result = run_chaos(plan, Console(quiet=True))
 
     assert checks(result) == dict.fromkeys(checks(result), True), result
     assert result["kills"] >= 6
-    assert sum(result["injections"].values()) == 14
+    assert sum(result["injections"].values()) == 15
     assert all(each["claimed"] > 0 for each in result["suppliers"])

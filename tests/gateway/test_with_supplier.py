@@ -1,9 +1,11 @@
 """A real gateway and a real supplier's data plane: a long stream, receipted as it goes."""
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from relay_mining import SessionKey, Signer
@@ -65,3 +67,39 @@ async def test_a_long_stream_is_receipted_part_by_part(tmp_path: Path) -> None:
         assert book.totals.served == book.totals.receipted == book.totals.payable == total
         assert (book.relays, book.meter.reserved, line.outstanding) == ({}, 0, 0)
         assert gateway.ledger.summary()["total"]["units_receipted"] == total
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("skew_s", [400.0, -400.0])
+async def test_a_supplier_with_a_wrong_clock_says_so_and_loses_nothing(
+    tmp_path: Path, skew_s: float
+) -> None:
+    offset_s = 0.0
+    async with relay_world(
+        tmp_path / "supplier", market=SameSpec(), clock=lambda: time.time() + offset_s
+    ) as world:
+        known: Any = Known()
+        async with (
+            a_gateway(tmp_path / "gateway", known, url=world.url, timeouts=PATIENT) as gateway,
+            gateway.client() as client,
+        ):
+
+            async def ask() -> None:
+                await client.with_options(max_retries=0).chat.completions.create(
+                    model=MODEL, messages=[{"role": "user", "content": "hi"}], max_tokens=8
+                )
+
+            await ask()
+            offset_s = skew_s
+            with pytest.raises(openai.InternalServerError, match="clock") as refused:
+                await ask()
+            offset_s = 0.0
+            await ask()
+            await gateway.settled()
+        totals = world.books.sessions[a_session().id].totals
+
+        assert refused.value.status_code == 503
+        assert "by the supplier's clock" in str(refused.value)
+        assert gateway.results == ["ok", "refused", "ok"]
+        assert (totals.receipts, totals.lost) == (2, 0)
+        assert totals.served == totals.receipted

@@ -99,9 +99,9 @@ class Operating:
         return claims[0]
 
 
-async def records_of(world: World, served: Served) -> list[Record]:
+async def records_of(world: World, served: Served, number: int = SERVED) -> list[Record]:
     """What the receipt log holds of a served session."""
-    state = await world.state()
+    state = await world.state(number)
     member = state.member(SUPPLIER)
     assert member is not None
     facts = SessionFacts(

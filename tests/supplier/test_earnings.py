@@ -14,7 +14,7 @@ from relay_mining import AMOUNT_MAX, UNITS_MAX
 from supplier.books import Books, Totals
 from supplier.cli_money import parse_span
 from supplier.earnings import BY, Amounts, earn_closed, earn_open, group
-from supplier.ends import SETTLED, SETTLED_ELSEWHERE
+from supplier.ends import NEVER_ACCEPTED, SETTLED
 from supplier.records import Closed
 from supplier.settlement import BELOW_GAS
 from supplier.store import SessionRecord, Store
@@ -74,9 +74,9 @@ def test_each_difference_has_its_own_reason() -> None:
     }  # fmt: skip
     small = earn_closed(a_record(value="0", net="0", paid="0", outcome=BELOW_GAS)).amounts
     assert (small.unclaimed, small.shares, small.lost, small.paid) == (850, 0, 0, 0)
-    void = earn_closed(a_record(paid="0", outcome=SETTLED_ELSEWHERE)).amounts
+    void = earn_closed(a_record(paid="0", outcome=NEVER_ACCEPTED)).amounts
     assert (void.lost, void.paid) == (800, 0)
-    seen = earn_closed(a_record(paid="0", outcome=SETTLED_ELSEWHERE), paid=800).amounts
+    seen = earn_closed(a_record(paid="0", outcome=NEVER_ACCEPTED), paid=800).amounts
     assert (seen.lost, seen.paid) == (0, 800)
     old = earn_closed(a_record(price="0", net="0")).amounts  # from before they were kept
     assert (old.served, old.shares, old.lost, old.paid) == (900, 50, 0, 800)
@@ -148,12 +148,12 @@ def test_what_this_node_did_not_see_paid_is_asked_of_the_chain(
     before = operator.cli.run("earnings")["total"]
     assert (before["sessions"], before["paid"]) == (1, 0)
     assert before["pending"] == shares[0]
-    operator.log([Closed(claim.session.id, SETTLED_ELSEWHERE)])
+    operator.log([Closed(claim.session.id, NEVER_ACCEPTED)])
     store = Store(operator.folder / "supplier-data" / "supplier.db")
     store.close_session(
         a_record(
             session=claim.session.id.hex(), number=SERVED, value=str(claim.value), paid="0",
-            net=str(shares[0]), payable=claim.root.sum, outcome=SETTLED_ELSEWHERE,
+            net=str(shares[0]), payable=claim.root.sum, outcome=NEVER_ACCEPTED,
         )
     )  # fmt: skip
     store.close()

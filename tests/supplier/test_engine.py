@@ -17,7 +17,7 @@ import pytest
 
 from node.errors import OperatorError
 from node.http import ClientPool, Request, Response, serve
-from supplier.engine import Engine, build_engine, start_unless
+from supplier.engine import Engine, build_engine
 from supplier.engine_monitor import EngineMonitor
 from supplier.engine_process import compute_launch, free_port
 from supplier.engines.openai_http import EngineLoad, is_release, parse_load
@@ -225,13 +225,13 @@ async def test_a_supplier_that_is_stopped_does_not_wait_for_its_engine(
     program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_VLLM", "late")
-    stop = asyncio.Event()
     async with engine_of(settings_of(program)) as (engine, _):
-        starting = asyncio.create_task(start_unless(engine, stop))
+        starting = asyncio.create_task(engine.start())
         await asyncio.sleep(0)
-        stop.set()
+        starting.cancel()
         async with asyncio.timeout(20):
-            assert await starting is None
+            await asyncio.wait({starting})
+        assert starting.cancelled()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the leash is Linux's")

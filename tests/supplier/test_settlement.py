@@ -26,7 +26,9 @@ from supplier.settlement import (
     Stage,
     SubmitClaims,
     WriteSeed,
+    last_block,
     plan,
+    subjects,
 )
 from tests.factories import CLOCK, SERVICE, a_session
 
@@ -63,6 +65,41 @@ UNCHALLENGED = OpenSession(KEY, Stage.CLAIMED, value=100, points=0)
 )
 def test_plan(state: OpenSession, block: int, expected: list[Action]) -> None:
     assert plan([state], block, CLOCK, PARAMS) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "last"),
+    [(SubmitClaims((KEY,)), 207), (Prove(KEY), 219), (Settle((KEY,)), None), (Collect(1), None),
+     (BuildRoster(SERVICE, 3), 159), (Abandon(KEY, CLAIM_MISSED), None)],
+)  # fmt: skip
+def test_an_action_is_of_use_until_its_window_closes(action: Action, last: int | None) -> None:
+    assert last_block(action, CLOCK) == last
+
+
+def test_a_seed_can_be_kept_while_the_chain_remembers_its_block() -> None:
+    assert last_block(WriteSeed(9), CLOCK) == CLOCK.seed_window(9).closes - 1
+
+
+def test_a_proof_is_started_before_a_claim_that_is_due_at_the_same_block() -> None:
+    served = OpenSession(a_session(number=8), Stage.SERVED, value=100)
+
+    actions = plan([served, CHALLENGED], 219, CLOCK, PARAMS)
+
+    assert actions == [Prove(KEY), SubmitClaims((served.key,))]
+    assert len({last_block(each, CLOCK) for each in actions}) == 1
+
+
+def test_only_actions_about_the_same_exclude_each_other() -> None:
+    other = a_session(number=7, application=bytes(20))
+    about = subjects(SubmitClaims((KEY, other)))
+
+    assert about & subjects(Prove(KEY))
+    assert about & subjects(Settle((other,)))
+    assert about & subjects(Abandon(other, CLAIM_MISSED))
+    assert subjects(Collect(1)) == subjects(Collect(2))
+    assert subjects(BuildRoster(SERVICE, 3)) == subjects(BuildRoster(SERVICE, 3))
+    for action in (Prove(a_session(number=8)), WriteSeed(7), BuildRoster(SERVICE, 7), Collect(7)):
+        assert not about & subjects(action)
 
 
 def test_sessions_are_claimed_together_the_oldest_first() -> None:
