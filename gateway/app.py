@@ -184,18 +184,23 @@ async def open_node(
         suppliers = SupplierView(standing, ledger, table)
         edge = EdgePlane(relays, settings.edge.rules())
         data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())
-        metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
-        metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
-        metrics.watch("gateway_session", "The session being served", lambda: table.number)
-        metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
-        metrics.watch(
-            "gateway_clock_skew_seconds", "How far this clock is ahead of new blocks",
-            lambda: refresher.skew.skew_s,
-        )  # fmt: skip
+        watch(metrics, outbox, settler, refresher)
         yield Node(
             settings, table, accounts, keys, denied, settler, deliverer, ledger, refresher,
             data_plane, once, suppliers, registry, application,
         )  # fmt: skip
+
+
+def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher) -> None:
+    """Have the metrics show what waits, and the chain as last seen."""
+    metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
+    metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
+    metrics.watch("gateway_session", "The session being served", lambda: refresher.table.number)
+    metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)
+    metrics.watch(
+        "gateway_clock_skew_seconds", "How far this clock is ahead of new blocks",
+        lambda: refresher.skew.skew_s,
+    )  # fmt: skip
 
 
 async def run_node(
