@@ -111,7 +111,8 @@ class TxSender:
         Where there is a `last_block` in which it is of use, this is its deadline, however long
         that takes; else it is the policy's.
         """
-        deadline = math.inf if last_block else time.monotonic() + self._policy.deadline_s
+        limit_s = self._policy.deadline_s if last_block is None else math.inf
+        deadline = time.monotonic() + limit_s
         while True:
             pending = await self._submit(call)
             try:
