@@ -43,6 +43,10 @@ class Accounts:
         """The account of a key as the client sent it; None where it is unknown or revoked."""
         return self._by_digest.get(hashlib.sha256(key).digest())
 
+    def get(self, key_id: str) -> Account | None:
+        """The account of a key's id; None where it is unknown or revoked."""
+        return self._by_id.get(key_id)
+
     def observe(self, event: Event) -> None:
         """Count the tokens that a try used, where its key's tokens are limited."""
         account = self._by_id.get(event.key_id)

@@ -31,7 +31,10 @@ class Admission:
         value = headers.get(b"authorization") or b""
         if value[:7].lower() != b"bearer " or len(value) > 256:
             raise InvalidKeyError("send your API key as `Authorization: Bearer lode_sk_...`")
-        account = self.accounts.find(value[7:])
+        return self.verify_open(self.accounts.find(value[7:]))
+
+    def verify_open(self, account: Account | None) -> Account:
+        """The account of a key that may still be used (else InvalidKeyError)."""
         if account is None:
             raise InvalidKeyError("this API key is unknown or revoked")
         if account.expires_at is not None and self.now() >= account.expires_at:

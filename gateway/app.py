@@ -21,6 +21,8 @@ from gateway.admission import Admission
 from gateway.api_keys import KeyStore
 from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
+from gateway.batch_run import BatchRunner
+from gateway.batches import Batches
 from gateway.control import create_control
 from gateway.dashboard import Board, Desk, Sources
 from gateway.data_plane import DataPlane
@@ -29,6 +31,7 @@ from gateway.deny_list import DenyList
 from gateway.dispatch import Dispatcher
 from gateway.edge.plane import EdgePlane
 from gateway.file_store import DirectoryStore
+from gateway.files import Files
 from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.market import KEPT_SESSIONS, Refresher
@@ -107,6 +110,15 @@ def build_pool(settings: Settings, chain_id: int) -> ClientPool:
     return ClientPool(
         ClientLimits(), load_client_tls(settings.relays.tls, "relays.tls"), allow_address=guard
     )
+
+
+def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batches:
+    """The files and batches of this gateway, those under way among them."""
+    data, rules = settings.data_dir, settings.batches
+    store = DirectoryStore(data / "batches")
+    runner = BatchRunner(relays, accounts, store, rules.yield_above, rules.width)
+    files = Files(relays.admission, DirectoryStore(data / "files"))
+    return Batches(relays.admission, files, store, runner)
 
 
 def open_once(settings: Settings, relays: Relays, owed: Iterable[OwedReceipt]) -> Once:
@@ -278,6 +290,9 @@ async def work(
         node.settings.chain.confirmations,
         node.settings.chain.poll_s,
     )
+    batches = open_batches(node.settings, node.data_plane.relays, node.accounts)
+    node.data_plane.mount_all(b"/v1/files", batches.files.answer)
+    node.data_plane.mount_all(b"/v1/batches", batches.answer)
     async with asyncio.TaskGroup() as tasks:
         control = await start_control(node, board, tasks)
         background = [
@@ -285,7 +300,7 @@ async def work(
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
-                node.once.run(), board.run(),
+                node.once.run(), batches.run(), board.run(),
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)

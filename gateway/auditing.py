@@ -19,6 +19,7 @@ import orjson
 from gateway.answers import read_choices
 from gateway.dispatch import RESULTS
 from gateway.errors import RejectedBySupplierError, UpstreamBrokenError, UpstreamError
+from gateway.lines import AUDIT_KEY
 from gateway.observation import Observation, Observe, Result
 from gateway.openai import Endpoint
 from gateway.relay import SERVED, Relay, Served
@@ -29,8 +30,6 @@ from relay_mining import Address, Speech
 
 logger = logging.getLogger("gateway.auditing")
 
-AUDIT_KEY = "audit"
-"""Whose repetitions the usage log says they are: no client's."""
 PENDING_MAX = 4
 ANSWERS_MAX = 3
 CONTRADICTED = "two suppliers contradict a third"

@@ -1,6 +1,6 @@
 """The client-facing surface: routes and headers; every error in OpenAI's shape."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import orjson
 
@@ -48,7 +48,7 @@ class DataPlane:
         self.history = history
         self._admission = relays.admission
         self._table = relays.table
-        self._routes: Mapping[bytes, tuple[bytes, Route]] = {
+        self._routes: dict[bytes, tuple[bytes, Route]] = {
             **{each.value: (b"POST", self._relay(each)) for each in Endpoint},
             Endpoint.EDGE.value: (b"POST", edge.infer),
             b"/v1/edge/plan": (b"POST", edge.plan),
@@ -66,15 +66,19 @@ class DataPlane:
         """Have a part of the gateway that starts later answer GETs below a folder."""
         self._folders[folder] = (b"GET", answer)
 
+    def mount_all(self, path: bytes, answer: Route) -> None:
+        """Have a part of the gateway answer every method at a path and below it."""
+        self._routes[path] = self._folders[path + b"/"] = (b"", answer)
+
     async def handle(self, request: Request) -> Response | StreamWriter | None:
         """Answer one request; a failure before the first byte becomes an OpenAI error body."""
         extra, query = self._cors.headers(request.headers), request.target.partition(b"?")[2]
-        call = Call(request, request.headers, request.body, extra, query)
+        call = Call(request, request.headers, request.body, extra, query, request.method)
         if request.method == b"OPTIONS" and call.extra:
             return Response(204, b"", self._cors.preflight(request.headers), None)
         try:
             method, answer = self._find(request.path)
-            if request.method != method:
+            if method and request.method != method:
                 raise MethodNotAllowedError(f"use {method.decode()}")
             found = await answer(call, request.path)
             return found if isinstance(found, Response) else request.writer

@@ -16,6 +16,7 @@
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
     + RequestNotFoundError           404  request_not_found
+    + FileNotFoundHereError          404  file_not_found
     + PlanNotFoundError              404  plan_not_found
     + ServiceNotFoundError           404  service_not_found
     + MethodNotAllowedError          405  method_not_allowed
@@ -172,6 +173,13 @@ class NoPlanError(RequestError):
     """No exit and cut of the network is accurate enough within the deadline."""
 
     code = "no_plan"
+
+
+class FileNotFoundHereError(RequestError):
+    """The key has no file or batch of that id."""
+
+    status = 404
+    code = "file_not_found"
 
 
 class MethodNotAllowedError(RequestError):

@@ -25,6 +25,8 @@ _ANSWERS = {
 ANSWERS = {each.value: _ANSWERS.get(each, Disposition.FAILED) for each in Result}
 """What a request whose last try ended so amounts to where nothing is paid."""
 REQUEST_PREFIX = "req_"
+AUDIT_KEY = "audit"
+"""The key of answers that the gateway itself asks for again: no client's requests."""
 
 
 def show_request(request: bytes) -> str:
@@ -130,11 +132,14 @@ def cost_of(line: Line) -> int:
 
 
 def count_request(book: Dispositions, line: Line) -> None:
-    """Tell a count of requests what a line says; lines from before requests had ids say nothing."""
+    """Tell a count of requests what a line says; others than clients' say nothing.
+
+    So do lines from before requests had ids.
+    """
     kind, request = line["kind"], line.get("id")
     if kind == "refusals":
         book.refuse(line["count"])
-    elif request is None:
+    elif request is None or line["key"] == AUDIT_KEY:
         return
     elif kind == "try":
         book.take_try(request, line["key"], line["owed"], ANSWERS[line["disposition"]])

@@ -44,6 +44,9 @@ class Call:
     """What every answer to this client carries."""
     query: bytes = b""
     """What follows the question mark of its URL."""
+    method: bytes = b"POST"
+    is_waited_for: bool = True
+    """Whether somebody waits for the answer now; batches have time."""
     id: bytes = field(default_factory=lambda: os.urandom(16))
     started: float = field(default_factory=time.monotonic)
     account: Account | None = None
@@ -91,6 +94,8 @@ class Relays:
     limits: RelayLimits
     count_owed: Callable[[], int]
     record: Record
+    in_flight: int = 0
+    """Requests that somebody waits for."""
 
     async def answer(self, call: Call, endpoint: Endpoint) -> Answer:
         """Relay a request; raises GatewayError while nothing has been sent to the client."""
@@ -99,6 +104,7 @@ class Relays:
     async def end(self, call: Call, work: Awaitable[Answer]) -> Answer:
         """What came of a request's work, its end recorded whatever it was."""
         status, code = 500, "internal_error"
+        self.in_flight += call.is_waited_for
         try:
             answer = await work
             status, code = (CLIENT_LEFT if answer is None else 200), ""
@@ -106,6 +112,7 @@ class Relays:
             status, code = error.status, error.code
             raise
         finally:
+            self.in_flight -= call.is_waited_for
             elapsed = time.monotonic() - call.started
             self.record(Ended(call.id, call.key_id, call.model, status, code, elapsed))
         return answer

@@ -88,6 +88,15 @@ class ControlSettings(BaseModel):
         return token
 
 
+class BatchSettings(BaseModel):
+    """How batches are answered beside clients that wait."""
+
+    width: int = Field(default=8, ge=1, description="lines answered at a time, over all batches")
+    yield_above: int = Field(
+        default=32, ge=1, description="requests of waiting clients from which on no line is begun"
+    )
+
+
 class RelaySettings(BaseModel):
     """How relays are sent and settled."""
 
@@ -165,4 +174,5 @@ class Settings(NodeSettings):
     server: ServerSettings = ServerSettings()
     control: ControlSettings = ControlSettings()
     relays: RelaySettings = RelaySettings()
+    batches: BatchSettings = BatchSettings()
     edge: EdgeSettings = EdgeSettings()

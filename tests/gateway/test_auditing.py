@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auditing import AUDIT_KEY, Said, find_odd
+from gateway.auditing import Said, find_odd
+from gateway.lines import AUDIT_KEY
 from gateway.observation import Observation
 from relay_mining import Address, Speech
 from tests.gateway.fakes import FakeSupplier
@@ -72,6 +73,10 @@ async def test_a_repetition_is_paid_and_is_no_client_s(tmp_path: Path) -> None:
         assert receipted == sum(each.served for each in suppliers) == 2 * REQUESTS
         assert {each.is_answer for each in repeats(gateway)} == {False}
         assert all(gateway.standing.of(each.supplier).doubts == 0 for each in suppliers)
+        async with asyncio.timeout(10):
+            while gateway.ledger.requests.open:
+                await asyncio.sleep(0.01)
+        assert gateway.ledger.requests.summary()["requests"] == REQUESTS
 
 
 @pytest.mark.parametrize(("share", "temperature"), [(0.0, 0.0), (1.0, 0.7)])

@@ -1,0 +1,262 @@
+"""Files and batches with the official client: every line answered once, after a kill too."""
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.batch_lines import LINES_MAX, BatchResult, join_results, read_lines, read_results
+from gateway.batch_run import BatchRunner
+from gateway.batches import Batches
+from gateway.errors import InvalidParameterError, MalformedBodyError
+from gateway.file_store import DirectoryStore
+from gateway.files import Files
+from gateway.multipart import read_form
+from node.http import serve
+from tests.factories import APPLICATION
+from tests.gateway.fakes import FakeSupplier
+from tests.gateway.harness import MODEL, Gateway, a_gateway
+
+CHAT = "/v1/chat/completions"
+
+
+def an_input(count: int, **members: Any) -> bytes:
+    lines = [
+        {"custom_id": f"line-{i}", "method": "POST", "url": CHAT, "body": {
+            "model": MODEL, "messages": [{"role": "user", "content": f"hi {i}"}],
+            "max_tokens": 50, **members,
+        }}
+        for i in range(count)
+    ]  # fmt: skip
+    return b"".join(orjson.dumps(each) + b"\n" for each in lines)
+
+
+@asynccontextmanager
+async def with_batches(gateway: Gateway, width: int = 4) -> AsyncIterator[Batches]:
+    """What a started gateway has beside its relays."""
+    relays, folder = gateway.plane.relays, gateway.data_dir
+    store = DirectoryStore(folder / "batches")
+    files = Files(relays.admission, DirectoryStore(folder / "files"))
+    runner = BatchRunner(relays, gateway.accounts, store, width=width)
+    batches = Batches(relays.admission, files, store, runner)
+    gateway.plane.mount_all(b"/v1/files", files.answer)
+    gateway.plane.mount_all(b"/v1/batches", batches.answer)
+    task = asyncio.create_task(batches.run())
+    try:
+        yield batches
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def finished(client: openai.AsyncOpenAI, batch_id: str) -> Any:
+    async with asyncio.timeout(60):
+        while True:
+            batch = await client.batches.retrieve(batch_id)
+            if batch.status not in ("in_progress", "cancelling"):
+                return batch
+            await asyncio.sleep(0.05)
+
+
+async def begin(client: openai.AsyncOpenAI, data: bytes) -> Any:
+    file = await client.files.create(file=("in.jsonl", io.BytesIO(data)), purpose="batch")
+    return await client.batches.create(
+        input_file_id=file.id, endpoint=CHAT, completion_window="24h", metadata={"a": "b"}
+    )
+
+
+@pytest.mark.anyio
+async def test_a_batch_answers_each_line_once_and_says_what_failed(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway),
+    ):
+        bad = orjson.dumps({"custom_id": "bad", "method": "POST", "url": CHAT, "body": {}})
+        twice = an_input(1)
+        batch = await begin(client, an_input(9) + bad + b"\nnonsense\n" + twice)
+        done = await finished(client, batch.id)
+        assert (done.status, done.metadata) == ("completed", {"a": "b"})
+        counts = done.request_counts
+        assert (counts.total, counts.completed, counts.failed) == (12, 9, 3)
+        output = (await client.files.content(done.output_file_id)).text.splitlines()
+        answers = [orjson.loads(each) for each in output]
+        assert [each["custom_id"] for each in answers] == [f"line-{i}" for i in range(9)]
+        for each in answers:
+            body = each["response"]["body"]
+            assert body["choices"][0]["message"]["content"] == "Hello, world"
+            assert body["usage"]["cost"] > 0
+        errors = (await client.files.content(done.error_file_id)).text.splitlines()
+        codes = [orjson.loads(each)["response"]["body"]["error"]["code"] for each in errors]
+        assert codes == ["missing_required_parameter", "invalid_value", "invalid_value"]
+        assert [each.id async for each in await client.batches.list()] == [batch.id]
+        await gateway.settled()
+        assert len(fake.receipts) == fake.served == 9
+
+
+@pytest.mark.anyio
+async def test_files_are_their_keys_own(tmp_path: Path) -> None:
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway),
+    ):
+        data = an_input(1) + b"\r\n--x\xff\x00"
+        file = await client.files.create(file=("a.jsonl", io.BytesIO(data)), purpose="batch")
+        assert (file.bytes, file.filename) == (len(data), "a.jsonl")
+        assert (await client.files.content(file.id)).content == data
+        other, _ = gateway.keys.create("other", APPLICATION)
+        gateway.accounts.load(gateway.keys.list())
+        async with gateway.client(other) as stranger:
+            assert (await stranger.files.list()).data == []
+            for call in (
+                stranger.files.retrieve(file.id), stranger.files.delete(file.id),
+                stranger.files.content(file.id), stranger.batches.retrieve("batch_1"),
+            ):  # fmt: skip
+                with pytest.raises(openai.NotFoundError):
+                    await call
+        assert [each.id for each in (await client.files.list()).data] == [file.id]
+        assert (await client.files.delete(file.id)).deleted
+        with pytest.raises(openai.BadRequestError, match="purpose"):
+            await client.files.create(file=("a", io.BytesIO(b"x")), purpose="vision")
+        with pytest.raises(openai.BadRequestError, match="endpoint"):
+            await client.batches.create(
+                input_file_id=file.id, endpoint="/v1/nothing",  # type: ignore[arg-type]
+                completion_window="24h",
+            )  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_batch_keeps_what_was_answered(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway, width=1),
+    ):
+        batch = await begin(client, an_input(200))
+        async with asyncio.timeout(30):
+            while fake.served < 3:
+                await asyncio.sleep(0.01)
+        await client.batches.cancel(batch.id)
+        done = await finished(client, batch.id)
+        assert done.status == "cancelled"
+        output = (await client.files.content(done.output_file_id)).text.splitlines()
+        assert len(output) == done.request_counts.completed == fake.served < 200
+
+
+@pytest.mark.anyio
+async def test_a_batch_waits_while_clients_wait(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        batches.runner.yield_above = 1
+        gateway.plane.relays.in_flight = 1
+        batch = await begin(client, an_input(3))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert fake.served == 0
+        gateway.plane.relays.in_flight = 0
+        assert (await finished(client, batch.id)).request_counts.completed == 3
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from tests.gateway.fakes import FakeSupplier
+from tests.gateway.harness import a_gateway
+from tests.gateway.test_batches import an_input, begin, with_batches
+
+async def main():
+    fake = FakeSupplier("one")
+    async with a_gateway(Path(sys.argv[1]), fake, url=sys.argv[2]) as node, node.client() as client:
+        async with with_batches(node):
+            print(node.key, (await begin(client, an_input(300))).id, flush=True)
+            await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.anyio
+async def test_kill_9_loses_no_line_and_doubles_none(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with AsyncExitStack() as stack:
+        server = await serve(fake.handle, "127.0.0.1", 0)
+        stack.push_async_callback(server.close, 0)
+        url = f"http://127.0.0.1:{server.port}"
+        child = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-c", CHILD, str(tmp_path), url], stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2], start_new_session=True, text=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        key, batch_id = (await asyncio.to_thread(child.stdout.readline)).split()
+        store = DirectoryStore(tmp_path / "batches")
+        async with asyncio.timeout(60):
+            while not store.names(".part"):
+                await asyncio.sleep(0.01)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        before = fake.served
+        assert before < 300
+        gateway = await stack.enter_async_context(a_gateway(tmp_path, fake, url=url))
+        client = await stack.enter_async_context(gateway.client(key))
+        await stack.enter_async_context(with_batches(gateway))
+        done = await finished(client, batch_id)
+        assert (done.status, done.request_counts.completed) == ("completed", 300)
+        output = (await client.files.content(done.output_file_id)).text.splitlines()
+        names = Counter(orjson.loads(each)["custom_id"] for each in output)
+        assert names == {f"line-{i}": 1 for i in range(300)}
+        assert fake.served < 300 + before, "what was kept is not asked again"
+        async with asyncio.timeout(10):
+            while store.names(".part"):
+                await asyncio.sleep(0.01)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans(), st.binary(max_size=9)), max_size=20))
+def test_results_come_back_from_their_parts(found: list[tuple[int, bool, bytes]]) -> None:
+    results = [BatchResult(n, failed, orjson.dumps(line.hex())) for n, failed, line in found]
+    part = b"".join(each.encode() for each in results)
+    assert list(read_results(part)) == results
+    lines = join_results(results, is_error=False).splitlines()
+    assert len(lines) == len({each.number for each in results if not each.is_error})
+
+
+@pytest.mark.parametrize("count", [0, LINES_MAX + 1])
+def test_lines_are_bounded(count: int) -> None:
+    with pytest.raises(InvalidParameterError, match=f"{count} lines"):
+        read_lines(b"{}\n" * count, CHAT)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=20))
+def test_any_form_is_read_or_refused(body: bytes, kind: bytes) -> None:
+    for content_type in (kind, b"multipart/form-data; boundary=x"):
+        try:
+            read_form(content_type, body)
+        except MalformedBodyError as error:
+            assert error.status == 400
+
+
+@given(st.binary(max_size=200).filter(lambda data: b"\r\n--b" not in b"\r\n" + data))
+def test_a_form_holds_a_file_byte_for_byte(data: bytes) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + data
+    form = read_form(b'multipart/form-data; boundary="b"', body + b"\r\n--b--\r\n")
+    assert (form["file"].data, form["file"].filename) == (data, "a")
