@@ -19,9 +19,10 @@ from gateway.errors import (
 )
 from gateway.history import History
 from gateway.lines import read_request_id
-from gateway.once import KEY_HEADER, Once
+from gateway.once import KEY_HEADER, Once, Run
 from gateway.openai import Endpoint
 from gateway.relaying import Call, Relays
+from gateway.responses import ResponsesPlane
 from gateway.supplier_view import SupplierView
 from node.errors import SettingsError
 from node.http import HeaderList, Request, Response, StreamWriter
@@ -51,6 +52,7 @@ class DataPlane:
         self._routes: dict[bytes, tuple[bytes, Route]] = {
             **{each.value: (b"POST", self._relay(each)) for each in Endpoint},
             Endpoint.EDGE.value: (b"POST", edge.infer),
+            b"/v1/responses": (b"POST", self._run_once(ResponsesPlane(relays).answer)),
             b"/v1/edge/plan": (b"POST", edge.plan),
             b"/v1/models": (b"GET", self._list_models),
             b"/healthz": (b"GET", self._health),
@@ -108,6 +110,11 @@ class DataPlane:
     def _relay(self, endpoint: Endpoint) -> Route:
         async def run(call: Call) -> Answer:
             return await self.relays.answer(call, endpoint)
+
+        return self._run_once(run)
+
+    def _run_once(self, run: Run) -> Route:
+        """Where a request has an idempotency key, run it once."""
 
         async def answer(call: Call, path: bytes) -> Answer:
             if call.headers.get(KEY_HEADER) is None:

@@ -99,7 +99,7 @@ class Relays:
 
     async def answer(self, call: Call, endpoint: Endpoint) -> Answer:
         """Relay a request; raises GatewayError while nothing has been sent to the client."""
-        return await self.end(call, self._answer(call, endpoint))
+        return await self.end(call, self.relay(call, endpoint))
 
     async def end(self, call: Call, work: Awaitable[Answer]) -> Answer:
         """What came of a request's work, its end recorded whatever it was."""
@@ -117,7 +117,8 @@ class Relays:
             self.record(Ended(call.id, call.key_id, call.model, status, code, elapsed))
         return answer
 
-    async def _answer(self, call: Call, endpoint: Endpoint) -> Answer:
+    async def relay(self, call: Call, endpoint: Endpoint) -> Answer:
+        """As `answer`, for whoever records the end of the request."""
         account = call.account = call.account or self.admission.authorize(call.headers)
         asked = read_request(endpoint, call.body, self.limits.of_request)
         call.model = asked.model
