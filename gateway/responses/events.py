@@ -82,7 +82,7 @@ class EventTranslator:
         assert self._open is not None
         self._open["content"][0]["text"] += text
         name = "output_text" if kind == "message" else "reasoning_text"
-        extra = {"logprobs": []} if kind == "message" else {}
+        extra: Members = {"logprobs": []} if kind == "message" else {}
         yield self._part(f"response.{name}.delta", self._open, delta=text, **extra)
 
     def _call(self, call: Members) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Members = dict[str, Any]
-ECHOED = {
+ECHOED: Members = {
     "instructions": None, "max_output_tokens": None, "temperature": 1.0, "top_p": 1.0,
     "tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "metadata": {},
     "text": {"format": {"type": "text"}}, "reasoning": None, "truncation": "disabled",
