@@ -12,7 +12,7 @@ import asyncio
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from eth_account import Account
 
@@ -24,6 +24,7 @@ from contracts.errors import (
     RpcError,
     UnknownRevertError,
 )
+from contracts.pending import Bar, Pending, bump_fee, offer_gas
 from contracts.refusals import (
     is_fee_low,
     is_known,
@@ -32,15 +33,9 @@ from contracts.refusals import (
     is_underpriced,
     translate,
 )
-from relay_mining import Address, Hash32, Signer
+from relay_mining import Address, Signer
 
 log = logging.getLogger(__name__)
-
-GAS_MARGIN_PERCENT = 25
-"""Gas offered above the estimate, as the state may change before the transaction is mined."""
-
-GAS_MAX = 2**24
-"""Most gas a transaction may ask for (EIP-7825)."""
 
 TRANSFER_GAS = 21_000
 BAR_PATIENCE = 2
@@ -57,32 +52,6 @@ class SendPolicy:
     poll_s: float = 0.5
     fee_max: int = 500 * 10**9
     """Most that is offered for a gas, base fee and tip together."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """One nonce's transaction: every version of it sent so far, the newest last."""
-
-    call: Call
-    nonce: int
-    gas: int
-    tip: int
-    fee: int
-    sent_block: int
-    taken_block: int | None = None
-    """Where the nonce was first seen used without one of our versions being found mined."""
-    raw: bytes = b""
-    hashes: list[Hash32] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Bar:
-    """A nonce before all of ours that is not mined."""
-
-    nonce: int
-    since_block: int
-    fee: int = 0
-    """What was offered last to have it mined."""
 
 
 class _NonceTakenError(Exception):
@@ -102,7 +71,7 @@ class TxSender:
         self._policy = policy or SendPolicy()
         self._lock = asyncio.Lock()
         self._in_flight: set[int] = set()
-        self._bar: _Bar | None = None
+        self._bar: Bar | None = None
         self.address: Address = Signer(private_key).address
 
     async def send(self, call: Call, *, last_block: int | None = None) -> TxReceipt:
@@ -125,16 +94,16 @@ class TxSender:
                 await self._raise_revert(call, receipt)
             return receipt
 
-    async def _submit(self, call: Call) -> _Pending:
+    async def _submit(self, call: Call) -> Pending:
         """Sign and hand in a new transaction; the nonce is used up only once a pool has it."""
         gas = await self._estimate(call)
         async with self._lock:
             fees = await self._chain.fees()
             head = await self._chain.head()
-            pending = _Pending(
+            pending = Pending(
                 call=call,
                 nonce=await self._free_nonce(),
-                gas=_offer_gas(gas),
+                gas=offer_gas(gas),
                 tip=fees.tip,
                 fee=self._initial_fee(fees),
                 sent_block=head.number,
@@ -156,10 +125,10 @@ class TxSender:
             nonce += 1
         return nonce
 
-    async def _hand_in(self, pending: _Pending) -> None:
+    async def _hand_in(self, pending: Pending) -> None:
         """The first version into the pool, at the first nonce that is free."""
         while True:
-            self._sign(pending)
+            pending.sign(self._account, self._chain.chain_id)
             try:
                 await self._chain.send_raw(pending.raw)
             except RpcError as error:
@@ -174,7 +143,7 @@ class TxSender:
             else:
                 return
 
-    async def _wait(self, pending: _Pending, deadline: float, last_block: int | None) -> TxReceipt:
+    async def _wait(self, pending: Pending, deadline: float, last_block: int | None) -> TxReceipt:
         while True:
             is_over = time.monotonic() >= deadline
             try:
@@ -190,7 +159,7 @@ class TxSender:
                 raise NotMinedError(pending.nonce, tuple(pending.hashes))
             await asyncio.sleep(self._policy.poll_s)
 
-    async def _look(self, pending: _Pending, head: int) -> TxReceipt | None:
+    async def _look(self, pending: Pending, head: int) -> TxReceipt | None:
         """The receipt, if there is one; else whatever helps the transaction along.
 
         The head comes first: what is mined in it is seen by all that is asked after it.
@@ -212,7 +181,7 @@ class TxSender:
             await self._clear_way(mined_count, head, pending.fee)
         return None
 
-    def _check_taken(self, pending: _Pending, head: int) -> None:
+    def _check_taken(self, pending: Pending, head: int) -> None:
         """Give the nonce up only blocks later: an endpoint may know the count before the receipt,
         and a call given up too early would be sent twice."""
         if pending.taken_block is None:
@@ -223,7 +192,7 @@ class TxSender:
     async def _clear_way(self, nonce: int, head: int, fee: int) -> None:
         """Have a nonce before all of ours mined, once it has barred their way for long enough."""
         if self._bar is None or self._bar.nonce != nonce:
-            self._bar = _Bar(nonce, head)
+            self._bar = Bar(nonce, head)
         bar, patience = self._bar, BAR_PATIENCE * self._policy.bump_blocks
         if head < bar.since_block + patience:
             return
@@ -233,15 +202,15 @@ class TxSender:
             bar.since_block = head
             bar.fee = min(max(2 * bar.fee, fee), self._policy.fee_max)
             log.warning("nonce %d is not mined and bars the way: it is given to nothing", nonce)
-            nothing = _Pending(Call(self.address, b""), nonce, TRANSFER_GAS, bar.fee, bar.fee, head)
-            self._sign(nothing)
+            nothing = Pending(Call(self.address, b""), nonce, TRANSFER_GAS, bar.fee, bar.fee, head)
+            nothing.sign(self._account, self._chain.chain_id)
             try:
                 await self._chain.send_raw(nothing.raw)
             except RpcError as error:
                 if not is_passing(error):
                     raise translate(error) from error
 
-    async def _hand_in_again(self, pending: _Pending) -> None:
+    async def _hand_in_again(self, pending: Pending) -> None:
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
@@ -251,16 +220,16 @@ class TxSender:
             elif not (is_known(error) or is_nonce_low(error)):
                 raise translate(error) from error
 
-    async def _replace(self, pending: _Pending, block: int) -> None:
+    async def _replace(self, pending: Pending, block: int) -> None:
         """A new version at 12.5 % more, the least that pools take; none above the fee limit."""
         pending.sent_block = block
         fees = await self._chain.fees()
-        tip = max(_bump(pending.tip), fees.tip)
-        fee = max(_bump(pending.fee), 2 * fees.base + tip)
+        tip = max(bump_fee(pending.tip), fees.tip)
+        fee = max(bump_fee(pending.fee), 2 * fees.base + tip)
         if fee > self._policy.fee_max:
             return
         pending.tip, pending.fee = tip, fee
-        self._sign(pending)
+        pending.sign(self._account, self._chain.chain_id)
         try:
             await self._chain.send_raw(pending.raw)
         except RpcError as error:
@@ -276,23 +245,6 @@ class TxSender:
             )
         return min(2 * fees.base + fees.tip, self._policy.fee_max)
 
-    def _sign(self, pending: _Pending) -> None:
-        transaction: dict[str, object] = {
-            "type": 2,
-            "chainId": self._chain.chain_id,
-            "nonce": pending.nonce,
-            "gas": pending.gas,
-            "maxFeePerGas": pending.fee,
-            "maxPriorityFeePerGas": pending.tip,
-            "value": pending.call.value,
-            "data": pending.call.data,
-        }
-        if pending.call.to is not None:
-            transaction["to"] = pending.call.to
-        signed = self._account.sign_transaction(transaction)
-        pending.raw = bytes(signed.raw_transaction)
-        pending.hashes.append(bytes(signed.hash))
-
     async def _raise_revert(self, call: Call, receipt: TxReceipt) -> None:
         """Raise why a mined transaction failed, found by running it again before its block."""
         for block in (receipt.block_number - 1, receipt.block_number):
@@ -302,13 +254,3 @@ class TxSender:
             {"transaction": receipt.transaction_hash},
             "the state changed within its block; look at it again and resend if still needed",
         )
-
-
-def _offer_gas(estimate: int) -> int:
-    """The estimate and a margin, within what a transaction may ask for."""
-    return max(estimate, min(estimate + estimate * GAS_MARGIN_PERCENT // 100, GAS_MAX))
-
-
-def _bump(fee: int) -> int:
-    """12.5 % more, rounded up."""
-    return fee + -(-fee // 8)

@@ -22,7 +22,7 @@ from contracts import (
     UnauthorizedError,
 )
 from contracts.deployment import HISTORY
-from contracts.transactions import GAS_MAX
+from contracts.pending import GAS_MAX
 from relay_mining import TrieRoot, points_required, verify_proof
 from tests.contracts.anvil import KEYS
 from tests.contracts.world import (
