@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import openai
 import orjson
 import pytest
 from rich.console import Console
@@ -84,3 +85,27 @@ def test_the_gateways_books_agree_with_the_chain(market: LocalMarket, tmp_path: 
     assert {each["supplier"] for each in flagged} <= invents
     assert any(each["finding"] == "agrees" for each in found["sessions"])
     assert len(market.run_gateway("suppliers", "list")["suppliers"]) == len(market.suppliers)
+
+
+def test_a_batch_and_a_response_are_served_by_real_suppliers(market: LocalMarket) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
+    lines = [
+        orjson.dumps(
+            {"custom_id": str(i), "method": "POST", "url": "/v1/chat/completions", "body": body}
+        )
+        for i in range(5)
+    ]
+    with openai.OpenAI(base_url=market.base_url, api_key=market.api_key) as client:
+        file = client.files.create(file=("in.jsonl", b"\n".join(lines)), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        wait_until(
+            lambda: client.batches.retrieve(batch.id).status == "completed", "the batch is done"
+        )
+        done = client.batches.retrieve(batch.id)
+        assert done.output_file_id is not None
+        output = client.files.content(done.output_file_id).text.splitlines()
+        assert [orjson.loads(each)["custom_id"] for each in output] == list("01234")
+        answer = client.responses.create(model=MODEL, input="Hello!", max_output_tokens=8)
+        assert answer.output_text
