@@ -45,6 +45,7 @@ from gateway.recounting import RecountWorker
 from gateway.recovery import recover
 from gateway.relay import RelaySigner
 from gateway.relaying import RelayLimits, Relays
+from gateway.retention import Retention, open_daily
 from gateway.sessions import SessionTable
 from gateway.settings import Settings
 from gateway.settling import Settler, load_dropped
@@ -54,7 +55,6 @@ from gateway.standing import Standing
 from gateway.supplier_view import SupplierView
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
-from node.append_log import AppendLog
 from node.dashboard import Access
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
@@ -137,9 +137,9 @@ async def open_node(
     data, sending = settings.data_dir, settings.relays
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id))
-        receipts_log = await stack.enter_async_context(AppendLog(data / "receipts"))
+        receipts_log = await stack.enter_async_context(open_daily(data / "receipts", time.time()))
         spool = stack.enter_context(Spool(data / "receipts"))
-        usage_log = await stack.enter_async_context(AppendLog(data / "usage"))
+        usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
         keys = KeyStore(data / "keys.db")
         stack.callback(keys.close)
         denied = DenyList(data / "keys.db")
@@ -290,6 +290,10 @@ async def work(
         node.settings.chain.confirmations,
         node.settings.chain.poll_s,
     )
+    retention = Retention(
+        node.deliverer.log, node.ledger.log, node.deliverer.outbox, node.settings.data_dir,
+        node.settings.records_kept_days,
+    )  # fmt: skip
     batches = open_batches(node.settings, node.data_plane.relays, node.accounts)
     node.data_plane.mount_all(b"/v1/files", batches.files.answer)
     node.data_plane.mount_all(b"/v1/batches", batches.answer)
@@ -300,7 +304,7 @@ async def work(
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
-                node.once.run(), batches.run(), board.run(),
+                node.once.run(), batches.run(), retention.run(), board.run(),
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)

@@ -169,6 +169,9 @@ class Settings(NodeSettings):
         default={}, description="model name = service id; unset serves every delegated service"
     )
     data_dir: Path = Path("gateway-data")
+    records_kept_days: int = Field(
+        default=35, ge=32, description="how long receipts and usage lines are kept; over a month"
+    )
     chain: ChainSettings = ChainSettings()
     keys: KeySettings = KeySettings()
     server: ServerSettings = ServerSettings()

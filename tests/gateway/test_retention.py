@@ -1,0 +1,62 @@
+"""Old segments go, what is owed stays, and what is kept adds up as before."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gateway.budgets import DAY_S
+from gateway.outbox import Outbox, encode_owed, encode_settled, read_owed
+from gateway.records import read_log
+from gateway.retention import Retention, name_segment, open_daily
+from node.append_log import AppendLog
+from tests.gateway.test_receipts import owed
+
+pytestmark = pytest.mark.anyio
+NOW = 1_800_000_000.0
+
+
+def age(path: Path, days: int) -> None:
+    os.utime(path, (NOW - days * DAY_S, NOW - days * DAY_S))
+
+
+async def test_a_day_has_a_segment_and_what_is_owed_outlives_it(tmp_path: Path) -> None:
+    first, second, third = (owed(number) for number in range(3))
+    async with AppendLog(tmp_path / "receipts") as log:  # as before there was one a day
+        await log.append_many([encode_owed(first), encode_owed(second)])
+    outbox, clock = Outbox(), [NOW]
+    async with (
+        open_daily(tmp_path / "receipts", NOW) as receipts,
+        open_daily(tmp_path / "usage", NOW) as usage,
+    ):
+        await receipts.append_many([encode_settled(first.response_hash), encode_owed(third)])
+        await usage.append(b"[]")
+        outbox.replay(receipts.replay())
+        assert set(outbox) == {second, third}
+        retention = Retention(receipts, usage, outbox, tmp_path, 35, lambda: clock[0])
+        age(tmp_path / "receipts" / "main.log", 34)
+        await retention.turn()
+        assert receipts.segments() == ("main", name_segment(NOW))
+        age(tmp_path / "receipts" / "main.log", 36)
+        for each in (tmp_path / "receipts", tmp_path / "usage"):
+            age(each / (name_segment(NOW) + ".log"), 0)
+        clock[0] += DAY_S
+        await retention.turn()
+        assert receipts.segments() == (name_segment(NOW), name_segment(NOW + DAY_S))
+        assert usage.segments() == receipts.segments()
+        for each in (tmp_path / "receipts", tmp_path / "usage"):
+            age(each / (name_segment(NOW) + ".log"), 40)
+        await retention.turn()
+        assert receipts.segments() == usage.segments() == (name_segment(NOW + DAY_S),)
+    again = Outbox()
+    again.replay(read_log(tmp_path / "receipts"))
+    assert set(again) == {second, third}
+    assert set(read_owed(read_log(tmp_path / "receipts")).values()) == {second, third}
+
+
+async def test_a_clock_that_goes_back_never_puts_records_before_older_ones(tmp_path: Path) -> None:
+    async with open_daily(tmp_path / "usage", NOW) as log:
+        await log.append(b"first")
+    async with open_daily(tmp_path / "usage", NOW - 3 * DAY_S) as log:
+        await log.append(b"second")
+        assert list(log.replay()) == [b"first", b"second"]
