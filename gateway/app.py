@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import uvicorn
@@ -53,6 +52,7 @@ from gateway.specs import SpecLibrary
 from gateway.spool import Spool, restore_outbox
 from gateway.standing import Standing
 from gateway.supplier_view import SupplierView
+from gateway.table_reload import TableReload
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
 from node.dashboard import Access
@@ -65,8 +65,6 @@ from relay_mining import Address, Signer
 logger = logging.getLogger("gateway")
 
 Found = TypeVar("Found")
-
-KEYS_POLL_S = 1.0
 
 
 @dataclass(slots=True)
@@ -290,6 +288,10 @@ async def work(
         node.settings.chain.confirmations,
         node.settings.chain.poll_s,
     )
+    tables = TableReload(
+        node.settings.data_dir / "keys.db", node.keys, node.denied, node.accounts,
+        node.settler.standing,
+    )  # fmt: skip
     retention = Retention(
         node.deliverer.log, node.ledger.log, node.deliverer.outbox, node.settings.data_dir,
         node.settings.records_kept_days,
@@ -303,7 +305,7 @@ async def work(
             tasks.create_task(each)
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
-                node.ledger.run(), reload_tables(node), drop_expired(node), reclaimer.run(),
+                node.ledger.run(), tables.run(), drop_expired(node), reclaimer.run(),
                 node.once.run(), batches.run(), retention.run(), board.run(),
             )
         ]  # fmt: skip
@@ -351,20 +353,6 @@ async def shut_down(
         logger.info("receipts are left for the next start")
     await node.ledger.flush()
     control.should_exit = True
-
-
-async def reload_tables(node: Node) -> None:
-    """Take up what the command line changed in the same file: keys, suppliers denied."""
-    path: Path = node.settings.data_dir / "keys.db"
-    seen = 0
-    while True:
-        changed = (await asyncio.to_thread(path.stat)).st_mtime_ns
-        if changed != seen:
-            node.accounts.load(await asyncio.to_thread(node.keys.list))
-            denied = await asyncio.to_thread(node.denied.rows)
-            node.data_plane.relays.dispatcher.standing.denied = frozenset(denied)
-            seen = changed
-        await asyncio.sleep(KEYS_POLL_S)
 
 
 async def drop_expired(node: Node) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
@@ -22,6 +24,7 @@ from gateway.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.dashboard import add_site
 from gateway.errors import (
     BodyTooLargeError,
+    DatabaseError,
     GatewayError,
     InvalidKeyError,
     InvalidParameterError,
@@ -32,6 +35,8 @@ from gateway.errors import (
 )
 from node.dashboard import Site
 from relay_mining import Address
+
+logger = logging.getLogger("gateway.control")
 
 BODY_BYTES_MAX = 64 << 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -158,6 +163,11 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(GatewayError)
     async def refuse(request: Request, error: GatewayError) -> Response:
         return Response(error.body(), error.status, media_type="application/json")
+
+    @app.exception_handler(SQLAlchemyError)
+    async def refuse_for_now(request: Request, error: SQLAlchemyError) -> Response:
+        logger.warning("the database fails: %s", error)
+        return await refuse(request, DatabaseError("the gateway's tables cannot be used now"))
 
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> Response:

@@ -46,6 +46,7 @@ TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
 )
 DONE = b"data: [DONE]\n\n"
+MALFORMED = b"data: {oops\n\n"
 
 
 def byte_tokenizer() -> bytes:
@@ -174,7 +175,7 @@ class FakeSupplier:
             return Response(500)
         if self.lie == "reset":
             raise RuntimeError("reset")
-        if self.lie in ("500", "503", "402"):
+        if self.lie in ("500", "503", "402", "429"):
             error = {"message": "no", "type": "server_error", "code": "busy"}
             return Response(int(self.lie), orjson.dumps({"error": error}))
         if self.lie == "context":
@@ -328,6 +329,9 @@ class FakeSupplier:
             await writer.write(data)
 
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+        first = MALFORMED if self.lie == "malformed" else b""
+        hasher.update(first)
+        await writer.write(first)
         if self.lie == "engine":
             await send({"error": {"message": "engine died"}})
         for number, (delta, ids) in enumerate(self.deltas()):

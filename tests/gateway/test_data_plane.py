@@ -15,8 +15,8 @@ from tests.gateway.harness import MODEL, a_gateway
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]
-BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "unsigned", "signature", "hash",
-                         "units", "spec", "flood"]  # fmt: skip
+BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "unsigned", "signature",
+                         "hash", "units", "spec", "flood"]  # fmt: skip
 IN_THE_MIDDLE = ["stall", "cut", "truncate", "no frame", "flood", "signature", "hash"]
 
 
