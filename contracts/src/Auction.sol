@@ -7,7 +7,7 @@ import { ISessions } from "./interfaces/ISessions.sol";
 import { AuctionTerms } from "./types/AuctionTypes.sol";
 
 /// @title Auction
-/// @notice See the documentation in {IAuction}; its parts are {Rounds}, {Orders} and {Clearings}.
+/// @notice See the documentation in {IAuction}; its parts are {Rounds}, {Orders}, {Leaves} and {Clearings}.
 contract Auction is Clearings {
     constructor(ISessions sessions_, AuctionTerms memory terms_) Rounds(sessions_, terms_) { }
 }

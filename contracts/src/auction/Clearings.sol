@@ -3,29 +3,13 @@ pragma solidity ^0.8.28;
 
 import { IAuction } from "../interfaces/IAuction.sol";
 import { Errors } from "../libraries/Errors.sol";
-import { PostedPrice } from "../libraries/PostedPrice.sol";
-import { Procurement } from "../libraries/Procurement.sol";
-import { SortedSumTree } from "../libraries/SortedSumTree.sol";
-import {
-    Clearing,
-    ClearingKey,
-    Cover,
-    Opening,
-    Order,
-    OrderKey,
-    OrderState,
-    OrderTerms,
-    Round,
-    Sale,
-    Side,
-    Windows
-} from "../types/AuctionTypes.sol";
+import { Clearing, ClearingKey, Cover, Opening, Round, Sale, Side, Windows } from "../types/AuctionTypes.sol";
 import { RosterEntry } from "../types/Types.sol";
-import { Orders } from "./Orders.sol";
+import { Leaves } from "./Leaves.sol";
 
 /// @title Clearings
 /// @notice The part of {Auction} that takes clearings, lets anyone defeat those that are wrong, and publishes one.
-abstract contract Clearings is Orders {
+abstract contract Clearings is Leaves {
     mapping(bytes32 clearingId => Clearing clearing) private _clearings;
     mapping(bytes32 demandId => address demander) private _demanders;
 
@@ -83,11 +67,10 @@ abstract contract Clearings is Orders {
         // Check: the leaf is owed, and this is it.
         _requireWindow(0, windowsOf(key.epoch).answerEnd);
         (bytes32 clearingId, Clearing storage clearing) = _standing(key);
-        _takeDemand(_demandId(clearingId, side, trader), trader);
+        _takeDemand(clearing, _demandId(clearingId, side, trader), trader);
         _place(key, side, trader, opening);
 
-        // Effect: the leaf is owed no more.
-        clearing.owed -= 1;
+        // Effect: the stake is earned.
         _credit(msg.sender, LEAF_STAKE);
         emit ShowLeaf(clearingId, side, trader, opening);
     }
@@ -99,7 +82,7 @@ abstract contract Clearings is Orders {
         if (!clearing.isDefeated) _requireWindow(windowsOf(key.epoch).answerEnd, type(uint256).max);
 
         // Effect: the stake goes back, and the first unanswered demand has the reward.
-        address demander = _takeDemand(_demandId(clearingId, side, trader), trader);
+        address demander = _takeDemand(clearing, _demandId(clearingId, side, trader), trader);
         _credit(demander, LEAF_STAKE);
         if (!clearing.isDefeated) _defeat(clearingId, clearing, demander);
     }
@@ -193,90 +176,19 @@ abstract contract Clearings is Orders {
         emit DefeatClearing(clearingId, winner);
     }
 
-    function _takeDemand(bytes32 demandId, address trader) private returns (address demander) {
+    /// @dev The leaf is owed no more, whichever way that ended.
+    function _takeDemand(
+        Clearing storage clearing,
+        bytes32 demandId,
+        address trader
+    )
+        private
+        returns (address demander)
+    {
         demander = _demanders[demandId];
         if (demander == address(0)) revert Errors.Auction_DemandUnknown(trader);
         delete _demanders[demandId];
-    }
-
-    function _entriesOf(
-        ClearingKey calldata key,
-        Cover[] calldata covers,
-        Sale[] calldata sales
-    )
-        private
-        view
-        returns (RosterEntry[] memory)
-    {
-        Procurement.Book memory book = _book(key);
-        Procurement.Ask[] memory covering = new Procurement.Ask[](covers.length);
-        for (uint256 i = 0; i < covers.length; ++i) {
-            covering[i] = _locate(key, book, covers[i].supplier, covers[i].opening);
-        }
-        Procurement.Ask[] memory selling = new Procurement.Ask[](sales.length);
-        uint32[] memory coverOf = new uint32[](sales.length);
-        for (uint256 i = 0; i < sales.length; ++i) {
-            selling[i] = _locate(key, book, sales[i].supplier, sales[i].opening);
-            coverOf[i] = sales[i].cover;
-        }
-        return Procurement.verify(book, covering, selling, coverOf);
-    }
-
-    function _locate(
-        ClearingKey calldata key,
-        Procurement.Book memory book,
-        address supplier,
-        Opening calldata opening
-    )
-        private
-        view
-        returns (Procurement.Ask memory)
-    {
-        return Procurement.locate(book, supplier, _openTerms(key, Side.ASK, supplier), opening);
-    }
-
-    /// @dev What is verified against: the orders as revealed, never what a submitter says of them.
-    function _book(ClearingKey memory key) private view returns (Procurement.Book memory) {
-        Round storage round = _rounds[_roundId(key.service, key.epoch)];
-        return Procurement.Book({
-            root: key.asksRoot,
-            demand: round.demand,
-            reserve: PostedPrice.reserve(round.price, FEE_BPS),
-            asks: round.asks,
-            supply: round.supply,
-            cost: round.cost
-        });
-    }
-
-    /// @dev Where an order's leaf stands in a clearing's tree, and the key that says where it should.
-    function _place(
-        ClearingKey calldata key,
-        Side side,
-        address trader,
-        Opening calldata opening
-    )
-        private
-        view
-        returns (bytes32 leafKey, uint32 position)
-    {
-        OrderTerms memory found = _openTerms(key, side, trader);
-        Round storage round = _rounds[_roundId(key.service, key.epoch)];
-        bool isAsk = side == Side.ASK;
-        leafKey = isAsk
-            ? SortedSumTree.askKey(found.price, trader)
-            : SortedSumTree.bidKey(drawSeedOf(key.service, key.epoch), trader);
-        uint256 sums = SortedSumTree.pack(1, found.quantity, isAsk ? uint128(found.price) * found.quantity : 0);
-        uint256 total = isAsk
-            ? SortedSumTree.pack(round.asks, round.supply, round.cost)
-            : SortedSumTree.pack(round.bids, round.demand, 0);
-        position = SortedSumTree.place(isAsk ? key.asksRoot : key.bidsRoot, total, leafKey, sums, opening).position;
-    }
-
-    /// @dev The terms of an order that is in, or reverts.
-    function _openTerms(ClearingKey calldata key, Side side, address trader) private view returns (OrderTerms memory) {
-        Order storage order = _orders[_orderId(OrderKey(key.service, key.epoch, side, trader))];
-        if (order.state != OrderState.OPEN) revert Errors.Auction_OrderUnknown(trader);
-        return _unpack(order.content);
+        clearing.owed -= 1;
     }
 
     function _clearingId(ClearingKey memory key) private pure returns (bytes32) {

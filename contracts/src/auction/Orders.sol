@@ -15,8 +15,15 @@ abstract contract Orders is Rounds {
     /// @dev Most units of an order, so that the weights of 128 roster entries add up below 2^32.
     uint256 private constant QUANTITY_MAX = 2 ** 25 - 1;
 
+    /// @dev A supplier in the book, with the stake it had when it committed: nothing that a stranger can make dear to
+    /// read stands in the way of whoever has more.
+    struct Seat {
+        address supplier;
+        uint96 stake;
+    }
+
     mapping(bytes32 orderId => Order order) internal _orders;
-    mapping(bytes32 roundId => address[] suppliers) private _suppliers;
+    mapping(bytes32 roundId => Seat[] seats) private _seats;
 
     /// @inheritdoc IAuction
     function commit(OrderKey calldata key, bytes32 seal, uint88 deposit) external override nonReentrant {
@@ -106,7 +113,12 @@ abstract contract Orders is Rounds {
 
     /// @inheritdoc IAuction
     function suppliersOf(bytes32 service, uint64 epoch) external view override returns (address[] memory) {
-        return _suppliers[_roundId(service, epoch)];
+        Seat[] storage seats = _seats[_roundId(service, epoch)];
+        address[] memory found = new address[](seats.length);
+        for (uint256 i = 0; i < found.length; ++i) {
+            found[i] = seats[i].supplier;
+        }
+        return found;
     }
 
     /// @inheritdoc IAuction
@@ -195,15 +207,15 @@ abstract contract Orders is Rounds {
         uint96 lasting = account.stake - account.unstaking;
         if (lasting < values.minStake) revert Errors.Registry_StakeTooLow(lasting, values.minStake);
 
-        address[] storage seated = _suppliers[_roundId(key.service, key.epoch)];
-        if (seated.length < values.rosterMax) {
-            seated.push(key.trader);
+        Seat[] storage seats = _seats[_roundId(key.service, key.epoch)];
+        if (seats.length < values.rosterMax) {
+            seats.push(Seat(key.trader, lasting));
             return;
         }
-        (uint256 place, uint96 least) = _leastStake(seated);
-        if (least >= lasting) revert Errors.Auction_BookFull(least);
-        _evict(OrderKey(key.service, key.epoch, Side.ASK, seated[place]));
-        seated[place] = key.trader;
+        uint256 place = _leastSeat(seats);
+        if (seats[place].stake >= lasting) revert Errors.Auction_BookFull(seats[place].stake);
+        _evict(OrderKey(key.service, key.epoch, Side.ASK, seats[place].supplier));
+        seats[place] = Seat(key.trader, lasting);
     }
 
     function _evict(OrderKey memory key) private {
@@ -213,13 +225,10 @@ abstract contract Orders is Rounds {
         emit Evict(key.service, key.epoch, key.trader);
     }
 
-    /// @dev The smallest lasting stake of the seated suppliers, the first of equal ones.
-    function _leastStake(address[] memory seated) private view returns (uint256 place, uint96 least) {
-        least = type(uint96).max;
-        for (uint256 i = 0; i < seated.length; ++i) {
-            Supplier memory account = registry.supplierOf(seated[i]);
-            uint96 lasting = account.stake - account.unstaking;
-            if (lasting < least) (place, least) = (i, lasting);
+    /// @dev The place of the smallest stake, the first of equal ones.
+    function _leastSeat(Seat[] memory seats) private pure returns (uint256 least) {
+        for (uint256 i = 1; i < seats.length; ++i) {
+            if (seats[i].stake < seats[least].stake) least = i;
         }
     }
 
