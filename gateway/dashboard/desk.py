@@ -127,7 +127,9 @@ class Desk:
         Of the oldest session kept some requests may be gone already, so it is left out.
         """
         receipts = self.history.all_receipts()
-        oldest = min((each.session.number for each in receipts), default=0)
+        if not receipts:
+            return []
+        oldest = min(each.session.number for each in receipts)
         claims = {
             (each.claim.session, each.claim.supplier): each.claim
             for each in (*scene.model.claims.open.values(), *scene.model.claims.settled)

@@ -49,6 +49,7 @@ class History:
     """Of each session."""
     cheat_every: int = 97
     names: tuple[str, ...] = NAMES
+    url: str = "https://gpu-{number:03}.example.net"
     seed: int = 7
     _random: random.Random = field(init=False)
     _block: int = CLOCK.genesis_block - 10
@@ -152,7 +153,7 @@ class History:
             registry, "SetOperator", supplier=supplier, operator=operator, fromSession=1
         )
         yield self.event(registry, "SetPayout", supplier=supplier, payout=owner)
-        url = f"https://gpu-{number:03}.example.net"
+        url = self.url.replace("{number:03}", f"{number:03}")
         yield self.event(registry, "SetUrl", supplier=supplier, url=url)
         yield self.event(registry, "SetBondCap", supplier=supplier, bondCapPerSession=200 * TOKEN)
         amount = (500 + 37 * (number * number % 61)) * TOKEN

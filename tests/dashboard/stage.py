@@ -1,7 +1,6 @@
 """A dashboard on a stage: the gateway's own board over a synthetic market, without a chain."""
 
 import asyncio
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionT
 from gateway.standing import Standing
 from node.dashboard import Access, Token, site_handler
 from node.http import Request, Response, Server, serve
-from relay_mining import RosterEntry, SessionKey, Signer, Verifier, compute_terms, keccak
+from relay_mining import Address, RosterEntry, SessionKey, Signer, Verifier, compute_terms, keccak
 from tests.dashboard.history import TOKEN, History, name_address
 
 ADMIN_TOKEN = "0123456789abcdef0123456789abcdef"
@@ -44,8 +43,8 @@ class Stage:
     server: Server | None = None
 
     @classmethod
-    def build(cls, history: History, token: str | None = ADMIN_TOKEN) -> "Stage":
-        """A board over a history."""
+    def build(cls, history: History, gateway: Address | None = None) -> "Stage":
+        """A board over a history, of the gateway that everybody in it uses or of another."""
         followed = Followed(history.model(), _rosters(history))
         stage = cls(history, followed, None, history.head_block)  # type: ignore[arg-type]
         standing = Standing(time.monotonic)
@@ -55,8 +54,8 @@ class Stage:
             history.sessions + 1, sessions, {each.service.name: each.service for each in sessions}
         )
         _meet(history, standing)
-        sources = Sources(table, standing, history.gateway(), lambda: stage.head_block)
-        stage.board = Board(sources, followed, Token("USDX", 6), Access(token))  # type: ignore[arg-type]
+        sources = Sources(table, standing, gateway or history.gateway(), lambda: stage.head_block)
+        stage.board = Board(sources, followed, Token("USDX", 6), Access(ADMIN_TOKEN))  # type: ignore[arg-type]
         return stage
 
     async def serve(self, port: int = 0) -> str:
@@ -120,19 +119,3 @@ def _meet(history: History, standing: Standing) -> None:
         state.in_flight, state.receipted = number % 4, 40_000 * number
         state.is_dropped = number == 11
         state.aside_until = standing.clock() + 3600 if number == 7 else 0.0
-
-
-async def main(port: int) -> None:
-    """Serve a lively market until stopped: `python -m tests.dashboard.stage 8123`."""
-    history = History()
-    stage = Stage.build(history)
-    print(await stage.serve(port), "token", ADMIN_TOKEN)  # noqa: T201
-    extra = History(seed=9, sessions=400)
-    later = [each for each in extra.events() if each.block_number > history.head_block]
-    for event in later:
-        await asyncio.sleep(0.7)
-        stage.happen(event)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))

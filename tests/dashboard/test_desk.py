@@ -13,12 +13,11 @@ import orjson
 import pytest
 
 from gateway.costs import restore_signed
-from gateway.dashboard import Desk
-from gateway.data_plane import DataPlane
 from node.dashboard import site_handler
 from node.http import serve
 from relay_mining import Claim, TrieRoot
 from tests.dashboard.history import History
+from tests.dashboard.show import add_desk, plane_of
 from tests.dashboard.stage import ADMIN_TOKEN, Stage, not_found
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway
@@ -72,23 +71,6 @@ async def a_place(folder: Path, *suppliers: FakeSupplier) -> AsyncIterator[Place
         finally:
             stage.board.close()
             await server.close(1)
-
-
-def add_desk(stage: Stage, gateway: Gateway) -> None:
-    """Have a stage's dashboard show a gateway's books."""
-    plane = plane_of(gateway)
-    desk = Desk(
-        gateway.keys, gateway.ledger, plane.history, gateway.deliverer.outbox, plane.relays,
-        stage.board.scene,
-    )  # fmt: skip
-    stage.board.add(desk.endpoints())
-
-
-def plane_of(gateway: Gateway) -> DataPlane:
-    """What answers a gateway's clients."""
-    found = gateway.server.handler.__self__  # type: ignore[attr-defined]
-    assert isinstance(found, DataPlane)
-    return found
 
 
 async def test_a_streamed_chat_arrives_as_signed_with_its_story(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // The application: who may spend what, what became of each request, receipts beside claims.
 
-import { get, Refused } from "/assets/shared/api.js";
+import { get } from "/assets/shared/api.js";
 import { bar, spark } from "/assets/shared/chart.js";
 import { h } from "/assets/shared/dom.js";
 import { brief, clock, count, duration, fine, money, scaled, symbol } from "/assets/shared/format.js";
@@ -9,12 +9,8 @@ import { askToken, start } from "/assets/shared/shell.js";
 import { frame } from "./frame.js";
 
 async function load() {
-  try {
-    return await get("application");
-  } catch (error) {
-    if (error instanceof Refused && error.status === 401) return { isClosed: true };
-    throw error;
-  }
+  const { logged_in: isOpen } = await get("me");
+  return isOpen ? get("application") : { isClosed: true };
 }
 
 function view(data) {
@@ -31,8 +27,8 @@ function view(data) {
     h("div", { class: "title" }, h("h1", {}, "Application"),
       h("p", {}, "What this gateway’s API keys asked for, and what it came to.")),
     figures(
-      figure("Spent this month", money(spent, 4), {
-        unit: symbol(), note: `by ${count(live)} keys`,
+      figure("Spent this month", fine(spent), {
+        unit: symbol(), note: `by ${count(live)} ${live === 1 ? "key" : "keys"}`,
         drawing: spark(days.map((each) => Number(each.cost_millionths)), "Cost by day", { width: 176, height: 28 }),
       }),
       figure("Requests", count(requests.requests), {
@@ -71,7 +67,7 @@ function budget(spent, limit) {
   const amount = BigInt(spent ?? 0);
   if (limit === null) return fine(amount);
   const left = BigInt(limit) - amount;
-  return [fine(amount), h("span", { class: "sub" }, "of ", money(limit)),
+  return [fine(amount), h("span", { class: "sub" }, "of ", fine(limit)),
     bar([[scaled(amount), "spent"], [Math.max(0, scaled(left)), "rest"]], `${fine(amount)} of ${money(limit)} spent`)];
 }
 

@@ -70,7 +70,7 @@ function sums(data, totals) {
 function way(stages, inFlight) {
   return h("ol", { class: "way", "aria-label": "The way of a session's claims" }, stages.map((each) =>
     h("li", { "data-key": each.stage },
-      h("h3", {}, h("span", {}, STAGES[each.stage]), h("span", {}, `session ${count(each.number)}`)),
+      h("p", { class: "stage" }, h("span", {}, STAGES[each.stage]), h("span", {}, `session ${count(each.number)}`)),
       h("b", { "data-live": "" }, headline(each, inFlight)),
       h("p", {}, detail(each)),
       each.stage !== "serving" && bar([[each.paid, "paid"], [each.open, "open"], [each.voided, "voided"]],

@@ -64,21 +64,21 @@ function turns() {
   return h("div", { class: "turns", "aria-live": "polite" }, bench.turns.map((turn, place) =>
     h("article", { class: "turn", "data-key": String(place) },
       h("div", {},
-        h("h3", {}, "You"), h("p", { class: "said" }, turn.asked),
-        h("h3", {}, bench.turns[place].model), h("p", { class: "said" }, turn.answer || (turn.wrong ? "" : "…")),
+        h("p", { class: "who" }, "You"), h("p", { class: "said" }, turn.asked),
+        h("p", { class: "who" }, turn.model), h("p", { class: "said" }, turn.answer || (turn.wrong ? "" : "…")),
         turn.wrong && h("p", { class: "wrong", role: "alert" }, turn.wrong)),
       receipt(turn))));
 }
 
 function receipt(turn) {
   if (!turn.story) {
-    return h("aside", { class: "receipt" }, h("h3", {}, "Receipt"), h("p", {}, turn.isOver ? "none" : "comes with the answer"));
+    return h("aside", { class: "receipt" }, h("h2", {}, "Receipt"), h("p", {}, turn.isOver ? "none" : "comes with the answer"));
   }
   const { story } = turn;
   const tried = story.tries.findLast((each) => each.is_answer) ?? story.tries.at(-1);
   const paid = story.bill.receipts.at(-1);
   return h("aside", { class: "receipt", "aria-label": "Receipt" },
-    h("h3", {}, "Receipt"),
+    h("h2", {}, "Receipt"),
     h("dl", { class: "facts" },
       fact("Request", h("span", { class: "id", title: story.id }, short(story.id))),
       tried && fact("Supplier", supplierLink(tried.supplier)),

@@ -7,8 +7,7 @@ import { short } from "./format.js";
 export function figure(name, value, { unit = "", note = null, drawing = null, kind = "" } = {}) {
   return h("div", { class: `figure ${kind}` },
     h("dt", {}, name),
-    h("dd", {}, h("b", { "data-live": "" }, value), unit && h("small", {}, unit), note && h("span", { class: "note" }, note)),
-    drawing);
+    h("dd", {}, h("b", { "data-live": "" }, value), unit && h("small", {}, unit), note && h("span", { class: "note" }, note), drawing));
 }
 
 export const figures = (...each) => h("dl", { class: "figures" }, each);
@@ -25,7 +24,7 @@ export function panel(title, { note = null, id = null, kind = "" }, ...children)
 export function table(caption, columns, rows, { empty = "Nothing yet.", key = null } = {}) {
   const kind = (column) => [column.number && "n", column.wide && "wide"].filter(Boolean).join(" ") || null;
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     h("table", {},
       h("caption", {}, caption),
       h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: kind(column) }, column.name)))),

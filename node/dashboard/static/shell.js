@@ -76,7 +76,7 @@ function drawTop(page) {
   const clock = pulse?.clock ?? page.data?.clock;
   draw(
     page.top,
-    h("a", { class: "mark", href: "/", "aria-label": `Lode, ${frame.role}` }, mark(), h("span", {}, "Lode"), h("small", {}, frame.role)),
+    h("a", { class: "mark", href: "/" }, mark(), h("span", {}, "Lode"), " ", h("small", {}, frame.role)),
     h("nav", { "aria-label": "Pages" }, frame.links.map(([href, text]) => link(href, text))),
     h("div", { class: "tools" }, line(isUp), themes(page), frame.hasLogin && login(page)),
     clock ? ruler(clock, pulse?.paused) : h("div", { class: "ruler" }),
@@ -144,6 +144,7 @@ export function askToken() {
     h("form", { onsubmit: send },
       h("h2", { id: "login-title" }, "Log in"),
       h("p", {}, "With the gateway's admin token, ", h("code", {}, "control.admin_token"), "."),
+      h("input", { type: "text", hidden: true, autocomplete: "username", value: "operator", readonly: true }),
       h("label", { for: "token" }, "Admin token"), field, wrong,
       h("div", { class: "row" },
         h("button", { type: "submit", class: "primary" }, "Log in"),
