@@ -64,7 +64,7 @@ from contracts.parameters import Parameters
 from contracts.registry import NOBODY, Listing, Registry, SupplierAccount
 from contracts.service import Service, compute_service_id, compute_supplier_id
 from contracts.sessions import RosterHead, Sessions, SessionState
-from contracts.settings import ChainSettings
+from contracts.settings import ChainSettings, OrderSettings
 from contracts.skew import SkewWatch
 from contracts.token import Token
 from contracts.transactions import SendPolicy, TxSender
@@ -117,6 +117,7 @@ __all__ = [
     "Market",
     "NotMinedError",
     "OrderKey",
+    "OrderSettings",
     "OrderSide",
     "OrderState",
     "OrderTerms",

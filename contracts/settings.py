@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr
 
 from contracts.transactions import SendPolicy
+from pricing import QUANTITY_MAX
 
 GWEI = 10**9
 
@@ -40,3 +41,10 @@ class ChainSettings(BaseModel):
     def policy(self) -> SendPolicy:
         """How transactions are sent."""
         return SendPolicy(self.bump_blocks, self.deadline_s, self.poll_s, self.fee_gwei_max * GWEI)
+
+
+class OrderSettings(BaseModel):
+    """An order of every round of a service's auction; a unit is a million compute units."""
+
+    price: int = Field(ge=1, description="token base units a unit")
+    quantity: int = Field(ge=1, le=QUANTITY_MAX, description="units an epoch")

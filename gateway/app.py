@@ -6,7 +6,15 @@ import random
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +30,7 @@ from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.batch_run import BatchRunner
 from gateway.batches import Batches
+from gateway.bidding import open_bidder
 from gateway.control import create_control
 from gateway.dashboard import Board, Desk, Sources
 from gateway.data_plane import DataPlane
@@ -220,10 +229,12 @@ async def run_node(
     gateway: Address,
     gas_key: PrivateKey,
     on_ready: Callable[[int, int], None],
+    owner: PrivateKey | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `on_ready` is told the two ports once they listen.
 
-    `gas_key` pays for settling claims that were never proved; the signing key will do.
+    `gas_key` pays for settling claims that were never proved; the signing key will do. `owner` is
+    the application's key, which is needed to trade in auctions only.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -245,7 +256,8 @@ async def run_node(
         try:
             board = await unless(stop, until_reachable(lambda: meet_chain(node, market, gateway)))
             if board is not None:
-                await work(node, market, gas_key, board, server, on_ready, stop)
+                trading = trade(node, market, gateway, owner)
+                await work(node, market, gas_key, board, server, trading, on_ready, stop)
         finally:
             await server.close(0.0)
 
@@ -278,7 +290,8 @@ async def meet_chain(node: Node, market: Market, gateway: Address) -> Board:
 
 async def work(
     node: Node, market: Market, gas_key: PrivateKey, board: Board, server: Server,
-    on_ready: Callable[[int, int], None], stop: asyncio.Event,
+    trading: Sequence[Coroutine[None, None, None]], on_ready: Callable[[int, int], None],
+    stop: asyncio.Event,
 ) -> None:  # fmt: skip
     """Follow the chain, settle and deliver beside the listening `server`, until `stop`."""
     reclaimer = Reclaimer(
@@ -306,13 +319,25 @@ async def work(
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), tables.run(), drop_expired(node), reclaimer.run(),
-                node.once.run(), batches.run(), retention.run(), board.run(),
+                node.once.run(), batches.run(), retention.run(), board.run(), *trading,
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)
         await stop.wait()
         board.close()
         await shut_down(node, server, control, background)
+
+
+def trade(
+    node: Node, market: Market, gateway: Address, owner: PrivateKey | None
+) -> list[Coroutine[None, None, None]]:
+    """The bids and clearings of the settings, where the key that pays for them is at hand."""
+    if owner is None:
+        return []
+    settings = node.settings
+    sender = TxSender(market.chain, owner.reveal(), settings.chain.policy())
+    bidder = open_bidder(settings.auction, market, sender, gateway, settings.data_dir)
+    return [bidder.run(settings.auction.poll_s)]
 
 
 async def open_board(node: Node, market: Market, gateway: Address) -> Board:

@@ -203,6 +203,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
         setup_logging()
         resolved = resolve(settings, key)
         keyring = load_keyring(settings.keys, chain_id(settings))
+        is_trading = bool(settings.auction.bids or settings.auction.clears)
         async with Market.unverified(settings.chain) as market:
             await run_node(
                 resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
@@ -211,6 +212,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
                     f"serving {settings.server.tls.scheme}://{settings.server.host}:{port}/v1 "
                     f"(control http://{settings.control.host}:{control}/docs)"
                 ),
+                load_owner(settings.keys, market.book.chain_id, key) if is_trading else None,
             )  # fmt: skip
         return {"stopped": True}
 

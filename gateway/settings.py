@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from contracts import ChainSettings
+from contracts import ChainSettings, OrderSettings
 from gateway.body import RequestLimits
 from gateway.cors import Cors
 from gateway.edge.plane import EdgeRules
@@ -155,6 +155,18 @@ class EdgeSettings(BaseModel):
         return EdgeRules(self.window_ms / 1000, self.plan_s, self.relay_us, self.users_expected)
 
 
+class AuctionSettings(BaseModel):
+    """What is bid in epoch auctions, by the owner's key: its application pays for what it wins."""
+
+    bids: dict[str, OrderSettings] = Field(
+        default={}, description="service id = { price, quantity }, bid in every round"
+    )
+    clears: list[str] = Field(
+        default=[], description="services whose rounds to clear, against a bond"
+    )
+    poll_s: float = Field(default=1.0, gt=0, description="between looks at what is due")
+
+
 class Settings(NodeSettings):
     """Settings of one gateway; `GATEWAY_SERVER__PORT` sets `server.port`."""
 
@@ -179,3 +191,4 @@ class Settings(NodeSettings):
     relays: RelaySettings = RelaySettings()
     batches: BatchSettings = BatchSettings()
     edge: EdgeSettings = EdgeSettings()
+    auction: AuctionSettings = AuctionSettings()

@@ -44,6 +44,7 @@ from supplier.serving import SignOff
 from supplier.settings import Settings
 from supplier.settler import Settler
 from supplier.store import STORE, Store
+from supplier.trading import open_trader
 from supplier.vitals import Subject, Vitals
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,9 @@ async def _serve(
                     stop,
                     _follow_chain(node, relays, monitor),
                     _run_engine(node, engine, relays, monitor, announce),
+                    open_trader(node.settings, node.market, node.sender).run(
+                        node.settings.auction.poll_s
+                    ),
                 )
             finally:
                 await server.close(node.settings.server.drain_s)

@@ -11,6 +11,7 @@ from node.errors import OperatorError
 from node.tls import ListenerTls
 from supplier.settings import (
     AdmissionSettings,
+    AuctionSettings,
     CreditSettings,
     EngineSettings,
     ServerSettings,
@@ -69,6 +70,9 @@ served_model_name = {served_model_name}
 
 [settlement]
 {more_settlement}
+
+[auction]
+{more_auction}
 """
 SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "chain": (ChainSettings, frozenset({"rpc_urls", "address_book", "confirmations"})),
@@ -78,6 +82,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "admission": (AdmissionSettings, frozenset()),
     "credit": (CreditSettings, frozenset()),
     "settlement": (SettlementSettings, frozenset()),
+    "auction": (AuctionSettings, frozenset()),
 }
 """The settings of each section that are written commented out: all but these names."""
 

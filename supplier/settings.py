@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from contracts import ChainSettings
+from contracts import ChainSettings, OrderSettings
 from node.errors import OperatorError
 from node.settings import NodeSettings, parse_hex
 from node.tls import ListenerTls
@@ -146,6 +146,15 @@ class SettlementSettings(BaseModel):
     collect_min: int = Field(default=0, ge=0, description="collect above this; 0 never by itself")
 
 
+class AuctionSettings(BaseModel):
+    """What is asked for in epoch auctions; the operator needs tokens for the bonds."""
+
+    asks: dict[str, OrderSettings] = Field(
+        default={}, description="service id = { price, quantity }, asked in every round"
+    )
+    poll_s: float = Field(default=1.0, gt=0, description="between looks at what is due")
+
+
 class Settings(NodeSettings):
     """Settings of one supplier; `SUPPLIER_CHAIN__CONFIRMATIONS` sets `chain.confirmations`."""
 
@@ -162,6 +171,7 @@ class Settings(NodeSettings):
     admission: AdmissionSettings = AdmissionSettings()
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
+    auction: AuctionSettings = AuctionSettings()
 
     def supplier(self) -> Address:
         """The supplier's id; raises OperatorError where there is none yet."""

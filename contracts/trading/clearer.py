@@ -1,0 +1,132 @@
+"""Clearing the rounds of services: proposed with proof, defended, published, bond taken back."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from contracts.auction_values import (
+    AuctionWindows,
+    ClearingKey,
+    OrderSide,
+    compute_windows,
+    open_round,
+)
+from contracts.errors import ChainError
+from contracts.events import decode_log, read_logs
+from contracts.market import Market
+from contracts.trading.deeds import Stage, due_clearing
+from contracts.trading.trader import FIRST_ROUND
+from contracts.transactions import TxSender
+from pricing import ClearingTrees, verify_clearing
+from relay_mining import Address, Hash32, RosterEntry
+
+logger = logging.getLogger("contracts.trading")
+
+NO_CLEARING = bytes(32)
+
+
+@dataclass(slots=True)
+class Clearer:
+    """Clears the rounds of some services with its own bond; `step` does what is due at the head."""
+
+    market: Market
+    sender: TxSender
+    services: Sequence[Hash32]
+    _trees: dict[tuple[Hash32, int], ClearingTrees] = field(default_factory=dict)
+    """Of the rounds whose orders are all revealed."""
+
+    async def run(self, poll_s: float) -> None:
+        """Clear until cancelled; what the chain refuses is logged, and tried again."""
+        while self.services:
+            await self.step()
+            await asyncio.sleep(poll_s)
+
+    async def step(self) -> None:
+        """Do what is due of every round now; a service that fails holds up no other."""
+        try:
+            clock, head = await self.market.sessions.clock(), await self.market.chain.head()
+        except ChainError as error:
+            logger.warning("the chain cannot be read", extra={"why": str(error)})
+            return
+        if head.number < clock.genesis_block:
+            return
+        newest = open_round(clock, head.number)
+        for service in self.services:
+            for epoch in range(max(FIRST_ROUND, newest - 2), newest + 1):
+                try:
+                    windows = compute_windows(clock, epoch)
+                    if head.number >= windows.clear_from:
+                        await self._advance(service, epoch, windows, head.number)
+                except ChainError as error:
+                    logger.warning(
+                        "a round is not cleared",
+                        extra={"service": service, "epoch": epoch, "why": str(error)},
+                    )
+        self._trees = {at: each for at, each in self._trees.items() if at[1] >= newest - 2}
+
+    async def _advance(
+        self, service: Hash32, epoch: int, windows: AuctionWindows, block: int
+    ) -> None:
+        auction = self.market.auction
+        trees = self._trees.get((service, epoch)) or await auction.trees(service, epoch)
+        if trees is None:
+            return
+        self._trees[service, epoch] = trees
+        if not trees.prove().sales:
+            return  # nobody to serve, or nobody served: the roster is inherited
+        key = auction.clearing_key(service, epoch, self.sender.address, trees)
+        kept = await auction.clearing(key)
+        if kept.is_defeated:
+            return
+        is_submitted = kept.entries_hash != NO_CLEARING
+        is_cleared = (await auction.round(service, epoch)).is_cleared
+        stage = due_clearing(windows, block, is_submitted, is_cleared)
+        if stage is not None:
+            await self._act(stage, key, trees, windows)
+
+    async def _act(
+        self, stage: Stage, key: ClearingKey, trees: ClearingTrees, windows: AuctionWindows
+    ) -> None:
+        auction = self.market.auction
+        if stage is Stage.SUBMIT:
+            bond = (await auction.terms()).clearing_bond
+            await self.sender.send(self.market.token.approve(self.market.book.auction, bond))
+            await self.sender.send(auction.submit_clearing(key, trees.prove()))
+        elif stage is Stage.RELEASE:
+            await self.sender.send(auction.release_bond(key))
+        else:
+            for side, trader in await self._demanded(key, windows.clear_from):
+                opening = (
+                    trees.open_ask(trader) if side is OrderSide.ASK else trees.open_bid(trader)
+                )
+                await self.sender.send(auction.show_leaf(key, side, trader, opening))
+            if stage is Stage.DEFEND:
+                return
+            entries = await self._entries(key, trees)
+            await self.sender.send(auction.publish(key, entries))
+            await self.sender.send(auction.collect_for(self.sender.address))
+        logger.info("a round: %s", stage.value, extra={"epoch": key.epoch})
+
+    async def _entries(self, key: ClearingKey, trees: ClearingTrees) -> tuple[RosterEntry, ...]:
+        """The roster of a clearing, as the contract computed it from the proof."""
+        book = await self.market.auction.book(key.service, key.epoch)
+        asks = {ask.trader: ask for ask in book.asks}
+        lines = verify_clearing(trees.procurement, asks, trees.prove())
+        return tuple(RosterEntry(each.supplier, each.unit_price, each.units) for each in lines)
+
+    async def _demanded(self, key: ClearingKey, first: int) -> list[tuple[OrderSide, Address]]:
+        """The leaves that were demanded of a clearing and not shown yet."""
+        auction, chain = self.market.auction, self.market.chain
+        if (await auction.clearing(key)).owed == 0:
+            return []
+        head = await chain.head()
+        owed: dict[tuple[OrderSide, Address], bool] = {}
+        for log in await read_logs(chain, [auction.address], first, head.number):
+            event = decode_log("auction", auction.abi, log)
+            if event is None or event.values.get("clearingId") != key.id:
+                continue
+            if event.name in ("DemandLeaf", "ShowLeaf"):
+                leaf = OrderSide(event.values["side"]), event.values["trader"]
+                owed[leaf] = event.name == "DemandLeaf"
+        return [leaf for leaf, is_owed in owed.items() if is_owed]

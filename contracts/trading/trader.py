@@ -1,0 +1,141 @@
+"""One trader's orders in every round of its services: committed, revealed, settled, collected."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from contracts.auction_values import (
+    AuctionOrder,
+    OrderKey,
+    OrderSide,
+    OrderState,
+    OrderTerms,
+    SealedOrder,
+    compute_windows,
+    open_round,
+)
+from contracts.errors import ChainError
+from contracts.market import Market
+from contracts.trading.deeds import Deed, due_deed
+from contracts.trading.sealed_orders import SealedOrders
+from contracts.transactions import TxSender
+from pricing import Opening
+from relay_mining import Address, Clock, Hash32
+
+logger = logging.getLogger("contracts.trading")
+
+FIRST_ROUND = 2
+"""No round fills an earlier epoch."""
+
+
+@dataclass(slots=True)
+class AuctionTrader:
+    """Trades for one supplier or one application; `step` does what is due at the head."""
+
+    market: Market
+    sender: TxSender
+    side: OrderSide
+    trader: Address
+    wishes: Mapping[Hash32, OrderTerms]
+    """What to order of each service in every round."""
+    orders: SealedOrders
+    draw: Callable[[int], bytes] = os.urandom
+
+    async def run(self, poll_s: float) -> None:
+        """Trade until cancelled; what the chain refuses is logged, and tried again."""
+        while self.wishes:
+            await self.step()
+            await asyncio.sleep(poll_s)
+
+    async def step(self) -> None:
+        """Do what is due of every order now; a service that fails holds up no other."""
+        try:
+            clock, head = await self.market.sessions.clock(), await self.market.chain.head()
+        except ChainError as error:
+            logger.warning("the chain cannot be read", extra={"why": str(error)})
+            return
+        if head.number < clock.genesis_block:
+            return
+        newest = open_round(clock, head.number)
+        for service in self.wishes:
+            for epoch in range(max(FIRST_ROUND, newest - 2), newest + 1):
+                try:
+                    await self._advance(self._key(service, epoch), clock, head.number)
+                except ChainError as error:
+                    logger.warning(
+                        "an order is not advanced",
+                        extra={"service": service, "epoch": epoch, "why": str(error)},
+                    )
+        self.orders.forget_before(newest - 2)
+
+    def _key(self, service: Hash32, epoch: int) -> OrderKey:
+        return OrderKey(service, epoch, self.side, self.trader)
+
+    async def _advance(self, key: OrderKey, clock: Clock, block: int) -> None:
+        auction = self.market.auction
+        order = await auction.order(key)
+        if order.state is OrderState.CLOSED:
+            return
+        found = await auction.round(key.service, key.epoch)
+        windows = compute_windows(clock, key.epoch)
+        deed = due_deed(self.side, windows, block, order.state, found.is_cleared)
+        if deed is Deed.COMMIT:
+            await self._commit(key, found.price)
+        elif deed is not None:
+            await self._finish(key, deed)
+            await self._collect(order)
+
+    async def _commit(self, key: OrderKey, price: int) -> None:
+        """Commit where the market is open, and a bid where it accepts the posted price."""
+        wish = self.wishes[key.service]
+        is_bid = self.side is OrderSide.BID
+        if price == 0 or (is_bid and wish.price < price):
+            return
+        sealed = self.orders.find(key)
+        if sealed is None:
+            sealed = SealedOrder(key, wish, self.draw(32))
+            self.orders.keep(sealed)
+        bond = (await self.market.auction.terms()).order_bond
+        deposit = max(bond, price * sealed.terms.quantity) if is_bid else bond
+        await self._approve(deposit)
+        await self.sender.send(self.market.auction.commit(sealed, deposit))
+        _tell("an order is committed", key)
+
+    async def _finish(self, key: OrderKey, deed: Deed) -> None:
+        auction = self.market.auction
+        if deed is Deed.REVEAL:
+            sealed = self.orders.find(key)
+            if sealed is None:
+                _tell("an order cannot be revealed: it is not kept here", key)
+                return
+            await self.sender.send(auction.reveal(sealed))
+        elif deed is Deed.FORFEIT:
+            await self.sender.send(auction.forfeit(key))
+        else:
+            opening = await self._open_bid(key)
+            await self.sender.send(auction.settle_bid(key.service, key.epoch, key.trader, opening))
+        _tell(f"an order is done with: {deed.value}", key)
+
+    async def _open_bid(self, key: OrderKey) -> Opening:
+        """The leaf of a bid, where not all demand was met; an empty one is enough elsewhere."""
+        found = await self.market.auction.round(key.service, key.epoch)
+        if not found.is_cleared or found.procured in (0, found.demand):
+            return Opening()
+        trees = await self.market.auction.trees(key.service, key.epoch)
+        return Opening() if trees is None else trees.open_bid(key.trader)
+
+    async def _approve(self, amount: int) -> None:
+        token, spender = self.market.token, self.market.book.auction
+        if await token.allowance(self.sender.address, spender) < amount:
+            await self.sender.send(token.approve(spender, amount))
+
+    async def _collect(self, order: AuctionOrder) -> None:
+        """Have what came back paid out to whoever put it down."""
+        if await self.market.auction.claimable(order.payer) > 0:
+            await self.sender.send(self.market.auction.collect_for(order.payer))
+
+
+def _tell(what: str, key: OrderKey) -> None:
+    logger.info(what, extra={"service": key.service, "epoch": key.epoch})

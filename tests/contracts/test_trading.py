@@ -1,0 +1,277 @@
+"""Traders and a clearer that go through rounds by themselves, and what is due when."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from contracts import (
+    AuctionTerms,
+    AuctionWindows,
+    Chain,
+    Market,
+    OrderKey,
+    OrderSide,
+    OrderState,
+    OrderTerms,
+    SealedOrder,
+    SendPolicy,
+    Service,
+    TxSender,
+    compute_service_id,
+    compute_supplier_id,
+    compute_windows,
+)
+from contracts.deployment import DeploymentPlan, Roles, deploy
+from contracts.trading import (
+    AuctionTrader,
+    Clearer,
+    Deed,
+    SealedOrders,
+    Stage,
+    due_clearing,
+    due_deed,
+)
+from pricing import clear_epoch
+from relay_mining import Clock, SessionKey, UnitWeights, keccak
+from tests.contracts.anvil import KEYS, Anvil, start_anvil
+from tests.contracts.world import GATEWAY_SIGNER, PARAMS, address
+
+PRICE = 1_000_000
+STAKE = 50_000_000
+MINTED = 10**9
+SALT = bytes(32)
+TREASURY = b"\x77" * 20
+SOURCE, GATEWAY = address(KEYS[0]), address(KEYS[0])
+OWNERS, APPLICATIONS, CLEARER = KEYS[1:3], KEYS[3:5], KEYS[5]
+ASKS = (OrderTerms(600_000, 3), OrderTerms(900_000, 5))
+BIDS = (OrderTerms(1_500_000, 4, GATEWAY), OrderTerms(1_200_000, 9, GATEWAY))
+"""Together more than the suppliers have."""
+WINDOWS = AuctionWindows(100, 120, 140, 145, 150, 155, 160, 165, 170)
+STRIDE = 4
+"""Blocks between two looks at the chain."""
+
+
+@pytest.mark.parametrize(
+    ("block", "state", "due"),
+    [
+        (99, OrderState.NONE, None),
+        (100, OrderState.NONE, Deed.COMMIT),
+        (119, OrderState.NONE, Deed.COMMIT),
+        (120, OrderState.NONE, None),
+        (119, OrderState.SEALED, None),
+        (120, OrderState.SEALED, Deed.REVEAL),
+        (139, OrderState.SEALED, Deed.REVEAL),
+        (140, OrderState.SEALED, Deed.FORFEIT),
+        (500, OrderState.SEALED, Deed.FORFEIT),
+        (169, OrderState.OPEN, None),
+        (170, OrderState.OPEN, Deed.SETTLE),
+        (500, OrderState.CLOSED, None),
+    ],
+)
+def test_what_is_due_of_an_order(block: int, state: OrderState, due: Deed | None) -> None:
+    assert due_deed(OrderSide.BID, WINDOWS, block, state, False) is due
+    of_ask = None if due is Deed.SETTLE else due
+    assert due_deed(OrderSide.ASK, WINDOWS, block, state, False) is of_ask
+
+
+def test_a_bid_is_settled_as_soon_as_its_round_is_cleared() -> None:
+    assert due_deed(OrderSide.BID, WINDOWS, 166, OrderState.OPEN, True) is Deed.SETTLE
+
+
+@pytest.mark.parametrize(
+    ("block", "is_submitted", "is_cleared", "due"),
+    [
+        (144, False, False, None),
+        (145, False, False, Stage.SUBMIT),
+        (149, False, False, Stage.SUBMIT),
+        (150, False, False, None),
+        (149, False, True, None),
+        (150, True, False, Stage.DEFEND),
+        (164, True, False, Stage.DEFEND),
+        (165, True, False, Stage.PUBLISH),
+        (169, True, False, Stage.PUBLISH),
+        (170, True, False, Stage.RELEASE),
+        (166, True, True, Stage.RELEASE),
+    ],
+)
+def test_what_is_due_of_a_clearing(
+    block: int, is_submitted: bool, is_cleared: bool, due: Stage | None
+) -> None:
+    assert due_clearing(WINDOWS, block, is_submitted, is_cleared) is due
+
+
+def test_sealed_orders_outlive_their_process_and_are_nobody_elses_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "orders.json"
+    orders = SealedOrders(path)
+    made = [
+        SealedOrder(OrderKey(keccak(b"s"), epoch, OrderSide.BID, SOURCE), BIDS[0], keccak(b"salt"))
+        for epoch in (2, 3)
+    ]
+    for each in made:
+        orders.keep(each)
+    assert path.stat().st_mode & 0o077 == 0
+    again = SealedOrders(path)
+    assert [again.find(each.key) for each in made] == made
+    again.forget_before(3)
+    assert SealedOrders(path).find(made[0].key) is None
+    assert SealedOrders(path).find(made[1].key) == made[1]
+    assert [each.name for each in path.parent.iterdir()] == ["orders.json"]
+
+
+@dataclass
+class Rounds:
+    """A market, its traders, and what they remember."""
+
+    anvil: Anvil
+    market: Market
+    clock: Clock
+    service: bytes
+    folder: Path
+    clearer: Clearer
+    collected: dict[bytes, int] = field(default_factory=dict)
+
+    def trader(self, side: OrderSide, number: int) -> AuctionTrader:
+        """A trader as a start of its node makes it: only the file is old."""
+        is_bid = side is OrderSide.BID
+        key = (APPLICATIONS if is_bid else OWNERS)[number]
+        who = address(key) if is_bid else compute_supplier_id(address(key), SALT)
+        return AuctionTrader(
+            self.market, sender_of(self.market.chain, key), side, who,
+            {self.service: (BIDS if is_bid else ASKS)[number]},
+            SealedOrders(self.folder / f"{side.name}-{number}.json"),
+        )  # fmt: skip
+
+    async def step_all(self) -> None:
+        for side in OrderSide:
+            for number in range(2):
+                await self.trader(side, number).step()
+        await self.clearer.step()
+
+    async def run_to(self, block: int) -> None:
+        while self.anvil.height < block:
+            self.anvil.mine(min(STRIDE, block - self.anvil.height))
+            await self.step_all()
+
+    def order_key(self, side: OrderSide, number: int, epoch: int) -> OrderKey:
+        return OrderKey(self.service, epoch, side, self.trader(side, number).trader)
+
+
+def sender_of(chain: Chain, key: bytes) -> TxSender:
+    return TxSender(chain, key, SendPolicy(poll_s=0.005))
+
+
+async def open_market(anvil: Anvil, folder: Path) -> Rounds:
+    """Two suppliers, two applications, one who clears; the market open at its first price."""
+    async with await Chain.connect([anvil.url]) as chain:
+        deployer = sender_of(chain, KEYS[0])
+        plan = DeploymentPlan(
+            chain_id=chain.chain_id,
+            deployer=deployer.address,
+            first_nonce=await chain.nonce(deployer.address),
+            deployment_block=0,
+            clock=Clock((await chain.head()).number, 40, 3, 2),
+            params=PARAMS,
+            roles=Roles(deployer.address, deployer.address, TREASURY, 0),
+            token=None,
+        )
+        book = await deploy(deployer, chain, plan)
+    market = await Market.connect([anvil.url], book)
+    source = sender_of(market.chain, KEYS[0])
+    service = Service(
+        SOURCE, keccak(b"spec"), UnitWeights(0, 1, 1, 1), 1_000, book.auction, "auctioned"
+    )
+    registry, token = market.registry, market.token
+    for key in KEYS:
+        await source.send(token.mint(address(key), MINTED))
+    await source.send(registry.list_service(service))
+    await source.send(registry.register_gateway(GATEWAY_SIGNER.address, "http://gateway"))
+    await source.send(market.auction.open_market(compute_service_id(service), PRICE))
+    for key in OWNERS:
+        owner = sender_of(market.chain, key)
+        await owner.send(token.approve(book.registry, STAKE))
+        me = owner.address
+        await owner.send(registry.register_supplier(SALT, me, me, "", STAKE))
+        await owner.send(registry.stake(compute_supplier_id(me, SALT), STAKE))
+    service_id = compute_service_id(service)
+    clearer = Clearer(market, sender_of(market.chain, CLEARER), [service_id])
+    return Rounds(anvil, market, plan.clock, service_id, folder, clearer)
+
+
+@pytest.fixture
+def anvil() -> Iterator[Anvil]:
+    running = start_anvil()
+    yield running
+    running.stop()
+
+
+@pytest.mark.anvil
+@pytest.mark.anyio
+async def test_rounds_go_by_with_nobody_at_the_keyboard(anvil: Anvil, tmp_path: Path) -> None:
+    rounds = await open_market(anvil, tmp_path)
+    market, auction = rounds.market, rounds.market.auction
+    epoch = rounds.clock.epoch_of(rounds.clock.session_at(anvil.height)) + 3
+    windows = compute_windows(rounds.clock, epoch)
+    await rounds.run_to(windows.publish_end + STRIDE)
+
+    found = await auction.round(rounds.service, epoch)
+    assert (found.asks, found.bids, found.is_cleared) == (2, 2, True)
+    seed = await auction.draw_seed(rounds.service, epoch)
+    assert seed is not None
+    book = await auction.book(rounds.service, epoch)
+    terms: AuctionTerms = await auction.terms()
+    outcome = clear_epoch(book, found.price, terms.fee_bps, seed)
+    roster = await market.sessions.roster(rounds.service, epoch)
+    assert [(each.supplier, each.unit_price, each.weight) for each in roster] == [
+        (each.supplier, each.unit_price, each.units) for each in outcome.roster
+    ]
+    assert found.procured == 8 < found.demand  # both suppliers sell out
+    for side in OrderSide:
+        for number in range(2):
+            order = await auction.order(rounds.order_key(side, number, epoch))
+            assert order.deposit == 0
+            assert order.state is (OrderState.CLOSED if side is OrderSide.BID else OrderState.OPEN)
+    charges = {each.application: each for each in outcome.fills}
+    for number, key in enumerate(APPLICATIONS):
+        session = SessionKey(
+            address(key), GATEWAY, rounds.service, epoch * rounds.clock.epoch_sessions
+        )
+        fill = charges.get(address(key))
+        cap = fill.claims // rounds.clock.epoch_sessions if fill else 0
+        assert await market.sessions.allotment(session) == cap
+        assert await auction.claimable(address(key)) == 0, number  # collected as it came back
+    later = await auction.round(rounds.service, epoch + 1)
+    assert later.price > found.price  # more was asked for than there is
+    await market.close()
+
+
+@pytest.mark.anvil
+@pytest.mark.anyio
+async def test_a_low_bid_puts_nothing_down_and_a_lost_order_costs_its_bond_only(
+    anvil: Anvil, tmp_path: Path
+) -> None:
+    rounds = await open_market(anvil, tmp_path)
+    auction = rounds.market.auction
+    epoch = rounds.clock.epoch_of(rounds.clock.session_at(anvil.height)) + 3
+    windows = compute_windows(rounds.clock, epoch)
+    low = rounds.trader(OrderSide.BID, 0)
+    low.wishes = {rounds.service: replace(BIDS[0], price=PRICE - 1)}
+    forgetful = rounds.trader(OrderSide.BID, 1)
+    anvil.mine_to(windows.commit_from)
+    await asyncio.gather(low.step(), forgetful.step())
+    assert (await auction.order(rounds.order_key(OrderSide.BID, 0, epoch))).state is OrderState.NONE
+    sealed = await auction.order(rounds.order_key(OrderSide.BID, 1, epoch))
+    assert sealed.state is OrderState.SEALED
+    assert sealed.deposit == PRICE * BIDS[1].quantity
+
+    (tmp_path / "BID-1.json").unlink()
+    anvil.mine_to(windows.reveal_from)
+    await rounds.trader(OrderSide.BID, 1).step()  # it says so, and goes on
+    before = await rounds.market.token.balance(address(APPLICATIONS[1]))
+    anvil.mine_to(windows.reveal_end)
+    await rounds.trader(OrderSide.BID, 1).step()
+    after = await rounds.market.token.balance(address(APPLICATIONS[1]))
+    assert after - before == sealed.deposit - (await auction.terms()).order_bond
+    await rounds.market.close()
