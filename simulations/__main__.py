@@ -13,6 +13,7 @@ from simulations.credit import experiment as credit
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import print_report, write_page, write_report
 from simulations.scheduling import experiment as scheduling
+from simulations.strategies import experiment as strategies
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -97,6 +98,29 @@ def pricing(
     if page:
         command = f"python -m simulations pricing --seed {seed} --trials {trials} --page {page}"
         write_page(report, "Pricing, simulated", command, page)
+    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+@app.command("strategies")
+def run_strategies(
+    seed: Seed = 1,
+    trials: Trials = 300,
+    out: Out = OUT / "strategies",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Let one supplier and one buyer lie in epoch auctions, within an epoch and across several.
+
+    Example: python -m simulations strategies --seed 7 --trials 1000
+    """
+    output = Output(json)
+    with output.progress("strategies", strategies.STEPS) as advance:
+        report = strategies.run_strategies(seed, trials, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = f"python -m simulations strategies --seed {seed} --trials {trials} --page {page}"
+        write_page(report, "Lies in epoch auctions, simulated", command, page)
     output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
 
 

@@ -1,0 +1,78 @@
+"""A family of lies, each told for a while: what the best of them gains, beside the bound."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from statistics import mean, stdev
+
+from pricing import Order
+from simulations.report import Cell, Report, Table
+from simulations.strategies.world import World, bound, draw_world, play
+
+HORIZONS = (1, 2, 4, 8)
+PRICES = ((1, 2), (4, 5), (9, 10), (1, 1), (11, 10), (5, 4), (2, 1))
+"""Of the true price."""
+QUANTITIES = ((1, 4), (1, 2), (3, 4), (1, 1), (5, 4), (2, 1))
+"""Of what is truly needed, or there."""
+SIDES = ("supplier", "buyer")
+STEPS = len(HORIZONS) * len(SIDES)
+Z = 1.96
+
+
+def lies(truth: Order, epochs: int) -> Iterator[list[Order]]:
+    """Every lie told in the first epoch, in the first half, and in all epochs."""
+    for up, down in PRICES:
+        for more, less in QUANTITIES:
+            price, quantity = truth.price * up // down, max(1, truth.quantity * more // less)
+            said = Order(truth.trader, price, quantity)
+            if said == truth:
+                continue
+            for length in sorted({1, -(-epochs // 2), epochs}):
+                yield [said] * length + [truth] * (epochs - length)
+
+
+def best_gain(world: World, truth: Order) -> int:
+    """What the best lie of the family gains over the truth; negative where each of them loses."""
+    honest = play(world, truth, [truth] * world.epochs)
+    return max(play(world, truth, plan) for plan in lies(truth, world.epochs)) - honest
+
+
+def run_strategies(seed: int, trials: int, advance: Callable[[int], None]) -> Report:
+    """Gains of the best lie of one supplier and one buyer, by horizon, and the bound on any."""
+    rows: list[tuple[Cell, ...]] = []
+    for epochs in HORIZONS:
+        for side in SIDES:
+            rng = Random(f"{seed} {epochs} {side}")
+            rows.append(_row(rng, side, epochs, trials))
+            advance(1)
+    table = Table(
+        "strategies",
+        "Lies in epoch auctions",
+        ("who", "epochs", "gain", "± 1.96 s.e.", "largest", "bound", "lied, %", "above bound"),
+        tuple(rows),
+        "Gain of the best of some hundred plans over the truth, and the bound on any plan, each a "
+        "mean over markets of 8 suppliers and 12 buyers, in percent of the highest price times 9 "
+        "units and the epochs; the gain is 0 where the truth is best, and `lied` says how often "
+        "it is not. A plan tells one lie about price, quantity or both for one epoch, half of them "
+        "or all. The bound is computed before any lie is tried: the truth at the best posted price "
+        "that could be reached. Over one epoch it is what rounding a unit price can hide.",
+    )
+    return Report((table,))
+
+
+def _row(rng: Random, side: str, epochs: int, trials: int) -> tuple[Cell, ...]:
+    gains, bounds, above = [], [], 0
+    for _ in range(trials):
+        world = draw_world(rng, epochs)
+        truth = (world.book.asks if side == "supplier" else world.book.bids)[0]
+        gain, most = max(0, best_gain(world, truth)), bound(world, truth)
+        above += gain > most
+        gains.append(_percent(gain, epochs))
+        bounds.append(_percent(most, epochs))
+    error = Z * stdev(gains) / trials**0.5
+    lied = 100 * sum(gain > _percent(9, 1) for gain in gains) / trials
+    return (side, epochs, mean(gains), error, max(gains), mean(bounds), lied, above)
+
+
+def _percent(money: int, epochs: int) -> float:
+    """Of the highest price for the most units, each epoch."""
+    return 100 * money / (1_000_000 * 9 * epochs)

@@ -1,0 +1,134 @@
+"""A market of epochs: the same traders in each, the posted price moved by what they say.
+
+The mechanism and the price rule are those the contract runs (`pricing.epoch_auction`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from pricing import Book, EpochOutcome, Order, clear_epoch, next_posted_price
+from relay_mining import BPS
+
+SUPPLIERS = 8
+BUYERS = 12
+QUANTITY_MAX = 9
+PRICE_SCALE = 1_000_000
+FEE_BPS = 100
+STEP_DIVISOR = 8
+"""No step of the price is above an eighth of it, whatever the fee."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What everybody truly costs, values, has and needs; and the first posted price."""
+
+    book: Book
+    price: int
+    seeds: tuple[bytes, ...]
+    """Of the public order, one an epoch."""
+
+    @property
+    def epochs(self) -> int:
+        """How many."""
+        return len(self.seeds)
+
+
+def draw_world(rng: Random, epochs: int) -> World:
+    """Values and costs uniform, quantities of 1 to 9, a price around the middle."""
+
+    def order(kind: bytes, index: int) -> Order:
+        price = rng.randint(PRICE_SCALE // 100, PRICE_SCALE)
+        return Order(kind + bytes([index]), price, rng.randint(1, QUANTITY_MAX))
+
+    book = Book(
+        tuple(order(b"buyer", index) for index in range(BUYERS)),
+        tuple(order(b"supplier", index) for index in range(SUPPLIERS)),
+    )
+    price = rng.randint(PRICE_SCALE * 2 // 5, PRICE_SCALE * 3 // 5)
+    return World(book, price, tuple(rng.randbytes(32) for _ in range(epochs)))
+
+
+def say(book: Book, order: Order) -> Book:
+    """The book with one trader's order in place of its own."""
+
+    def swapped(orders: Sequence[Order]) -> tuple[Order, ...]:
+        return tuple(order if each.trader == order.trader else each for each in orders)
+
+    return replace(book, bids=swapped(book.bids), asks=swapped(book.asks))
+
+
+def utility(world: World, truth: Order, outcome: EpochOutcome, price: int) -> int:
+    """What an epoch is worth to a trader; money in base units, claims rounded up.
+
+    A supplier serves no more than it has, and is paid for what it serves. A buyer that got more
+    than it needs pays the charge for all of it, and claims for what it uses.
+    """
+    for line in outcome.roster:
+        if line.supplier == truth.trader:
+            return (line.unit_price - truth.price) * min(line.units, truth.quantity)
+    for fill in outcome.fills:
+        if fill.application == truth.trader:
+            used = min(fill.units, truth.quantity)
+            return truth.price * used - fill.charge - -(-fill.claims * used // fill.units)
+    return 0
+
+
+def play(world: World, truth: Order, plan: Sequence[Order]) -> int:
+    """A trader's utility over the epochs, in each of which it says what its plan says."""
+    price, total = world.price, 0
+    for seed, said in zip(world.seeds, plan, strict=True):
+        book = say(world.book, said)
+        total += utility(world, truth, clear_epoch(book, price, FEE_BPS, seed), price)
+        price = next_posted_price(book, price, FEE_BPS)
+    return total
+
+
+def reach(world: World) -> list[tuple[int, int]]:
+    """For each epoch the posted prices that anybody's lies could lead to, lowest and highest.
+
+    A step is at most `fee / (2 share)` of the price, and the largest of n asks has a share of at
+    least 1 / n; and an eighth, and at least one unit.
+    """
+    low = high = world.price
+    found = [(low, high)]
+    for _ in range(world.epochs - 1):
+        low = max(1, low - _step_max(low))
+        high = high + _step_max(high)
+        found.append((low, high))
+    return found
+
+
+def _step_max(price: int) -> int:
+    by_fee = -(-price * FEE_BPS * SUPPLIERS // (2 * BPS))
+    return max(1, min(by_fee, -(-price // STEP_DIVISOR)))
+
+
+def bound(world: World, truth: Order) -> int:
+    """The most that any plan can gain over the truth, computed without trying one.
+
+    In each epoch no report beats the truth at the price that is posted, so no plan is worth more
+    than the truth at the best price within reach. What the truth is worth changes with the price at
+    the orders' own prices and rises or falls in between, so those, their neighbours and the ends
+    are enough to look at. Rounding of a supplier's unit price adds at most a base unit a unit.
+    """
+    honest = play(world, truth, [truth] * world.epochs)
+    best = 0
+    for (low, high), seed in zip(reach(world), world.seeds, strict=True):
+        worth = (
+            utility(world, truth, clear_epoch(world.book, price, FEE_BPS, seed), price)
+            for price in _kinks(world.book, low, high)
+        )
+        best += max(worth) + QUANTITY_MAX
+    return best - honest
+
+
+def _kinks(book: Book, low: int, high: int) -> set[int]:
+    """Prices of a range at which somebody joins or leaves, and their neighbours."""
+    kinks = {low, high}
+    for bid in book.bids:
+        kinks |= {bid.price, bid.price + 1}
+    for ask in book.asks:
+        entry = -(-ask.price * BPS // (BPS - FEE_BPS))
+        kinks |= {entry - 1, entry, entry + 1}
+    return {price for price in kinks if low <= price <= high}
