@@ -51,6 +51,8 @@ class Bidder:
         by nobody, whatever its cap, and a cap of 0 would cost the fee of a new delegation later.
         """
         clock, head = await self.market.sessions.clock(), await self.market.chain.head()
+        if head.number < clock.genesis_block:
+            return
         number = clock.session_at(head.number) + 1
         me = self.sender.address
         read = self.market.escrow.delegation

@@ -9,14 +9,11 @@ from contracts.auction_values import (
     AuctionWindows,
     ClearingKey,
     OrderSide,
-    compute_windows,
-    open_round,
 )
-from contracts.errors import ChainError
 from contracts.events import decode_log, read_logs
 from contracts.market import Market
 from contracts.trading.deeds import Stage, due_clearing
-from contracts.trading.trader import FIRST_ROUND
+from contracts.trading.rounds import in_each_round
 from contracts.transactions import TxSender
 from pricing import ClearingTrees, verify_clearing
 from relay_mining import Address, Hash32, RosterEntry
@@ -43,31 +40,15 @@ class Clearer:
             await asyncio.sleep(poll_s)
 
     async def step(self) -> None:
-        """Do what is due of every round now; a service that fails holds up no other."""
-        try:
-            clock, head = await self.market.sessions.clock(), await self.market.chain.head()
-        except ChainError as error:
-            logger.warning("the chain cannot be read", extra={"why": str(error)})
-            return
-        if head.number < clock.genesis_block:
-            return
-        newest = open_round(clock, head.number)
-        for service in self.services:
-            for epoch in range(max(FIRST_ROUND, newest - 2), newest + 1):
-                try:
-                    windows = compute_windows(clock, epoch)
-                    if head.number >= windows.clear_from:
-                        await self._advance(service, epoch, windows, head.number)
-                except ChainError as error:
-                    logger.warning(
-                        "a round is not cleared",
-                        extra={"service": service, "epoch": epoch, "why": str(error)},
-                    )
-        self._trees = {at: each for at, each in self._trees.items() if at[1] >= newest - 2}
+        """Do what is due of every round now."""
+        oldest = await in_each_round(self.market, self.services, self._advance)
+        self._trees = {at: each for at, each in self._trees.items() if at[1] >= oldest}
 
     async def _advance(
         self, service: Hash32, epoch: int, windows: AuctionWindows, block: int
     ) -> None:
+        if block < windows.clear_from:
+            return
         auction = self.market.auction
         trees = self._trees.get((service, epoch)) or await auction.trees(service, epoch)
         if trees is None:

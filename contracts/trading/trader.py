@@ -8,26 +8,22 @@ from dataclasses import dataclass
 
 from contracts.auction_values import (
     AuctionOrder,
+    AuctionWindows,
     OrderKey,
     OrderSide,
     OrderState,
     OrderTerms,
     SealedOrder,
-    compute_windows,
-    open_round,
 )
-from contracts.errors import ChainError
 from contracts.market import Market
 from contracts.trading.deeds import Deed, due_deed
+from contracts.trading.rounds import in_each_round
 from contracts.trading.sealed_orders import SealedOrders
 from contracts.transactions import TxSender
 from pricing import Opening
-from relay_mining import Address, Clock, Hash32
+from relay_mining import Address, Hash32
 
 logger = logging.getLogger("contracts.trading")
-
-FIRST_ROUND = 2
-"""No round fills an earlier epoch."""
 
 
 @dataclass(slots=True)
@@ -50,36 +46,18 @@ class AuctionTrader:
             await asyncio.sleep(poll_s)
 
     async def step(self) -> None:
-        """Do what is due of every order now; a service that fails holds up no other."""
-        try:
-            clock, head = await self.market.sessions.clock(), await self.market.chain.head()
-        except ChainError as error:
-            logger.warning("the chain cannot be read", extra={"why": str(error)})
-            return
-        if head.number < clock.genesis_block:
-            return
-        newest = open_round(clock, head.number)
-        for service in self.wishes:
-            for epoch in range(max(FIRST_ROUND, newest - 2), newest + 1):
-                try:
-                    await self._advance(self._key(service, epoch), clock, head.number)
-                except ChainError as error:
-                    logger.warning(
-                        "an order is not advanced",
-                        extra={"service": service, "epoch": epoch, "why": str(error)},
-                    )
-        self.orders.forget_before(newest - 2)
+        """Do what is due of every order now."""
+        self.orders.forget_before(await in_each_round(self.market, self.wishes, self._advance))
 
-    def _key(self, service: Hash32, epoch: int) -> OrderKey:
-        return OrderKey(service, epoch, self.side, self.trader)
-
-    async def _advance(self, key: OrderKey, clock: Clock, block: int) -> None:
+    async def _advance(
+        self, service: Hash32, epoch: int, windows: AuctionWindows, block: int
+    ) -> None:
         auction = self.market.auction
+        key = OrderKey(service, epoch, self.side, self.trader)
         order = await auction.order(key)
         if order.state is OrderState.CLOSED:
             return
-        found = await auction.round(key.service, key.epoch)
-        windows = compute_windows(clock, key.epoch)
+        found = await auction.round(service, epoch)
         deed = due_deed(self.side, windows, block, order.state, found.is_cleared)
         if deed is Deed.COMMIT:
             await self._commit(key, found.price)
