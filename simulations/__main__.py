@@ -10,6 +10,7 @@ from simulations.auctions import experiment as auctions
 from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import run_promises
 from simulations.credit import experiment as credit
+from simulations.edge import experiment as edge
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import print_report, write_page, write_report
 from simulations.scheduling import experiment as scheduling
@@ -121,6 +122,29 @@ def run_strategies(
     if page:
         command = f"python -m simulations strategies --seed {seed} --trials {trials} --page {page}"
         write_page(report, "Lies in epoch auctions, simulated", command, page)
+    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+
+
+@app.command("edge")
+def run_edge(
+    seed: Seed = 1,
+    trials: Trials = 200,
+    out: Out = OUT / "edge",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Plan four known networks for crowds of devices, and sell the edge by each auction.
+
+    Example: python -m simulations edge --seed 7 --trials 500
+    """
+    output = Output(json)
+    with output.progress("edge", edge.STEPS) as advance:
+        report = edge.run_edge(seed, trials, advance)
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        command = f"python -m simulations edge --seed {seed} --trials {trials} --page {page}"
+        write_page(report, "Edge inference, simulated", command, page)
     output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
 
 
