@@ -61,9 +61,10 @@ class ServerTls:
 
     def renew_on_hangup(self) -> None:
         """Renew whenever this process gets SIGHUP; files that do not work change nothing."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._try_renew)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.try_renew)
 
-    def _try_renew(self) -> None:
+    def try_renew(self) -> None:
+        """Renew; files that do not work change nothing and are logged."""
         try:
             self.renew()
         except SettingsError as error:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from contracts import Market, SkewWatch, TxSender, until_reachable
+from contracts import Market, SkewWatch, until_reachable
 from node.dashboard import site_handler
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_server_tls
-from relay_mining import Hash32, Signer
+from relay_mining import Hash32
 from supplier.admission import AdmissionRules
 from supplier.books import Books
 from supplier.chain_view import ChainView
@@ -32,13 +32,15 @@ from supplier.engine_monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
 from supplier.exchange import EngineAddress
 from supplier.gate import Gate
-from supplier.keys import load_operator
+from supplier.keys import load_operators
 from supplier.metrics import Metrics
 from supplier.miner import Miner
+from supplier.operators import Operators
 from supplier.receipt_log import ReceiptLog
 from supplier.receipts import ReceiptDesk
 from supplier.recovery import restore_books
 from supplier.relays import RelayServer
+from supplier.reloading import Apply, Reloader
 from supplier.services import build_face
 from supplier.serving import SignOff
 from supplier.settings import Settings
@@ -59,16 +61,18 @@ class _Node:
     settings: Settings
     market: Market
     view: ChainView
-    signer: Signer
+    operators: Operators
     spec: ServiceSpec
     face: ServiceFace
     books: Books
     receipt_log: ReceiptLog
     metrics: Metrics
     store: Store
-    sender: TxSender
     miner: Miner
     door: Door
+    tls: ServerTls | None
+    reread: Callable[[], Settings]
+    """Reads the settings again, at SIGHUP."""
 
 
 async def run(
@@ -77,12 +81,14 @@ async def run(
     relays: type[RelayServer] = RelayServer,
     ready: Ready = lambda facts: None,
     stop: asyncio.Event | None = None,
+    reread: Callable[[], Settings] | None = None,
 ) -> None:
     """Serve, claim and prove until `stop` (by default SIGTERM or SIGINT); then drain.
 
     A chain that does not answer is waited for, and settlement waits for no engine. `miner` decides
-    what is claimed, `relays` what is served. `ready` is told the port once relays are taken.
-    Raises OperatorError, ChainError and KeystoreError where the node cannot start.
+    what is claimed, `relays` what is served. `ready` is told the port once relays are taken;
+    `reread` is asked for the settings at SIGHUP. Raises OperatorError, ChainError and KeystoreError
+    where the node cannot start.
     """
     stop = stop or _stop_on_signals()
     tls = load_server_tls(settings.server.tls, "server.tls")
@@ -93,44 +99,42 @@ async def run(
                 "no services: run `supplier list` and name the service in the config"
             )
         face, spec = build_face(settings.engine)
-        key = load_operator(settings.keys, market.book.chain_id)
+        keys = load_operators(settings.keys, market.book.chain_id)
         store = Store(settings.data_dir / STORE)
         books = Books(supplier, compute_policy(settings.credit), store.history())
         receipt_log = ReceiptLog(settings.data_dir / "receipts")
         count = restore_books(books, receipt_log, market.domain, time.monotonic())
         log.info("receipt log replayed", extra={"receipts": count})
+        view = ChainView(
+            market, supplier, settings.chain.confirmations, settings.chain.poll_s,
+            SkewWatch(settings.now),
+        )  # fmt: skip
         node = _Node(
             settings=settings,
             market=market,
-            view=ChainView(
-                market,
-                supplier,
-                settings.chain.confirmations,
-                settings.chain.poll_s,
-                SkewWatch(settings.now),
-            ),
-            signer=Signer(key.reveal()),
+            view=view,
+            operators=Operators(view, keys, settings.chain.policy()),
             spec=spec,
             face=face,
             books=books,
             receipt_log=receipt_log,
             metrics=Metrics(),
             store=store,
-            sender=TxSender(market.chain, key.reveal(), settings.chain.policy()),
             miner=miner(supplier, market.domain, receipt_log),
             door=Door(),
+            tls=tls,
+            reread=reread or (lambda: settings),
         )
         try:
-            await _serve(node, relays, tls, ready, stop)
+            await _serve(node, relays, ready, stop)
         finally:
             await receipt_log.close()
             store.close()
 
 
 async def _serve(
-    node: _Node, relay_server: type[RelayServer], tls: ServerTls | None, ready: Ready,
-    stop: asyncio.Event,
-) -> None:  # fmt: skip
+    node: _Node, relay_server: type[RelayServer], ready: Ready, stop: asyncio.Event
+) -> None:
     engine_settings = node.settings.engine
     limits = ClientLimits(
         body_bytes_max=engine_settings.answer_bytes_max,
@@ -141,7 +145,7 @@ async def _serve(
         relays = _relays(node, relay_server, pool)
         monitor = EngineMonitor(engine, pool, node.metrics)
         try:
-            server = await _listen(node, tls)
+            server = await _listen(node)
 
             def announce(url: str) -> None:
                 ready({"port": server.port, "supplier": node.view.supplier, "engine": url})
@@ -166,8 +170,11 @@ async def _follow_chain(node: _Node, relays: RelayServer, monitor: EngineMonitor
     services = await until_reachable(lambda: _meet_chain(node))
     await node.receipt_log.enter(node.view.current)
     node.door.open(Endpoints(_desk(node, services, relays, monitor)).handle)
+    settler = _settler(node, services)
+    _reload_on_hangup(node, relays, settler)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_settler(node, services).run())
+        tasks.create_task(settler.run())
+        tasks.create_task(node.operators.follow(node.settings.chain.poll_s))
         tasks.create_task(_vitals(node, services).run())
         if node.settings.server.metrics_port:
             tasks.create_task(_run_board(node, relays, monitor))
@@ -227,20 +234,17 @@ async def _open_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) 
     return await Board.open(node.market, sources)
 
 
-async def _listen(node: _Node, tls: ServerTls | None) -> Server:
+async def _listen(node: _Node) -> Server:
     settings = node.settings.server
     limits = Limits(body_bytes_max=settings.body_bytes_max, write_stall_s=settings.write_timeout_s)
-    context = None
-    if tls is not None:
-        context = tls.context
-        tls.renew_on_hangup()
+    context = None if node.tls is None else node.tls.context
     return await serve(node.door.handle, settings.host, settings.port, limits, ssl=context)
 
 
 def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> RelayServer:
     """The relay server, whose engine is still to come."""
     nowhere = EngineAddress("", node.settings.engine.timeout_s)
-    sign_off = SignOff(node.books, node.market.domain, node.signer, node.receipt_log)
+    sign_off = SignOff(node.books, node.market.domain, node.operators.of, node.receipt_log)
     settings = node.settings
     gate = Gate(settings.admission, settings.server.relays_open_max, node.metrics)
     relays = relay_server(pool, nowhere, sign_off, node.books, node.metrics, gate)
@@ -253,7 +257,7 @@ def _desk(
 ) -> Desk:
     settings = node.settings
     receipts = ReceiptDesk(
-        node.books, node.receipt_log, node.market.domain, node.signer, node.metrics
+        node.books, node.receipt_log, node.market.domain, node.operators.of, node.metrics
     )
 
     async def health() -> dict[str, Any]:
@@ -264,6 +268,7 @@ def _desk(
             "engine": monitor.summary() | {"up": relays.is_open},
             "receipt_log": not receipts.has_failed,
             "supplier": "0x" + node.view.supplier.hex(),
+            "operators": ["0x" + each.hex() for each in node.operators.held],
             "head": node.view.head,
             "session": node.view.current,
             "open_relays": len(relays.open),
@@ -271,7 +276,7 @@ def _desk(
         }
 
     directory = SessionDirectory(
-        node.view, node.books, node.receipt_log, node.signer, frozenset(services),
+        node.view, node.books, node.receipt_log, node.operators.of, frozenset(services),
         DirectoryRules(
             settings.server.session_lookups_max, settings.settlement.gateway_fee_bps_max
         ),
@@ -291,6 +296,32 @@ def _desk(
     )
 
 
+def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> None:
+    """At SIGHUP read certificates and settings again."""
+
+    def take_keys(settings: Settings) -> None:
+        for key in load_operators(settings.keys, node.market.book.chain_id):
+            node.operators.add(key)
+
+    def take_credit(settings: Settings) -> None:
+        node.books.credit = compute_policy(settings.credit)
+
+    targets: dict[str, Apply] = {
+        "admission": lambda settings: relays.gate.configure(settings.admission),
+        "credit": take_credit,
+        "keys": take_keys,
+        "settlement": lambda settings: settler.configure(settings.settlement),
+    }
+    reloader = Reloader(node.settings, node.reread, targets)
+
+    def reload() -> None:
+        if node.tls is not None:
+            node.tls.try_renew()
+        reloader.reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
 def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
     settings = node.settings
     subject = Subject(
@@ -303,11 +334,11 @@ def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
 def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
     settlement = node.settings.settlement
     claimer = Claimer(
-        node.view, node.sender, node.books, node.receipt_log, node.miner, node.metrics,
+        node.view, node.operators, node.books, node.receipt_log, node.miner, node.metrics,
         settlement.bond_percent,
     )  # fmt: skip
     ends = Ends(node.books, node.receipt_log, node.store, node.metrics)
-    return Settler(node.view, node.sender, node.miner, claimer, ends, settlement, services)
+    return Settler(node.view, node.operators, node.miner, claimer, ends, settlement, services)
 
 
 async def _check_services(node: _Node) -> dict[Hash32, ServiceFace]:

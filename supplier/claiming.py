@@ -15,7 +15,6 @@ from contracts import (
     Market,
     Outcome,
     TxReceipt,
-    TxSender,
 )
 from relay_mining import Claim, SumTrie, compute_value
 from supplier.books import Books, SessionBook
@@ -23,6 +22,7 @@ from supplier.chain_view import ChainView
 from supplier.errors import NotMemberError, WrongSessionError
 from supplier.metrics import Metrics
 from supplier.miner import Miner, allocate_bonds
+from supplier.operators import Sender
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Claimed, Opened
 
@@ -51,7 +51,7 @@ class Claimer:
     """Sends this supplier's claims and proofs with the operator's key."""
 
     def __init__(
-        self, view: ChainView, sender: TxSender, books: Books, receipt_log: ReceiptLog,
+        self, view: ChainView, sender: Sender, books: Books, receipt_log: ReceiptLog,
         miner: Miner, metrics: Metrics, bond_percent: int,
     ) -> None:  # fmt: skip
         self._view = view
@@ -61,7 +61,7 @@ class Claimer:
         self._log = receipt_log
         self._miner = miner
         self._metrics = metrics
-        self._bond_percent = bond_percent
+        self.bond_percent = bond_percent
 
     async def submit(
         self, books: Sequence[SessionBook], last_block: int | None = None
@@ -158,7 +158,7 @@ class Claimer:
         free = min(account.free(number), account.bond_cap - used)
         ratio = min(each.book.facts.bond_ratio_max for each in mined)
         values = [each.value for each in mined]
-        bonds = allocate_bonds(values, ratio, max(0, free), self._bond_percent)
+        bonds = allocate_bonds(values, ratio, max(0, free), self.bond_percent)
         claims: list[tuple[SessionBook, Claim]] = []
         for each, bond in zip(mined, bonds, strict=True):
             if bond is None:

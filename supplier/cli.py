@@ -9,6 +9,7 @@ from supplier.cli_keep import backup, restore, upgrade_check
 from supplier.cli_leave import drain
 from supplier.cli_money import earnings, funds
 from supplier.cli_price import price_cli
+from supplier.cli_rotate import rotate_key
 from supplier.cli_serve import engine, serve, status
 from supplier.cli_setup import init
 from supplier.cli_source import source_cli
@@ -21,7 +22,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Serve": (serve, status, engine, drain),
     "Why": (doctor, explain),
     "Money": (funds, earnings, collect, unstake, withdraw),
-    "Keep": (backup, restore, upgrade_check),
+    "Keep": (backup, restore, rotate_key, upgrade_check),
 }
 """In the order of a supplier's life, by the panel of the help page they are shown in."""
 

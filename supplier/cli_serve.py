@@ -26,7 +26,7 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
             url = f"{server.tls.scheme}://{server.host}:{facts['port']}"
             command.output.line(f"serving on {url}, engine at {facts['engine']}")
 
-        await run(command.settings(), ready=ready)
+        await run(command.settings(), ready=ready, reread=command.settings)
         return {"stopped": True}
 
     Command(config, json).run(work)

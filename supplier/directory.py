@@ -5,12 +5,13 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from relay_mining import Hash32, SessionKey, Signer
+from relay_mining import Hash32, SessionKey
 from supplier.books import Books, SessionBook
 from supplier.errors import BusyError, FeeTooHighError, RelayRefusedError, WrongSessionError
 from supplier.facts import MarketView, SessionFacts
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Opened
+from supplier.serving import SignerOf
 
 REFUSALS_KEPT_MAX = 4096
 REFUSAL_KEPT_S = 2.0
@@ -36,13 +37,13 @@ class SessionDirectory:
     """
 
     def __init__(
-        self, market: MarketView, books: Books, log: ReceiptLog, signer: Signer,
+        self, market: MarketView, books: Books, log: ReceiptLog, signer_of: SignerOf,
         services: frozenset[Hash32], rules: DirectoryRules,
     ) -> None:  # fmt: skip
         self._market = market
         self._books = books
         self._log = log
-        self._signer = signer
+        self._signer_of = signer_of
         self._services = services
         self._rules = rules
         self._asking: dict[Hash32, asyncio.Task[SessionBook]] = {}
@@ -88,7 +89,7 @@ class SessionDirectory:
                 if len(self._refused) > REFUSALS_KEPT_MAX:
                     self._refused.popitem(last=False)
             raise
-        salt = self._signer.session_salt(session_id)
+        salt = self._signer_of(key.number).session_salt(session_id)
         await self._log.append([Opened(facts, salt)])
         return self._books.open(facts, salt)
 

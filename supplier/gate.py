@@ -20,6 +20,7 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         most = min(settings.active_max or relays_open_max, relays_open_max)
+        self._relays_open_max = relays_open_max
         self._limit = AimdLimit(settings.active_min, most, settings.token_target_s)
         self._queue = WorkQueue(settings.deficit_units or None)
         self._predictor = OutputPredictor()
@@ -29,6 +30,14 @@ class Gate:
         self._clock = clock
         self._active = 0
         self._show()
+
+    def configure(self, settings: AdmissionSettings) -> None:
+        """Go by other settings from now on; who waits keeps the place it has."""
+        most = min(settings.active_max or self._relays_open_max, self._relays_open_max)
+        self._limit = AimdLimit(settings.active_min, most, settings.token_target_s)
+        self._queue.bound(settings.deficit_units or None)
+        self._wait_s_max = settings.wait_s_max
+        self._fill()
 
     @asynccontextmanager
     async def turn(self, relay: OpenRelay) -> AsyncIterator[None]:

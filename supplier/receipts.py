@@ -34,6 +34,7 @@ from supplier.errors import MalformedRelayError, ReceiptRefusedError, WrongSigne
 from supplier.metrics import Metrics
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Receipted, Record
+from supplier.serving import SignerOf
 
 
 class PartlyRefusedError(ReceiptRefusedError):
@@ -67,12 +68,12 @@ class ReceiptDesk:
     """Where gateways deliver receipts."""
 
     def __init__(
-        self, books: Books, log: ReceiptLog, domain: Domain, signer: Signer, metrics: Metrics
+        self, books: Books, log: ReceiptLog, domain: Domain, signer_of: SignerOf, metrics: Metrics
     ) -> None:
         self._books = books
         self._log = log
         self._domain = domain
-        self._signer = signer
+        self._signer_of = signer_of
         self._metrics = metrics
         self._pending: dict[Hash32, asyncio.Task[None]] = {}
         self.has_failed = False
@@ -111,17 +112,19 @@ class ReceiptDesk:
             await asyncio.shield(task)
         if refused:
             bad = {digest for digest, _ in refused}
-            raise PartlyRefusedError(
-                refused, self._acknowledge([d for d in digests if d not in bad])
-            )
-        return self._acknowledge(digests)
+            digests = [digest for digest in digests if digest not in bad]
+        operator = self._signer_of(delivery.receipts[-1][0].number)
+        acknowledged = self._acknowledge(digests, operator)
+        if refused:
+            raise PartlyRefusedError(refused, acknowledged)
+        return acknowledged
 
-    def _acknowledge(self, digests: list[Hash32]) -> bytes:
+    def _acknowledge(self, digests: list[Hash32], signer: Signer) -> bytes:
         """The signed word that these receipts are durable; empty for none."""
         if not digests:
             return b""
         ack = Ack(build_batch(digests).root)
-        return encode_ack(SignedAck(ack, self._signer.sign(self._domain.digest(ack))))
+        return encode_ack(SignedAck(ack, signer.sign(self._domain.digest(ack))))
 
     def _observe(self, one: _Checked) -> None:
         price = one.book.facts.terms.price

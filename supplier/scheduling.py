@@ -63,6 +63,10 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._tickets)
 
+    def bound(self, deficit_units: int | None) -> None:
+        """Let applications be passed over for another number of units."""
+        self._bound = deficit_units
+
     def count(self, priority: Priority) -> int:
         """How many of one priority wait."""
         return sum(each.work.priority is priority for each in self._tickets.values())

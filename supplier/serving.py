@@ -1,6 +1,7 @@
 """One relay being served: what was asked, how it is stopped, and how it is signed off."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay_mining import (
@@ -19,6 +20,9 @@ from supplier.scheduling import Priority
 from supplier.usage import Usage
 
 NOTHING = Usage()
+
+SignerOf = Callable[[int], Signer]
+"""Who signs for a session number."""
 
 
 @dataclass(slots=True)
@@ -76,12 +80,12 @@ class SignOff:
     """Signs what was served and enters it in the books, part by part."""
 
     def __init__(
-        self, books: Books, domain: Domain, signer: Signer, receipt_log: ReceiptLog
+        self, books: Books, domain: Domain, signer_of: SignerOf, receipt_log: ReceiptLog
     ) -> None:
         self._books = books
         self._log = receipt_log
         self._domain = domain
-        self._signer = signer
+        self._signer_of = signer_of
 
     def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> Signed:
         """The last response for a body; its counts are never below those of the parts before."""
@@ -129,7 +133,9 @@ class SignOff:
         added = self._books.sign(book, relay, digest, units)
         if added:
             self._log.note(Served(book.session_id, relay.request_hash, digest, added))
-        return Signed(SignedResponse(response, self._signer.sign(digest)), digest, added)
+        return Signed(
+            SignedResponse(response, self._signer_of(book.key.number).sign(digest)), digest, added
+        )
 
 
 def counted_low(tokens: Usage) -> Usage:

@@ -24,6 +24,11 @@ class KeySettings(BaseModel):
     operator_keystore: Path | None = None
     operator_password_file: Path | None = None
     operator_key: SecretStr | None = Field(default=None, description="hex; local network only")
+    next_operator_keystore: Path | None = Field(
+        default=None, description="taken over at a session boundary: `supplier rotate-key`"
+    )
+    next_operator_password_file: Path | None = None
+    next_operator_key: SecretStr | None = Field(default=None, description="hex; local network only")
     owner_keystore: Path | None = None
     owner_password_file: Path | None = None
     owner_key: SecretStr | None = Field(default=None, description="hex; local network only")

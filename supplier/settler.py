@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import TypeVar
 
-from contracts import NOBODY, Call, ChainError, TxSender
+from contracts import NOBODY, Call, ChainError
 from relay_mining import Hash32, SessionKey
 from supplier.books import SessionBook
 from supplier.chain_view import ChainView
@@ -13,6 +13,7 @@ from supplier.claiming import Claimer
 from supplier.ends import Ends
 from supplier.errors import RelayRefusedError
 from supplier.miner import Miner
+from supplier.operators import Sender
 from supplier.settings import SettlementSettings
 from supplier.settlement import (
     Abandon,
@@ -46,7 +47,7 @@ class Settler:
     def __init__(
         self,
         view: ChainView,
-        sender: TxSender,
+        sender: Sender,
         miner: Miner,
         claimer: Claimer,
         ends: Ends,
@@ -65,6 +66,11 @@ class Settler:
         self._under_way: set[Subject] = set()
         self.value_min = 0
         """The smallest claim that covers its gas now, in token base units."""
+
+    def configure(self, settings: SettlementSettings) -> None:
+        """Go by other settings from the next head on."""
+        self._settings = settings
+        self._claimer.bond_percent = settings.bond_percent
 
     async def run(self) -> None:
         """Plan at every head, and act side by side: what waits or fails holds nothing else up."""

@@ -299,14 +299,19 @@ async def relay_world(
     books, log, metrics = Books(SUPPLIER, credit), ReceiptLog(folder / "receipts"), Metrics()
     restore_books(books, log, DOMAIN, clock())
     await log.enter(market.current)
-    receipts = ReceiptDesk(books, log, DOMAIN, signer, metrics)
+    receipts = ReceiptDesk(books, log, DOMAIN, lambda number: signer, metrics)
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
         gate = Gate(admission or AdmissionSettings(), relays_open_max, metrics)
-        sign_off = SignOff(books, DOMAIN, signer, log)
+        sign_off = SignOff(books, DOMAIN, lambda number: signer, log)
         relays = relay_server(pool, address, sign_off, books, metrics, gate, clock)
         directory = SessionDirectory(
-            market, books, log, signer, frozenset({SERVICE}), DirectoryRules(2, 1_000)
+            market,
+            books,
+            log,
+            lambda number: signer,
+            frozenset({SERVICE}),
+            DirectoryRules(2, 1_000),
         )
 
         class Counter:

@@ -164,3 +164,17 @@ async def test_many_clients_over_few_places_all_get_through(tmp_path: Path) -> N
         page = world.relays.metrics.render().decode()
         assert 'supplier_queue_waiting{priority="interactive"} 0.0' in page
         assert "supplier_active_relays_limit 3.0" in page
+
+
+async def test_other_settings_count_from_now_on(tmp_path: Path) -> None:
+    engine = busy_engine()
+    async with relay_world(tmp_path, engine=engine, admission=ONE) as world:
+        clients = Clients(world)
+        for name in ("first", "second", "third"):
+            await clients.send(name)
+        assert clients.served() == ["first"]
+        world.relays.gate.configure(ONE.model_copy(update={"active_max": 2, "deficit_units": 0}))
+        await until(lambda: len(clients.served()) == 2)
+        assert engine.gate is not None
+        engine.gate.set()
+        assert {(await each)[1].status for each in clients.tasks.values()} == {200}

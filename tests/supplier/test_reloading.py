@@ -1,0 +1,60 @@
+"""Settings read again: what changed is applied once, what does not work changes nothing."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from node.errors import SettingsError
+from supplier.reloading import Reloader, changed_names
+from supplier.settings import Settings
+
+
+def settings(**values: object) -> Settings:
+    return Settings.model_validate(values)
+
+
+def test_changes_are_named_without_their_values() -> None:
+    new = settings(
+        supplier_id="0x01", credit={"receipt_due_s": 9.0}, keys={"owner_key": "0xsecret"},
+        server={"tls": {"key": "k.pem"}},
+    )  # fmt: skip
+    assert list(changed_names(settings(), settings())) == []
+    assert list(changed_names(settings(), new)) == [
+        "supplier_id", "keys.owner_key", "server.tls.key", "credit.receipt_due_s",
+    ]  # fmt: skip
+
+
+def refuse() -> Settings:
+    raise SettingsError("credit.receipt_due_s: not a number")
+
+
+@pytest.mark.parametrize("reread", [refuse, lambda: settings(credit={"receipt_due_s": 3.0})])
+def test_what_does_not_work_changes_nothing(
+    reread: Callable[[], Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    def apply(new: Settings) -> None:
+        raise SettingsError("no such key")
+
+    reloader = Reloader(settings(), reread, {"credit": apply})
+    with caplog.at_level(logging.INFO):
+        reloader.reload()
+        reloader.reload()  # still not applied, so it is tried again
+
+    assert [each.levelname for each in caplog.records] == ["ERROR", "ERROR"]
+    assert "the old settings stay" in caplog.text
+
+
+def test_each_section_is_applied_once_and_the_rest_waits(caplog: pytest.LogCaptureFixture) -> None:
+    applied: list[float] = []
+    new = settings(credit={"receipt_due_s": 3.0, "interim_units": 1}, server={"port": 1})
+    reloader = Reloader(
+        settings(), lambda: new, {"credit": lambda s: applied.append(s.credit.receipt_due_s)}
+    )
+    with caplog.at_level(logging.INFO):
+        reloader.reload()
+        reloader.reload()
+
+    assert applied == [3.0]
+    assert caplog.records[0].wait_for_a_restart == ["server.port"]  # type: ignore[attr-defined]
+    assert caplog.records[1].changed == ()  # type: ignore[attr-defined]
