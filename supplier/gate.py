@@ -19,9 +19,8 @@ class Gate:
         self, settings: AdmissionSettings, relays_open_max: int, metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        most = min(settings.active_max or relays_open_max, relays_open_max)
         self._relays_open_max = relays_open_max
-        self._limit = AimdLimit(settings.active_min, most, settings.token_target_s)
+        self._limit = _limit_of(settings, relays_open_max)
         self._queue = WorkQueue(settings.deficit_units or None)
         self._predictor = OutputPredictor()
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
@@ -33,8 +32,7 @@ class Gate:
 
     def configure(self, settings: AdmissionSettings) -> None:
         """Go by other settings from now on; who waits keeps the place it has."""
-        most = min(settings.active_max or self._relays_open_max, self._relays_open_max)
-        self._limit = AimdLimit(settings.active_min, most, settings.token_target_s)
+        self._limit = _limit_of(settings, self._relays_open_max)
         self._queue.bound(settings.deficit_units or None)
         self._wait_s_max = settings.wait_s_max
         self._fill()
@@ -114,3 +112,9 @@ class Gate:
                 self._queue.count(priority)
             )
         self._metrics.active_limit.set(self._limit.value)
+
+
+def _limit_of(settings: AdmissionSettings, relays_open_max: int) -> AimdLimit:
+    """The limit on relays in work, begun at the most that the settings allow."""
+    most = min(settings.active_max or relays_open_max, relays_open_max)
+    return AimdLimit(settings.active_min, most, settings.token_target_s)
