@@ -67,7 +67,7 @@ from contracts.sessions import RosterHead, Sessions, SessionState
 from contracts.settings import ChainSettings, OrderSettings
 from contracts.skew import SkewWatch
 from contracts.token import Token
-from contracts.transactions import SendPolicy, TxSender
+from contracts.transactions import Sender, SendPolicy, TxSender
 from contracts.waiting import until_reachable
 
 __all__ = [
@@ -132,6 +132,7 @@ __all__ = [
     "RpcError",
     "SealedOrder",
     "SendPolicy",
+    "Sender",
     "Service",
     "SessionState",
     "Sessions",

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from eth_account import Account
 
@@ -56,6 +57,19 @@ class SendPolicy:
 
 class _NonceTakenError(Exception):
     """Another transaction was mined with the nonce."""
+
+
+class Sender(Protocol):
+    """Whoever sends transactions: one key's `TxSender`, or a choice among several."""
+
+    @property
+    def address(self) -> Address:
+        """Whom the next call comes from."""
+        ...
+
+    async def send(self, call: Call, *, last_block: int | None = None) -> TxReceipt:
+        """Send a call and return once it is mined and has succeeded."""
+        ...
 
 
 class TxSender:

@@ -155,7 +155,7 @@ async def _serve(
                     stop,
                     _follow_chain(node, relays, monitor),
                     _run_engine(node, engine, relays, monitor, announce),
-                    open_trader(node.settings, node.market, node.sender).run(
+                    open_trader(node.settings, node.market, node.operators).run(
                         node.settings.auction.poll_s
                     ),
                 )

@@ -14,6 +14,7 @@ from contracts import (
     ClaimVoided,
     Market,
     Outcome,
+    Sender,
     TxReceipt,
 )
 from relay_mining import Claim, SumTrie, compute_value
@@ -22,7 +23,6 @@ from supplier.chain_view import ChainView
 from supplier.errors import NotMemberError, WrongSessionError
 from supplier.metrics import Metrics
 from supplier.miner import Miner, allocate_bonds
-from supplier.operators import Sender
 from supplier.receipt_log import ReceiptLog
 from supplier.records import Claimed, Opened
 

@@ -8,7 +8,6 @@ claims. A node that holds the old key and the new one passes the boundary withou
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Protocol
 
 from contracts import Call, ChainError, Registry, SendPolicy, TxReceipt, TxSender
 from node.errors import OperatorError
@@ -19,14 +18,6 @@ from supplier.chain_view import ChainView
 log = logging.getLogger(__name__)
 
 SESSIONS_KEPT = 8
-
-
-class Sender(Protocol):
-    """What settlement sends with: one key's `TxSender`, or whoever is on record."""
-
-    async def send(self, call: Call, *, last_block: int | None = None) -> TxReceipt:
-        """Send a call and return once it is mined and has succeeded."""
-        ...
 
 
 class Operators:
@@ -85,10 +76,14 @@ class Operators:
         """The signer of a session."""
         return self._signers[self._address_of(number)]
 
+    @property
+    def address(self) -> Address:
+        """The operator of the running session."""
+        return self._address_of(self._view.current if self._recorded else 0)
+
     async def send(self, call: Call, *, last_block: int | None = None) -> TxReceipt:
         """Send a call as the operator of the running session; as `TxSender.send`."""
-        sender = self._senders[self._address_of(self._view.current)]
-        return await sender.send(call, last_block=last_block)
+        return await self._senders[self.address].send(call, last_block=last_block)
 
     def _address_of(self, number: int) -> Address:
         """Who is on record; of a session not asked about, whoever was in the newest before it."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Iterable
 from typing import TypeVar
 
-from contracts import NOBODY, Call, ChainError
+from contracts import NOBODY, Call, ChainError, Sender
 from relay_mining import Hash32, SessionKey
 from supplier.books import SessionBook
 from supplier.chain_view import ChainView
@@ -13,7 +13,6 @@ from supplier.claiming import Claimer
 from supplier.ends import Ends
 from supplier.errors import RelayRefusedError
 from supplier.miner import Miner
-from supplier.operators import Sender
 from supplier.settings import SettlementSettings
 from supplier.settlement import (
     Abandon,

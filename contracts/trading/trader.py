@@ -19,7 +19,7 @@ from contracts.market import Market
 from contracts.trading.deeds import Deed, due_deed
 from contracts.trading.rounds import in_each_round
 from contracts.trading.sealed_orders import SealedOrders
-from contracts.transactions import TxSender
+from contracts.transactions import Sender
 from pricing import Opening
 from relay_mining import Address, Hash32
 
@@ -31,7 +31,7 @@ class AuctionTrader:
     """Trades for one supplier or one application; `step` does what is due at the head."""
 
     market: Market
-    sender: TxSender
+    sender: Sender
     side: OrderSide
     trader: Address
     wishes: Mapping[Hash32, OrderTerms]
