@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger
 from sqlmodel import Field, Session, SQLModel, select
 
+from gateway.audit_log import COMMAND_LINE, note
 from gateway.database import open_database
 from gateway.errors import KeyNotFoundError
 from relay_mining import Address
@@ -69,10 +70,14 @@ class ApiKey(KeyTerms, table=True):
 
 
 class KeyStore:
-    """The keys' table in a SQLite file; slow, for the control plane and the command line."""
+    """The keys' table in a SQLite file; slow, for the control plane and the command line.
 
-    def __init__(self, path: Path) -> None:
+    Changes are on record as the `actor`'s.
+    """
+
+    def __init__(self, path: Path, actor: str = COMMAND_LINE) -> None:
         self._engine = open_database(path)
+        self._actor = actor
 
     def create(
         self, name: str, application: Address, terms: KeyTerms | None = None
@@ -90,6 +95,8 @@ class KeyStore:
         )
         with Session(self._engine, expire_on_commit=False) as session:
             session.add(row)
+            detail = row.model_dump(exclude={"sha256"})
+            note(session, self._actor, "create key", row.id, detail)
             session.commit()
         return key, row
 
@@ -109,19 +116,27 @@ class KeyStore:
                 raise KeyNotFoundError(f"the key {key_id} is revoked")
             return changes
 
-        return self._change(key_id, decide)
+        return self._change(key_id, "change key", decide)
 
     def revoke(self, key_id: str) -> ApiKey:
         """End a key for good; raises KeyNotFoundError where there is none of that id."""
-        return self._change(key_id, lambda row: {"revoked_at": row.revoked_at or int(time.time())})
 
-    def _change(self, key_id: str, decide: Callable[[ApiKey], dict[str, Any]]) -> ApiKey:
+        def decide(row: ApiKey) -> dict[str, Any]:
+            return {"revoked_at": row.revoked_at or int(time.time())}
+
+        return self._change(key_id, "revoke key", decide)
+
+    def _change(
+        self, key_id: str, action: str, decide: Callable[[ApiKey], dict[str, Any]]
+    ) -> ApiKey:
         with Session(self._engine, expire_on_commit=False) as session:
             row = session.get(ApiKey, key_id)
             if row is None:
                 raise KeyNotFoundError(f"there is no key {key_id}; see `gateway keys list`")
-            row.sqlmodel_update(decide(row))
+            changes = decide(row)
+            row.sqlmodel_update(changes)
             session.add(row)
+            note(session, self._actor, action, key_id, changes)
             session.commit()
             return row
 

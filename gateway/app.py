@@ -26,6 +26,7 @@ from contracts import Market, SkewWatch, TxSender, until_reachable
 from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore
+from gateway.audit_log import CONTROL_PLANE
 from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.batch_run import BatchRunner
@@ -147,7 +148,7 @@ async def open_node(
         receipts_log = await stack.enter_async_context(open_daily(data / "receipts", time.time()))
         spool = stack.enter_context(Spool(data / "receipts"))
         usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
-        keys = KeyStore(data / "keys.db")
+        keys = KeyStore(data / "keys.db", CONTROL_PLANE)
         stack.callback(keys.close)
         denied = DenyList(data / "keys.db")
         stack.callback(denied.close)

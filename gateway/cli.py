@@ -10,7 +10,7 @@ from contracts import Market
 from gateway import offline
 from gateway.app import run_node
 from gateway.cli_keys import keys_app
-from gateway.cli_records import explain, receipts_app, reconcile, usage
+from gateway.cli_records import audit, explain, receipts_app, reconcile, usage
 from gateway.cli_suppliers import suppliers_app
 from gateway.command import Config, Json, Key, chain_id, resolve, run
 from gateway.keys import load_keyring, load_owner, load_signing
@@ -219,7 +219,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
     run(config, json, work)
 
 
-for command in (explain, reconcile, usage):
+for command in (audit, explain, reconcile, usage):
     app.command()(command)
 
 

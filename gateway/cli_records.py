@@ -8,6 +8,7 @@ import typer
 
 from contracts import Market
 from gateway import offline
+from gateway.audit_log import read_actions
 from gateway.bills import verify_bill, write_bill
 from gateway.cli_keys import open_keys
 from gateway.command import Config, Json, chain_id, resolve, run
@@ -180,5 +181,20 @@ def usage(
         if daily:
             offline.show_days(output, days)
         return {"keys": found, "days": days, "requests": status["requests"]}
+
+    run(config, json, work)
+
+
+def audit(config: Config = None, json: Json = False) -> None:
+    """Show who changed keys and the deny-list, the newest change first.
+
+    Example: gateway audit
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        found = read_actions(settings.data_dir / "keys.db")
+        columns = ["at", "actor", "action", "target", "detail"]
+        output.table("Changes", columns, [[each[name] for name in columns] for each in found])
+        return {"actions": found}
 
     run(config, json, work)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sqlmodel import Field, Session, SQLModel, select
 
+from gateway.audit_log import COMMAND_LINE, note
 from gateway.database import open_database
 from relay_mining import Address
 
@@ -33,6 +34,7 @@ class DenyList:
         )
         with Session(self._engine) as session:
             session.merge(row)
+            note(session, COMMAND_LINE, "deny supplier", row.supplier, {"reason": reason})
             session.commit()
 
     def allow(self, supplier: Address) -> bool:
@@ -41,6 +43,7 @@ class DenyList:
             row = session.get(DeniedSupplier, "0x" + supplier.hex())
             if row is not None:
                 session.delete(row)
+                note(session, COMMAND_LINE, "allow supplier", row.supplier)
                 session.commit()
             return row is not None
 
