@@ -1,6 +1,5 @@
 """The JSON of single things: ids as 0x hex, money and units as decimal text, blocks as numbers."""
 
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -144,8 +143,3 @@ def _show_fact(value: object) -> object:
     if isinstance(value, bytes):
         return show_id(value)
     return value if isinstance(value, int) and abs(value) < 1 << 31 else str(value)
-
-
-def show_facts(facts: Mapping[str, object]) -> Json:
-    """Any facts, bytes as hex and large numbers as text."""
-    return {name: _show_fact(value) for name, value in facts.items()}

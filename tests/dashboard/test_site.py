@@ -7,11 +7,13 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from gateway.accounts import Accounts
 from gateway.api_keys import KeyStore
+from gateway.app import ControlServer
 from gateway.control import create_control
 from node.dashboard import Feed, site_handler
 from node.dashboard.access import SESSION_S, WRONG_MAX, WRONG_S, Access
@@ -213,6 +215,40 @@ async def test_a_live_update_reaches_whoever_follows(stage: Stage) -> None:
         while stage.board.feed.followers:
             await asyncio.sleep(0.01)
     await stage.close()
+
+
+async def test_a_control_plane_that_is_watched_still_ends(stage: Stage, tmp_path: Path) -> None:
+    keys = KeyStore(tmp_path / "keys.db")
+    app: FastAPI = create_control(
+        keys, Accounts(), APPLICATION, CollectorRegistry(), dict, list, ADMIN_TOKEN,
+        stage.board.site,
+    )  # fmt: skip
+    server = ControlServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
+    running = asyncio.create_task(server.serve())
+    await server.listening.wait()
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client,
+        client.stream("GET", "/dashboard/api/stream") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await anext(lines)
+        assert stage.board.feed.followers == 1
+        stage.happen(stage.history.event("escrow", "Deposit", application=bytes(20), amount=1))
+        assert [line async for line in lines_to(lines, "data: ")]
+        stage.board.close()
+        server.should_exit = True
+        async with asyncio.timeout(10):
+            await running
+    keys.close()
+
+
+async def lines_to(lines: AsyncIterator[str], start: str) -> AsyncIterator[str]:
+    """The first line that begins so."""
+    async with asyncio.timeout(5):
+        async for line in lines:
+            if line.startswith(start):
+                yield line
+                return
 
 
 async def test_a_slow_follower_skips_to_the_newest() -> None:

@@ -25,7 +25,7 @@ export function bar(parts, label) {
 }
 
 /** Round steps that cover `low` to `high`. */
-export function steps(low, high, wanted = 4) {
+function steps(low, high, wanted = 4) {
   const span = high - low || Math.abs(high) || 1;
   const raw = span / wanted, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= raw);

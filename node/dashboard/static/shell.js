@@ -51,7 +51,7 @@ function schedule(page) {
 }
 
 /** Asks for the page's data again and draws it. */
-export async function refresh(page) {
+async function refresh(page) {
   page.last = performance.now();
   try {
     page.data = await page.load();
