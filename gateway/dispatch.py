@@ -212,13 +212,16 @@ class Dispatcher:
         )
 
     def _take(self, attempt: Try, served: Served) -> None:
-        """Accept a response; what it adds is owed, and reserved no more."""
-        attempt.served = served
+        """Accept a response; what it adds is owed, and reserved no more.
+
+        One whose debt cannot be kept (OSError) was not accepted.
+        """
         if served.added > 0:
+            self.owe(served)
             attempt.owed += 1
             attempt.reserved -= served.added
             self.standing.of(served.supplier).reserved -= served.added
-            self.owe(served)
+        attempt.served = served
 
     def _cancel_soon(self, attempt: Try) -> None:
         task = asyncio.ensure_future(self._cancel(attempt))
@@ -296,16 +299,18 @@ def _write_end(request: bytes, served: Served, usage: bytes, price: int) -> byte
 def _require_served(attempt: Try, served: Served) -> None:
     """Refuse a signed response that is not paid for.
 
-    An engine that failed serves nothing, nor does who refuses before a part or signs a part before
-    the client has a byte: the request goes on to another supplier.
+    An engine that failed serves nothing, nor does who refuses before a part or signs for a stream
+    before the client has a byte: the request goes on to another supplier, and is paid for once.
     """
     status = served.response.status
-    if status is Status.PARTIAL:
-        is_served = attempt.is_answer or attempt.has_left
-    elif status is Status.REFUSED:
+    if status is Status.REFUSED:
         is_served = attempt.served is not None
+    elif status is Status.CLIENT_ABORT:
+        is_served = attempt.has_left
     else:
-        is_served = status in SERVED or (status is Status.CLIENT_ABORT and attempt.has_left)
+        is_expected = status in SERVED or status is Status.PARTIAL
+        is_plain = not attempt.relay.request.is_stream
+        is_served = is_expected and (is_plain or attempt.is_answer or attempt.has_left)
     if not is_served:
         raise UpstreamBrokenError(f"the supplier ended with status {status.name}, serving nothing")
 

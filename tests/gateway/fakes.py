@@ -47,6 +47,12 @@ TEMPLATE = (
 )
 DONE = b"data: [DONE]\n\n"
 MALFORMED = b"data: {oops\n\n"
+NOTHINGS = {
+    "refuses at once": Status.REFUSED,
+    "part of nothing": Status.PARTIAL,
+    "answer of nothing": Status.OK,
+}
+"""What a supplier signs that sends no event."""
 
 
 def byte_tokenizer() -> bytes:
@@ -188,7 +194,7 @@ class FakeSupplier:
         if request.path == b"/v1/embeddings":
             return self.embed(signed, body)
         if body.get("stream"):
-            is_idle = self.lie in ("refuses at once", "part of nothing")
+            is_idle = self.lie in NOTHINGS
             stream = self.stream_nothing if is_idle else self.stream
             return await stream(request, signed, body)
         return self.plain(signed, body)
@@ -365,7 +371,7 @@ class FakeSupplier:
     ) -> StreamWriter:
         """Sign for a prompt, and send no event."""
         writer = request.respond_stream(200, (), b"text/event-stream")
-        status = Status.REFUSED if self.lie == "refuses at once" else Status.PARTIAL
+        status = NOTHINGS[self.lie]
         sent = self.sign(signed, hashlib.sha256().digest(), count_prompt(body), 1, status)
         await writer.write(encode_stream_frame(sent) + DONE)
         await writer.close()

@@ -8,7 +8,7 @@ import pytest
 
 from relay_mining import Status
 from tests.factories import WEIGHTS
-from tests.gateway.fakes import FakeSupplier, encode
+from tests.gateway.fakes import NOTHINGS, FakeSupplier, encode
 from tests.gateway.harness import MODEL, Gateway, a_gateway
 
 pytestmark = pytest.mark.anyio
@@ -113,7 +113,7 @@ async def test_a_stream_the_supplier_refuses_to_go_on_with_is_paid_as_far_as_it_
         assert [each.units for each in fake.receipts.values()] == [units(2)]
 
 
-@pytest.mark.parametrize("lie", ["refuses at once", "part of nothing"])
+@pytest.mark.parametrize("lie", NOTHINGS)
 async def test_who_gives_the_client_nothing_is_not_paid_for_its_prompt(
     tmp_path: Path, lie: str
 ) -> None:
@@ -153,3 +153,13 @@ async def test_a_killed_gateway_delivers_its_parts_after_a_restart(tmp_path: Pat
         await gateway.settled()
         assert sum(each.units for each in fake.receipts.values()) == units(7)
         assert len(fake.receipts) == 4
+
+
+async def test_a_stream_that_goes_on_elsewhere_is_paid_once(tmp_path: Path) -> None:
+    idle, honest = FakeSupplier("idle", "answer of nothing"), FakeSupplier("honest", words=WORDS)
+    async with a_gateway(tmp_path, idle, honest) as gateway:
+        while not idle.served:
+            assert await ask(gateway) == "".join(WORDS)
+        await gateway.settled()
+        assert not idle.receipts
+        assert gateway.ledger.totals.suppliers["0x" + idle.supplier.hex()].cost == 0
