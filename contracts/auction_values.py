@@ -156,6 +156,7 @@ class Round:
     bids: int
     cost: int
     procured: int
+    largest_ask: int
     is_cleared: bool
     paid: int
     bids_root: Hash32

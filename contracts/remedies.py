@@ -169,10 +169,6 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
         "a price of at least 1 for 1 to 33554431 units",
     ),
     "Auction_RoundRunning": (TooEarlyError, "wait until the round is published, or its time over"),
-    "Auction_RoundEmpty": (
-        InvalidCallError,
-        "nothing trades in the round: its epoch inherits the roster there is",
-    ),
     "Auction_RoundCleared": (AlreadyDoneError, "the round has its roster"),
     "Auction_ClearingExists": (AlreadyDoneError, "the sender has submitted this clearing"),
     "Auction_ClearingUnknown": (

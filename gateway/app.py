@@ -10,7 +10,6 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -48,7 +47,7 @@ from gateway.market_pages import FOLDER, MarketPages
 from gateway.metrics import Metrics
 from gateway.observation import fan_out
 from gateway.once import Once
-from gateway.outbox import Outbox, OwedReceipt, read_owed
+from gateway.outbox import Outbox, read_accepted
 from gateway.reclaiming import Reclaimer
 from gateway.recounting import RecountWorker
 from gateway.recovery import recover
@@ -65,6 +64,7 @@ from gateway.supplier_view import SupplierView
 from gateway.table_reload import TableReload
 from gateway.upstream import Upstream
 from node.addresses import AddressGuard
+from node.append_log import AppendLog
 from node.dashboard import Access
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
@@ -129,12 +129,14 @@ def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batc
     return Batches(relays.admission, files, store, runner)
 
 
-def open_once(settings: Settings, relays: Relays, owed: Iterable[OwedReceipt]) -> Once:
-    """The answers kept by idempotency keys, less what a kill cut off before any charge."""
-    store = DirectoryStore(settings.data_dir / "answers")
-    once = Once(relays.admission, store, settings.server.answers_kept_s)
-    once.recover({each.bill.request for each in owed if each.bill})
-    return once
+def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once: Once) -> None:
+    """Bring the ledger and the answers under way up to what was accepted before a kill.
+
+    The whole log is in memory no longer than this takes.
+    """
+    accepted = read_accepted(receipts_log.replay()).values()
+    recover(ledger, usage_log.replay(), accepted)
+    once.recover({each.bill.request for each in accepted if each.bill and each.units})
 
 
 @asynccontextmanager
@@ -159,11 +161,12 @@ async def open_node(
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
-        owed = read_owed(receipts_log.replay()).values()
-        recover(ledger, usage_log.replay(), owed)
+        accounts, table = Accounts(ledger.spending), SessionTable()
+        answers = DirectoryStore(data / "answers")
+        once = Once(Admission(accounts), answers, settings.server.answers_kept_s)
+        complete(ledger, usage_log, receipts_log, once)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        accounts, table = Accounts(ledger.spending), SessionTable()
         accounts.load(keys.list())
         history = History(settings.server.requests_kept)
         observe = fan_out((
@@ -197,10 +200,9 @@ async def open_node(
         )  # fmt: skip
         relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
         relays = Relays(
-            Admission(accounts), table, dispatcher, relay_limits, lambda: settler.waiting,
+            once.admission, table, dispatcher, relay_limits, lambda: settler.waiting,
             fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        once = open_once(settings, relays, owed)
         suppliers = SupplierView(standing, ledger, table)
         edge = EdgePlane(relays, settings.edge.rules())
         data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())

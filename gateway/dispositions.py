@@ -42,11 +42,13 @@ class OpenRequest:
     answer: Disposition = Disposition.REFUNDED
     """What its last try amounts to where nothing is paid."""
     end: Disposition | None = None
+    is_given_up: bool = False
+    """Whether no more will be recounted."""
 
     @property
     def disposition(self) -> Disposition | None:
         """None while it is in flight."""
-        if self.end is None or self.recounted < self.owed:
+        if self.end is None or (self.recounted < self.owed and not self.is_given_up):
             return None
         return Disposition.PAID if self.units else self.end
 
@@ -81,6 +83,13 @@ class Dispositions:
         """The client was answered; None is however the last try ended."""
         state = self._find(request, key_id)
         state.end = end or state.answer
+        self._close(request, state)
+
+    def give_up(self, request: str, key_id: str, end: Disposition) -> None:
+        """A kill was its end, unless it had one: what is not recounted by now was lost."""
+        state = self._find(request, key_id)
+        state.end = state.end or end
+        state.is_given_up = True
         self._close(request, state)
 
     def refuse(self, count: int) -> None:

@@ -25,6 +25,8 @@ _ANSWERS = {
 ANSWERS = {each.value: _ANSWERS.get(each, Disposition.FAILED) for each in Result}
 """What a request whose last try ended so amounts to where nothing is paid."""
 REQUEST_PREFIX = "req_"
+INTERRUPTED = "interrupted"
+"""The code of a request that a kill ended, written once all that is known of it is."""
 AUDIT_KEY = "audit"
 """The key of answers that the gateway itself asks for again: no client's requests."""
 
@@ -145,6 +147,8 @@ def count_request(book: Dispositions, line: Line) -> None:
         book.take_try(request, line["key"], line["owed"], ANSWERS[line["disposition"]])
     elif kind == "recount":
         book.take_recount(request, line["key"], line["units_receipted"])
+    elif kind == "end" and line["code"] == INTERRUPTED:
+        book.give_up(request, line["key"], judge_status(line["status"]))
     elif kind == "end":
         book.end(request, line["key"], judge_status(line["status"]) if line["code"] else None)
     else:

@@ -207,8 +207,20 @@ def _decode_bill(record: bytes, owed: OwedReceipt) -> Bill:
     return Bill(request, key_id, model, price, response, signature)
 
 
+def read_accepted(records: Iterable[bytes]) -> dict[Hash32, OwedReceipt]:
+    """Every response that was ever accepted, in units as recounted: 0 where none is receipted."""
+    accepted: dict[Hash32, OwedReceipt] = {}
+    for record in records:
+        if record[0] in (OWED, BILLED):
+            owed = decode_owed(record)
+            accepted.setdefault(owed.response_hash, owed)
+        elif record[0] == LOWERED:
+            _, response_hash, units = _LOWERED.unpack(record)
+            if response_hash in accepted:
+                accepted[response_hash] = replace(accepted[response_hash], units=units)
+    return accepted
+
+
 def read_owed(records: Iterable[bytes]) -> dict[Hash32, OwedReceipt]:
     """Every receipt that was ever owed, by its response, in units as recounted."""
-    outbox = Outbox()
-    outbox.replay(each for each in records if each[0] != SETTLED)
-    return {each.response_hash: each for each in outbox}
+    return {digest: each for digest, each in read_accepted(records).items() if each.units > 0}

@@ -4,39 +4,41 @@ A debt is on the disk before its answer's last byte, its usage line only some 0.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
 from gateway.ledger import Ledger
-from gateway.lines import read_request_id
+from gateway.lines import INTERRUPTED, read_request_id
 from gateway.observation import Ended, Observation, Recount, Result
 from gateway.outbox import Bill, OwedReceipt
 from relay_mining import Hash32
 
-INTERRUPTED = "interrupted"
-"""The code of a request that a kill ended."""
 Billed = tuple[OwedReceipt, Bill]
 
 
-def recover(ledger: Ledger, usage: Iterable[bytes], owed: Iterable[OwedReceipt]) -> int:
-    """Complete a replayed ledger from every receipt ever owed; returns how many it lacked.
+def recover(ledger: Ledger, usage: Iterable[bytes], accepted: Iterable[OwedReceipt]) -> int:
+    """Complete a replayed ledger from every response ever accepted; returns how many it lacked.
 
-    Then every request that was in flight has ended.
+    Then every request that was in flight has ended, with the debts that are known.
     """
     tried, counted = _read_known(usage)
     relays: defaultdict[Hash32, list[Billed]] = defaultdict(list)
-    for each in owed:
-        if each.bill is not None and "0x" + each.response_hash.hex() not in counted:
+    for each in accepted:
+        if each.bill is not None:
             relays[each.request_hash].append((each, each.bill))
+    lacked = 0
     for request_hash, parts in relays.items():
+        parts.sort(key=lambda each: each[1].response.part)
         if "0x" + request_hash.hex() not in tried:
             ledger.observe(_tried(parts))
-        for receipt, bill in parts:
-            ledger.observe(_recounted(receipt, bill))
+        for recount in _recounts(parts):
+            if recount.receipt and "0x" + recount.receipt.response_hash.hex() not in counted:
+                ledger.observe(recount)
+                lacked += 1
     for request, state in list(ledger.requests.open.items()):
         ledger.record(Ended(read_request_id(request), state.key_id, "", 500, INTERRUPTED))
-    return sum(map(len, relays.values()))
+    return lacked
 
 
 def _read_known(usage: Iterable[bytes]) -> tuple[set[str], set[str]]:
@@ -52,7 +54,8 @@ def _read_known(usage: Iterable[bytes]) -> tuple[set[str], set[str]]:
 
 
 def _tried(parts: Sequence[Billed]) -> Observation:
-    receipt, bill = max(parts, key=lambda each: each[1].response.part)
+    """The try that these parts, in their order, were accepted of; charged as signed."""
+    receipt, bill = parts[-1]
     return Observation(
         supplier=receipt.supplier,
         session=receipt.session,
@@ -62,7 +65,7 @@ def _tried(parts: Sequence[Billed]) -> Observation:
         is_stream=len(parts) > 1,
         is_answer=True,
         latency_s=0.0,
-        units=sum(each.units for each, _ in parts),
+        units=bill.response.units,
         input_tokens=bill.response.input_tokens,
         output_tokens=bill.response.output_tokens,
         detail="the gateway was killed",
@@ -73,14 +76,22 @@ def _tried(parts: Sequence[Billed]) -> Observation:
     )
 
 
-def _recounted(receipt: OwedReceipt, bill: Bill) -> Recount:
+def _recounts(parts: Sequence[Billed]) -> Iterator[Recount]:
+    """What each part, in their order, was signed to add and is receipted with."""
+    before = 0
+    for receipt, bill in parts:
+        yield _recounted(receipt, bill, bill.response.units - before)
+        before = bill.response.units
+
+
+def _recounted(receipt: OwedReceipt, bill: Bill, claimed: int) -> Recount:
     return Recount(
         supplier=receipt.supplier,
         session=receipt.session,
         model=bill.model,
         key_id=bill.key_id,
         request_hash=receipt.request_hash,
-        units_claimed=receipt.units,
+        units_claimed=claimed,
         units_receipted=receipt.units,
         input_tokens=bill.response.input_tokens,
         output_tokens=bill.response.output_tokens,

@@ -80,14 +80,15 @@ def clear_epoch(book: Book, price: int, fee_bps: int, seed: bytes) -> EpochOutco
 def next_posted_price(book: Book, price: int, fee_bps: int) -> int:
     """The price of the next round: a step towards balance, bounded by the fee.
 
-    The bound is that of a supplier of the whole market: one that splits into several identities
-    has no small share. A price never leaves 64 bits.
+    The bound takes the largest ask's share of the supply, rounded up; all of it where there is
+    none. A price never leaves 64 bits.
     """
     traded = accepted(book, price, fee_bps)
-    demand = sum(bid.quantity for bid in traded.bids)
-    balance = Balance(demand, sum(ask.quantity for ask in traded.asks))
-    bound = StepBound(fee_bps, BASIS_POINTS)
-    return min(next_price(price, balance, bound), PRICE_MAX)
+    quantities = [ask.quantity for ask in traded.asks]
+    supply = sum(quantities)
+    share = -(-max(quantities) * BASIS_POINTS // supply) if quantities else BASIS_POINTS
+    balance = Balance(sum(bid.quantity for bid in traded.bids), supply)
+    return min(next_price(price, balance, StepBound(fee_bps, share)), PRICE_MAX)
 
 
 def _line(fill: Fill) -> RosterLine:

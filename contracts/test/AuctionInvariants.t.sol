@@ -130,7 +130,6 @@ contract AuctionHandler is AuctionMarket {
             Windows memory windows = auction.windowsOf(epoch);
             if (block.number < windows.clearFrom || block.number >= windows.clearEnd) continue;
             (Lot[] memory asks, Lot[] memory bids) = _lines(epoch, variant % 3);
-            if (asks.length == 0 || bids.length == 0) continue;
             Plan memory plan = _planAs(epoch, asks, bids, variant);
             if (auction.clearingOf(plan.key).entriesHash != 0) return;
             pay(plan.key.submitter, CLEARING_BOND);

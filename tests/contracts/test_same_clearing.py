@@ -228,6 +228,7 @@ async def test_keys_and_prices(harness: Harness) -> None:
             len(traded.bids),
             0,
             0,
+            max(quantities, default=0),
             False,
             0,
             bytes(32),

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 from gateway.accounts import Accounts
 from gateway.admission import Admission
 from gateway.api_keys import KeyStore, KeyTerms
+from gateway.app import complete
 from gateway.auditing import Auditor
 from gateway.balancer import power_of_two, prefer_good
 from gateway.cors import Cors
@@ -26,9 +27,8 @@ from gateway.history import History
 from gateway.ledger import Ledger
 from gateway.observation import Event, Observation, Observe, Recount, fan_out
 from gateway.once import Once
-from gateway.outbox import Outbox, read_owed
+from gateway.outbox import Outbox
 from gateway.recounting import RecountWorker
-from gateway.recovery import recover
 from gateway.relay import RelaySigner, Served
 from gateway.relaying import RelayLimits, Relays
 from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
@@ -139,7 +139,6 @@ async def open_records(
     ledger, outbox = Ledger(usage, now=clock.now), Outbox()
     await restore_outbox(outbox, log, spool)
     ledger.replay(usage.replay())
-    recover(ledger, usage.replay(), read_owed(log.replay()).values())
     return log, spool, outbox, ledger
 
 
@@ -152,11 +151,13 @@ def audited(
     return fan_out((settler.owe, auditor.consider))
 
 
-def open_once(relays: Relays, log: AppendLog, data_dir: Path, clock: Clock) -> Once:
+def open_once(
+    accounts: Accounts, log: AppendLog, ledger: Ledger, data_dir: Path, clock: Clock
+) -> Once:
     """The answers kept by an earlier gateway, and what it was killed in."""
-    once = Once(relays.admission, DirectoryStore(data_dir / "answers"), now=clock.now)
-    owed = read_owed(log.replay()).values()
-    once.recover({each.bill.request for each in owed if each.bill})
+    admission = Admission(accounts, clock.monotonic_ns, clock.now)
+    once = Once(admission, DirectoryStore(data_dir / "answers"), now=clock.now)
+    complete(ledger, ledger.log, log, once)
     return once
 
 
@@ -194,6 +195,7 @@ async def a_gateway(
         table = SessionTable()
         table.replace(7, [session], {MODEL: a_service()})
         accounts = Accounts(ledger.spending, clock.monotonic_ns)
+        once = open_once(accounts, log, ledger, data_dir, clock)
         accounts.load(keys.list())
         history = History(now=clock.now)
         observe = fan_out((
@@ -214,10 +216,9 @@ async def a_gateway(
             audited(upstream, standing, observe, settler, audit_share, seed), beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
-            Admission(accounts, clock.monotonic_ns, clock.now), table, dispatcher, RelayLimits(),
+            once.admission, table, dispatcher, RelayLimits(),
             lambda: settler.waiting, fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        once = open_once(relays, log, data_dir, clock)
         plane = DataPlane(
             relays, EdgePlane(relays, edge or EdgeRules()), history,
             SupplierView(standing, ledger, table), once, cors,

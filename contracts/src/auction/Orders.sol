@@ -88,8 +88,7 @@ abstract contract Orders is Rounds {
         // Effect: what no claim will cost is paid.
         OrderTerms memory bid = _unpack(order.content);
         uint256 units = round.isCleared ? _unitsOf(round, drawSeedOf(service, epoch), application, bid, opening) : 0;
-        (uint96 charge, uint256 claims) = _chargeOf(round, units);
-        uint96 capMax = _capMaxOf(service, epoch, claims);
+        (uint96 charge, uint96 capMax) = _chargeOf(round, units);
         order.state = OrderState.CLOSED;
         _giveBack(order, charge);
         emit SettleBid(service, epoch, application, uint32(units), charge, capMax);
@@ -145,21 +144,12 @@ abstract contract Orders is Rounds {
                                   INNER FUNCTIONS
     //////////////////////////////////////////////////////////////////////////*/
 
-    /// @dev The posted price of units less what claims for them cost on average, rounded down; and the latter.
-    function _chargeOf(Round storage round, uint256 units) private view returns (uint96 charge, uint256 claims) {
+    /// @dev The posted price of units less what claims for them cost on average, rounded down; and the most that may be
+    /// claimed for them in each of the epoch's sessions, rounded down.
+    function _chargeOf(Round storage round, uint256 units) private view returns (uint96 charge, uint96 capMax) {
         if (units == 0) return (0, 0);
-        claims = units * round.paid / round.procured;
-        charge = uint96(units * round.price - claims);
-    }
-
-    /// @dev The cap of each of the epoch's sessions, rounded down, whose slices together come to a session's part of
-    /// the claims: where fewer suppliers sell than members are drawn, the slices of those missing are the others'.
-    function _capMaxOf(bytes32 service, uint64 epoch, uint256 claims) private view returns (uint96) {
-        if (claims == 0) return 0;
-        (uint32 sellers,,) = sessions.rosterHeadOf(service, epoch);
-        uint256 members = parameters.valuesAt(epoch).members;
-        uint256 drawn = sellers < members ? sellers : members;
-        return uint96(claims * members / (drawn * _clock().epochSessions));
+        uint256 claims = units * round.paid / round.procured;
+        return (uint96(units * round.price - claims), uint96(claims / _clock().epochSessions));
     }
 
     /// @dev What a bid gets: all it asked for, or what is left at its place in the public order.
@@ -194,6 +184,7 @@ abstract contract Orders is Rounds {
         round.supply += terms_.quantity;
         round.asks += 1;
         round.cost += uint128(terms_.price) * terms_.quantity;
+        if (terms_.quantity > round.largestAsk) round.largestAsk = terms_.quantity;
         return true;
     }
 

@@ -249,9 +249,6 @@ library Errors {
     /// @notice Thrown when a round may still become a roster.
     error Auction_RoundRunning(bytes32 service, uint256 epoch);
 
-    /// @notice Thrown when nothing trades in a round: its epoch inherits the roster there is.
-    error Auction_RoundEmpty(bytes32 service, uint256 epoch);
-
     /// @notice Thrown when a round has become a roster.
     error Auction_RoundCleared(bytes32 service, uint256 epoch);
 

@@ -18,8 +18,8 @@ library PostedPrice {
     }
 
     /// @notice The price after a round: a step towards balance, none where demand equals supply. The step is an
-    /// eighth of the price times the relative imbalance, at least 1, and at most what leaves a supplier that buys its
-    /// own volume a loss of half its fee, whatever its share: `fee / 2` of the price times the imbalance.
+    /// eighth of the price times the relative imbalance, at least 1, and at most what leaves a supplier that buys
+    /// its own volume a loss of half its fee, `fee / (2 * largest share)` of the price times the imbalance.
     function next(Round memory round, uint16 feeBps) internal pure returns (uint64) {
         (uint256 demand, uint256 supply, uint256 price) = (round.demand, round.supply, round.price);
         if (demand == supply) return round.price;
@@ -27,9 +27,15 @@ library PostedPrice {
         uint256 imbalance = larger - (demand > supply ? supply : demand);
         uint256 step = price * imbalance / larger / STEP_DIVISOR;
         if (step == 0) step = 1;
-        uint256 most = price * feeBps * imbalance / (2 * BPS * larger);
+        uint256 most = price * feeBps * imbalance / (2 * _largestShareBps(round) * larger);
         if (step > most) step = most;
         if (demand < supply) return price > step ? uint64(price - step) : 1;
         return price + step > type(uint64).max ? type(uint64).max : uint64(price + step);
+    }
+
+    /// @dev The largest ask's part of the supply, rounded up; all of it where there is none.
+    function _largestShareBps(Round memory round) private pure returns (uint256) {
+        if (round.supply == 0) return BPS;
+        return (uint256(round.largestAsk) * BPS + round.supply - 1) / round.supply;
     }
 }

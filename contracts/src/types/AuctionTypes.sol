@@ -88,6 +88,7 @@ struct Windows {
 /// @param bids How many bids that is.
 /// @param cost The sum of those asks' prices times quantities.
 /// @param procured Units bought, once cleared.
+/// @param largestAsk The most units of one of the asks.
 /// @param isCleared Whether a clearing has become the roster.
 /// @param paid What the procured units cost at the roster's prices.
 /// @param bidsRoot The root of the bids in public order, once cleared.
@@ -99,6 +100,7 @@ struct Round {
     uint32 bids;
     uint128 cost;
     uint64 procured;
+    uint32 largestAsk;
     bool isCleared;
     uint128 paid;
     bytes32 bidsRoot;
