@@ -36,6 +36,7 @@ from supplier.exchange import RESPONSE_HEADER
 from supplier.metrics import Metrics
 from supplier.receipts import PartlyRefusedError, ReceiptDesk
 from supplier.relays import RelayServer
+from supplier.scheduling import Priority
 from supplier.serving import OpenRelay, Signed
 from supplier.usage import (
     CHAT_PATH,
@@ -130,16 +131,17 @@ class Endpoints:
         body = parse_body(request.path.decode(), request.body)
         if not desk.relays.is_open:
             raise BusyError("the engine is down, and being waited for")
-        is_full = len(desk.relays.open) >= desk.relays_open_max
-        if is_full and not desk.relays.gate.make_room(body.priority):
-            raise BusyError("this supplier serves as many relays as it can")
+        self._require_room(body.priority)
         book = await desk.directory.find(signed.session)
         request_hash = desk.domain.digest(signed.request)
         authenticate(desk.books, book, signed, request_hash, desk.clock(), desk.rules)
         demand = await self._count_demand(book, request, body)
+        self._require_room(body.priority)  # others were admitted meanwhile
         relay = admit(
             desk.books, book, signed, request_hash, demand, body.is_stream, desk.relays.clock()
         )
+        if self._is_full:
+            desk.relays.gate.make_room(body.priority)  # nobody goes for one that is refused
         return await desk.relays.serve(
             request,
             OpenRelay(
@@ -147,6 +149,14 @@ class Endpoints:
             ),
             body.is_stream,
         )
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._desk.relays.open) >= self._desk.relays_open_max
+
+    def _require_room(self, priority: Priority) -> None:
+        if self._is_full and not self._desk.relays.gate.can_make_room(priority):
+            raise BusyError("this supplier serves as many relays as it can")
 
     def _decode(self, request: Request) -> SignedRequest:
         headers = request.headers.get_all(REQUEST_HEADER)

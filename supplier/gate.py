@@ -61,16 +61,19 @@ class Gate:
             self._limit.observe(seconds / output_tokens, self._active + 1)
             self._fill()
 
-    def make_room(self, priority: Priority) -> bool:
-        """Send a waiting batch relay away in favour of an interactive one; False if none waits."""
-        if priority is not Priority.INTERACTIVE:
-            return False
+    def can_make_room(self, priority: Priority) -> bool:
+        """Whether a waiting batch relay can be sent away: in favour of an interactive one."""
+        return priority is Priority.INTERACTIVE and self._queue.count(Priority.BATCH) > 0
+
+    def make_room(self, priority: Priority) -> None:
+        """Send a waiting batch relay away, where that can be done."""
         last = self._queue.last(Priority.BATCH)
-        if last is None:
-            return False
-        self._waiters[last].set_exception(BusyError("an interactive relay took its place"))
+        if last is None or priority is not Priority.INTERACTIVE:
+            return
+        turn = self._waiters[last]
+        if not turn.done():  # one that gives up at this moment goes by itself
+            turn.set_exception(BusyError("an interactive relay took its place"))
         self._queue.remove(last)
-        return True
 
     def _predict(self, relay: OpenRelay) -> Work:
         application = relay.book.key.application

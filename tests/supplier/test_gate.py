@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from relay_mining import SessionKey, Status
+from supplier.scheduling import Priority
 from supplier.settings import AdmissionSettings
-from tests.factories import a_session, an_address
+from tests.factories import OPERATOR_SIGNER, a_session, an_address
 from tests.supplier.market import (
     FakeEngine,
     RelayWorld,
@@ -148,6 +149,42 @@ async def test_a_full_house_sends_a_batch_relay_away_for_an_interactive_one(
         engine.gate.set()
         assert (await clients.tasks["urgent"])[1].status == 200
         assert clients.served() == ["first", "urgent"]
+
+
+async def test_a_relay_that_is_refused_sends_nobody_away(tmp_path: Path) -> None:
+    engine = busy_engine()
+    async with relay_world(tmp_path, engine=engine, admission=ONE, relays_open_max=2) as world:
+        clients = Clients(world)
+        await clients.send("first")
+        await clients.send("batch", service_tier="batch")
+        data = a_body()
+        forged = await world.post(data, world.sign(data, signer=OPERATOR_SIGNER))
+        scanty = await world.post(data, world.sign(data, max_units=1))
+
+        assert (forged.status, b"wrong_signer" in forged.body) == (401, True)
+        assert (scanty.status, b"max_units_too_small" in scanty.body) == (422, True)
+        assert not clients.tasks["batch"].done()
+        assert engine.gate is not None
+        engine.gate.set()
+        assert (await clients.tasks["batch"])[1].status == 200
+
+
+async def test_a_relay_that_gives_up_at_that_moment_makes_room_by_itself(tmp_path: Path) -> None:
+    engine = busy_engine()
+    async with relay_world(tmp_path, engine=engine, admission=ONE) as world:
+        clients, gate = Clients(world), world.relays.gate
+        await clients.send("first")
+        await clients.send("batch", service_tier="batch")
+        (batch,) = (each for each in world.relays.open.values() if each.priority is Priority.BATCH)
+        batch.stop()
+        gate.make_room(Priority.INTERACTIVE)
+        assert not gate.can_make_room(Priority.INTERACTIVE)
+        await clients.tasks["batch"]
+        await clients.send("next")
+        assert engine.gate is not None
+        engine.gate.set()
+        assert (await clients.tasks["next"])[1].status == 200
+        assert clients.served() == ["first", "next"]
 
 
 async def test_many_clients_over_few_places_all_get_through(tmp_path: Path) -> None:
