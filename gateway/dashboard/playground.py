@@ -43,19 +43,13 @@ class PageClient:
 
     async def write(self, data: bytes) -> None:
         """Take bytes, at the page's pace; raises ClientDisconnected once it is gone."""
-        if self.disconnected.done():
-            raise ClientDisconnected
-        put = asyncio.ensure_future(self._pieces.put(data))
-        await asyncio.wait({put, self.disconnected}, return_when=asyncio.FIRST_COMPLETED)
-        if not put.done():
-            put.cancel()
-            raise ClientDisconnected
+        await self._put(data)
 
     async def close(self, last: bytes = b"") -> None:
-        """End the answer."""
+        """End the answer; raises ClientDisconnected where the page is gone."""
         if last:
-            await self.write(last)
-        await self._pieces.put(None)
+            await self._put(last)
+        await self._put(None)
 
     def leave(self) -> None:
         """The page is gone."""
@@ -64,21 +58,28 @@ class PageClient:
 
     async def pieces(self, work: "asyncio.Task[Answer]") -> AsyncIterator[bytes]:
         """The streamed answer as it comes, until it ends or `work` fails."""
-        try:
-            while True:
-                take = asyncio.ensure_future(self._pieces.get())
+        while True:
+            take = asyncio.ensure_future(self._pieces.get())
+            try:
                 await asyncio.wait({take, work}, return_when=asyncio.FIRST_COMPLETED)
                 if not take.done() and self._pieces.empty():
-                    take.cancel()
                     return
                 piece = await take
-                if piece is None:
-                    await asyncio.wait({work})
-                    return
-                yield piece
-        finally:
-            self.leave()
-            work.add_done_callback(_look_away)
+            finally:
+                take.cancel()
+            if piece is None:
+                await asyncio.wait({work})
+                return
+            yield piece
+
+    async def _put(self, piece: bytes | None) -> None:
+        if self.disconnected.done():
+            raise ClientDisconnected
+        put = asyncio.ensure_future(self._pieces.put(piece))
+        await asyncio.wait({put, self.disconnected}, return_when=asyncio.FIRST_COMPLETED)
+        if not put.done():
+            put.cancel()
+            raise ClientDisconnected
 
 
 def _look_away(work: "asyncio.Task[Answer]") -> None:
@@ -88,10 +89,14 @@ def _look_away(work: "asyncio.Task[Answer]") -> None:
 
 
 async def chat(relays: Relays, ask: Ask) -> Reply:
-    """The answer to a chat that a page asks for, in OpenAI's words, plain or streamed."""
+    """The answer to a chat that a page asks for, in OpenAI's words, plain or streamed.
+
+    Cancelled where the page leaves before there is one.
+    """
     client = PageClient()
     call = Call(client, read_headers(ask), ask.body)
     work = asyncio.create_task(relays.answer(call, Endpoint.CHAT))
+    work.add_done_callback(_look_away)
     opened = asyncio.create_task(client.opened.wait())
     try:
         await asyncio.wait({work, opened}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,8 +108,9 @@ async def chat(relays: Relays, ask: Ask) -> Reply:
     named = [(name.decode(), value.decode()) for name, value in call.answer_headers]
     if client.opened.is_set():
         return Reply(
-            200, content_type="text/event-stream", headers=tuple(named), stream=client.pieces(work)
-        )
+            200, content_type="text/event-stream", headers=tuple(named),
+            stream=client.pieces(work), on_end=client.leave,
+        )  # fmt: skip
     try:
         found = await work
     except GatewayError as error:

@@ -1,9 +1,13 @@
 """The dashboard behind FastAPI: its paths, and nothing of what it answers."""
 
+import asyncio
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import RouteNotFoundError
+from gateway.relaying import CLIENT_LEFT
 from node.dashboard import Ask, Reply, Site
 
 PATHS = ("/assets/{rest:path}", "/dashboard/api/{rest:path}")
@@ -13,7 +17,10 @@ def add_site(app: FastAPI, site: Site) -> None:
     """Have an application serve a dashboard; its own routes, added before, go first."""
 
     async def answer(request: Request) -> Response:
-        reply = await site.answer(await read_ask(request))
+        work = asyncio.create_task(site.answer(await read_ask(request)))
+        if not await _is_waited_for(request, work):
+            return Response(status_code=CLIENT_LEFT)
+        reply = await work
         if reply is None:
             raise RouteNotFoundError(f"{request.method} {request.url.path}: see /docs")
         return carry(reply)
@@ -34,12 +41,40 @@ async def read_ask(request: Request) -> Ask:
     )
 
 
+class Stream(StreamingResponse):
+    """A streamed reply, which is told its end however it came to it."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.stream or (), reply.status)
+        self._on_end = reply.on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._on_end is not None:
+                self._on_end()
+
+
 def carry(reply: Reply) -> Response:
     """The reply as FastAPI sends it."""
-    if reply.stream is None:
-        response: Response = Response(reply.body, reply.status)
-    else:
-        response = StreamingResponse(reply.stream, reply.status)
+    response = Response(reply.body, reply.status) if reply.stream is None else Stream(reply)
     for name, value in reply.all_headers():
         response.headers.append(name, value)
     return response
+
+
+async def _is_waited_for(request: Request, work: "asyncio.Task[Reply | None]") -> bool:
+    """Wait for a reply; False where whoever asked left before, and its work is cancelled."""
+    gone = asyncio.create_task(_leave(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        return work.done()
+    finally:
+        gone.cancel()
+        work.cancel()
+
+
+async def _leave(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass  # the body was read

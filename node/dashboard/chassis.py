@@ -48,8 +48,12 @@ async def _send(request: Request, reply: Reply, headers: list[tuple[bytes, bytes
     assert reply.stream is not None
     writer = request.respond_stream(reply.status, headers, reply.content_type.encode())
     request.cancel_on_disconnect()
-    with suppress(ClientDisconnected):
-        async for frame in reply.stream:
-            await writer.write(frame)
-        await writer.close()
+    try:
+        with suppress(ClientDisconnected):
+            async for frame in reply.stream:
+                await writer.write(frame)
+            await writer.close()
+    finally:
+        if reply.on_end is not None:
+            reply.on_end()
     return writer

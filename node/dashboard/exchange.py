@@ -1,6 +1,6 @@
 """A question to a dashboard and its answer, without a web server: either shell can carry them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,8 @@ class Reply:
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     stream: AsyncIterator[bytes] | None = None
+    on_end: Callable[[], None] | None = None
+    """Called once the stream is over, even where it was never begun: whoever asked had left."""
 
     def all_headers(self) -> list[tuple[str, str]]:
         """Its own headers, the type, and those that every answer carries."""
