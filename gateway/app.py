@@ -183,7 +183,7 @@ async def open_node(
             prefer_good(power_of_two(random.Random())),
             standing,
             observe,
-            fan_out((settler.owe, auditor.consider)),
+            fan_out((settler.owe, once.note, auditor.consider)),
             sending.tries_max,
             sending.beat_s,
         )

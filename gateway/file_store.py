@@ -31,6 +31,9 @@ class FileStore(Protocol):
     def written_at(self, name: str) -> float:
         """When a file was written, in Unix seconds; 0 where there is none."""
 
+    def size(self, name: str) -> int:
+        """The bytes of a file; 0 where there is none."""
+
 
 class DirectoryStore:
     """A directory, on a disk or a share that its gateways have in common."""
@@ -82,6 +85,12 @@ class DirectoryStore:
         with suppress(FileNotFoundError):
             return self._place(name).stat().st_mtime
         return 0.0
+
+    def size(self, name: str) -> int:
+        """The bytes of a file; 0 where there is none."""
+        with suppress(FileNotFoundError):
+            return self._place(name).stat().st_size
+        return 0
 
     def _place(self, name: str) -> Path:
         if NAME.fullmatch(name) is None:

@@ -1,29 +1,36 @@
 """`Idempotency-Key`: one charge and one answer for a request, however often it is sent.
 
-An answer is kept before its last byte goes out. A request that is under way is marked before any
-work, so that a kill in the middle is never followed by a second charge.
+An answer that is charged is kept before its last byte goes out. A request that is under way is
+marked before any work, so that a kill in the middle is never followed by a second charge.
 """
 
 import asyncio
 import hashlib
+import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 import orjson
 
 from gateway.admission import Admission
 from gateway.dispatch import Answer
-from gateway.errors import GatewayError, IdempotencyError, InvalidParameterError
+from gateway.errors import IdempotencyError, InvalidParameterError
 from gateway.file_store import FileStore
 from gateway.lines import read_request_id, show_request
+from gateway.relay import Served
 from gateway.relaying import Call
+from gateway.room import Room
 from gateway.tape import Tape
 from node.http import Response
+
+logger = logging.getLogger("gateway.once")
 
 KEY_HEADER = b"idempotency-key"
 KEY_BYTES_MAX = 255
 PRUNE_S = 3600.0
+OWNER_BYTES_MAX, BYTES_MAX = 64 << 20, 1 << 30
+"""What the answers of one API key, and of all, take on the disk."""
 BEGUN, ANSWER = ".begun", ".answer"
 Run = Callable[[Call], Awaitable[Answer]]
 
@@ -53,12 +60,15 @@ class Kept:
 
 @dataclass(slots=True)
 class Once:
-    """Runs what carries a key once; answers are kept for `kept_s` seconds."""
+    """Runs what carries a key once; answers are kept for `kept_s` seconds, where there is room."""
 
     admission: Admission
     store: FileStore
     kept_s: float = 86_400.0
     now: Callable[[], float] = time.time
+    room: Room = field(default_factory=lambda: Room(OWNER_BYTES_MAX, BYTES_MAX))
+    _charged: dict[bytes, bool] = field(default_factory=dict)
+    """Of each request that is run now, whether something of it is owed."""
     _running: dict[str, tuple[str, asyncio.Task[Kept]]] = field(default_factory=dict)
 
     async def answer(self, call: Call, path: bytes, run: Run) -> Answer:
@@ -74,7 +84,7 @@ class Once:
                 f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} characters",
                 param="Idempotency-Key",
             )
-        name = hashlib.sha256(account.key_id.encode() + b"\0" + key).hexdigest()
+        name = _name(account.key_id, key)
         fingerprint = hashlib.sha256(path + b"\0" + call.body).hexdigest()
         known = self._running.get(name)
         tape = Tape(call.client if known is None else None)
@@ -91,8 +101,15 @@ class Once:
             headers.append((b"idempotent-replayed", b"true"))
         return Response(kept.status, kept.body, tuple(headers), kept.content_type)
 
+    def note(self, served: Served) -> None:
+        """Hear of a response that is owed for."""
+        if served.relay.id in self._charged:
+            self._charged[served.relay.id] = True
+
     def recover(self, charged: Collection[bytes]) -> None:
         """After a start: forget what was under way and nothing of which is owed."""
+        for name in sorted(self.store.names(ANSWER), key=self.store.written_at):
+            self._delete(self.room.add(_owner(name), name, self.store.size(name)))
         for name in self.store.names(BEGUN):
             begun = orjson.loads(self.store.get(name) or b"{}")
             if not begun or read_request_id(begun["request"]) not in charged:
@@ -101,14 +118,25 @@ class Once:
     async def run(self) -> None:
         """Forget old answers, until cancelled."""
         while True:
-            await asyncio.to_thread(self.prune)
+            try:
+                old = await asyncio.to_thread(self.prune)
+            except OSError as error:
+                logger.warning("old answers stay", extra={"error": str(error)})
+            else:
+                for name in old:
+                    self.room.remove(_owner(name), name)
             await asyncio.sleep(PRUNE_S)
 
-    def prune(self) -> None:
-        """Forget what is older than `kept_s`."""
-        for name in self.store.names():
-            if self.store.written_at(name) < self.now() - self.kept_s:
-                self.store.delete(name)
+    def prune(self) -> list[str]:
+        """Forget what is older than `kept_s`; returns the names."""
+        limit = self.now() - self.kept_s
+        old = [each for each in self.store.names() if self.store.written_at(each) < limit]
+        self._delete(old)
+        return old
+
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.store.delete(name)
 
     async def _run(self, name: str, fingerprint: str, call: Call, tape: Tape, run: Run) -> Kept:
         stored = await asyncio.to_thread(self.store.get, name + ANSWER)
@@ -121,17 +149,27 @@ class Once:
         if not await asyncio.to_thread(self.store.create, name + BEGUN, mark):
             raise await self._interrupted(name)
         call.client = tape
+        self._charged[call.id] = False
         try:
-            answer = await run(call)
-        except GatewayError:
-            await asyncio.to_thread(self.store.delete, name + BEGUN)
-            raise
-        kept = _keep(fingerprint, request, answer, tape)
-        await asyncio.to_thread(self.store.put, name + ANSWER, kept.encode())
-        await asyncio.to_thread(self.store.delete, name + BEGUN)
+            kept = _keep(fingerprint, request, await run(call), tape)
+            if self._charged[call.id]:
+                await self._put(name, kept)
+        finally:
+            if not self._charged.pop(call.id):
+                await asyncio.to_thread(self.store.delete, name + BEGUN)
         if tape.writer is not None:
             await tape.writer.release()
         return kept
+
+    async def _put(self, name: str, kept: Kept) -> None:
+        """Keep an answer in place of its mark, which stays where the disk does not take it."""
+        data = kept.encode()
+        try:
+            await asyncio.to_thread(self.store.put, name + ANSWER, data)
+            gone = self.room.add(_owner(name), name + ANSWER, len(data))
+            await asyncio.to_thread(self._delete, [name + BEGUN, *gone])
+        except OSError as error:
+            logger.warning("an answer is not kept", extra={"error": str(error)})
 
     async def _interrupted(self, name: str) -> IdempotencyError:
         mark = await asyncio.to_thread(self.store.get, name + BEGUN)
@@ -141,6 +179,16 @@ class Once:
             "use another key to have it answered, and charged, again",
             param="Idempotency-Key",
         )
+
+
+def _name(key_id: str, key: bytes) -> str:
+    """What a request's files are called: by who owns them, then by the key."""
+    owner, own = (hashlib.sha256(each).hexdigest() for each in (key_id.encode(), key))
+    return f"{owner[:32]}-{own}"
+
+
+def _owner(name: str) -> str:
+    return name.partition("-")[0]
 
 
 def _keep(fingerprint: str, request: str, answer: Answer, tape: Tape) -> Kept:

@@ -14,12 +14,17 @@ class TapeWriter:
 
     live: Writer | None
     """Whoever listens, until they leave."""
-    body: bytes = b""
+    kept: list[bytes]
     last: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        """All that was kept so far."""
+        return b"".join(self.kept)
 
     async def write(self, data: bytes) -> None:
         """Keep bytes and pass them on; a listener that leaves is let go."""
-        self.body += data
+        self.kept.append(data)
         if self.live is not None:
             try:
                 await self.live.write(data)
@@ -28,7 +33,7 @@ class TapeWriter:
 
     async def close(self, last: bytes = b"") -> None:
         """Keep the last bytes, and no more than that."""
-        self.body += last
+        self.kept.append(last)
         self.last = last
 
     async def release(self) -> None:
@@ -59,5 +64,5 @@ class Tape:
         if self._live is not None:
             live = self._live.respond_stream(status, headers, content_type, first)
         self.status, self.content_type = status, content_type
-        self.writer = TapeWriter(live, first)
+        self.writer = TapeWriter(live, [first])
         return self.writer

@@ -213,7 +213,9 @@ async def a_gateway(
         upstream = Upstream(signer, pool, timeouts)
         dispatcher = Dispatcher(
             upstream, prefer_good(power_of_two(random.Random(seed))), standing, observe,
-            audited(upstream, standing, observe, settler, audit_share, seed), beat_s=beat_s,
+            fan_out((
+                audited(upstream, standing, observe, settler, audit_share, seed), once.note,
+            )), beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
             once.admission, table, dispatcher, RelayLimits(),

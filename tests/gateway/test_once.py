@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.file_store import DirectoryStore
+from gateway.room import Room
+from gateway.spool import Spool
+from gateway.tape import Tape
 from node.http import serve
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier
@@ -21,6 +27,10 @@ from tests.gateway.harness import MODEL, Clock, Gateway, a_gateway
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]
+
+
+def no_space(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 async def post(
@@ -112,6 +122,117 @@ async def test_what_failed_is_run_again(tmp_path: Path) -> None:
         gateway.standing.states.clear()
         assert (await post(gateway)).status_code == 200
         assert DirectoryStore(tmp_path / "answers").names(".begun") == []
+
+
+async def test_a_stream_that_nobody_answered_is_run_again(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", "hang")
+    async with a_gateway(tmp_path, fake, beat_s=0.05) as gateway:
+        failed = await post(gateway, stream=True)
+        assert (failed.status_code, b"waiting" in failed.content) == (200, True)
+        assert b"upstream_timeout" in failed.content
+        fake.lie = ""
+        gateway.standing.states.clear()
+        again = await post(gateway, stream=True)
+        assert b"world" in again.content
+        assert "idempotent-replayed" not in again.headers
+
+
+async def test_an_error_of_the_gateway_s_own_leaves_no_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeSupplier("one")
+    async with a_gateway(tmp_path, fake) as gateway:
+        monkeypatch.setattr(Spool, "add", no_space)
+        assert (await post(gateway)).status_code == 500
+        monkeypatch.undo()
+        assert (await post(gateway)).status_code == 200
+
+
+async def test_an_answer_that_the_disk_does_not_take_is_given_and_charged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeSupplier("one")
+    async with a_gateway(tmp_path, fake) as gateway:
+        monkeypatch.setattr(DirectoryStore, "put", no_space)
+        for stream in (False, True):
+            answer = await post(gateway, f"k{stream}", stream=stream)
+            assert (answer.status_code, b"world" in answer.content) == (200, True)
+            assert (await post(gateway, f"k{stream}", stream=stream)).status_code == 422
+        assert fake.served == 2
+
+
+async def test_a_disk_that_fails_does_not_end_the_forgetting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("one")) as gateway:
+        tried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def names(store: DirectoryStore, suffix: str = "") -> list[str]:
+            loop.call_soon_threadsafe(tried.set)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(DirectoryStore, "names", names)
+        task = asyncio.create_task(gateway.once.run())
+        await tried.wait()
+        done, _ = await asyncio.wait({task}, timeout=0.2)
+        assert not done
+        task.cancel()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_the_oldest_answers_make_room(tmp_path: Path, restart: bool) -> None:
+    fake = FakeSupplier("one")
+    async with a_gateway(tmp_path, fake) as gateway:
+        key = gateway.key
+        if not restart:
+            gateway.once.room = Room(900, 10**6)
+        for name in ("k1", "k2", "k3"):
+            assert (await post(gateway, name)).status_code == 200
+        once = gateway.once
+        if restart:
+            once.room = Room(900, 10**6)
+            once.recover(())
+        assert len(once.store.names()) == 2
+        replayed = ["idempotent-replayed" in (await post(gateway, k, key)).headers
+                    for k in ("k3", "k2", "k1")]  # fmt: skip
+        assert replayed == [True, True, False]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=40))
+def test_room_is_never_exceeded(files: list[tuple[str, int]]) -> None:
+    room, kept = Room(100, 150), dict[str, tuple[str, int]]()
+    for number, (owner, size) in enumerate(files):
+        kept[str(number)] = owner, size
+        for name in room.add(owner, str(number), size):
+            del kept[name]
+        taken = {each: sum(s for o, s in kept.values() if o == each) for each in "abc"}
+        assert room.total == sum(taken.values()) <= 150
+        assert max(taken.values()) <= 100
+        assert str(number) in kept
+    for name, (owner, _) in kept.items():
+        room.remove(owner, name)
+        room.remove(owner, name)
+    assert room.total == 0
+
+
+def test_room_is_made_by_who_takes_the_most() -> None:
+    room = Room(100, 150)
+    added = [("a", 40), ("a", 50), ("b", 20), ("b", 30), ("c", 50), ("b", 90)]
+    gone = [room.add(owner, str(number), size) for number, (owner, size) in enumerate(added)]
+    assert gone == [[], [], [], [], ["0"], ["2", "3", "1"]]
+
+
+async def test_a_long_stream_is_kept_in_time_that_grows_with_it() -> None:
+    tape = Tape(None)
+    writer = tape.respond_stream(200, (), None)
+    event, count = b"x" * 250, 20_000
+    began = time.process_time()
+    for _ in range(count):
+        await writer.write(event)
+    await writer.close(b"end")
+    assert writer.body == event * count + b"end"
+    assert time.process_time() - began < 2
 
 
 async def test_answers_are_forgotten_after_a_day(tmp_path: Path) -> None:
