@@ -44,6 +44,7 @@ _GENERATED: dict[str, Check] = {
     "logit_bias": Check(is_logit_bias, "a map of token ids to numbers from -100 to 100"),
     "min_tokens": integer(0, TOKENS_MAX),
     "return_token_ids": FLAG,
+    "service_tier": one_of("auto", "default", "flex", "batch"),
 }
 
 CHAT: dict[str, Check] = {

@@ -10,7 +10,10 @@ from gateway.errors import (
 )
 
 Members = dict[str, Any]
-SAME = ("model", "temperature", "top_p", "user", "metadata", "parallel_tool_calls", "stream")
+SAME = (
+    "model", "temperature", "top_p", "user", "metadata", "parallel_tool_calls", "stream",
+    "service_tier",
+)  # fmt: skip
 ACCEPTED = (
     *SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text",
     "reasoning", "store", "truncation", "include", "stream_options",

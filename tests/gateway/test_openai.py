@@ -14,6 +14,8 @@ from gateway.errors import (
     UnknownParameterError,
 )
 from gateway.openai import Endpoint, PromptOverhead, read_request
+from supplier.scheduling import Priority
+from supplier.usage import CHAT_PATH, parse_body
 
 LIMITS = RequestLimits()
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -103,6 +105,27 @@ def test_choices_out_of_bounds(n: object) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         read(model="m", messages=MESSAGES, n=n)
     assert caught.value.param == "n"
+
+
+@pytest.mark.parametrize(
+    ("tier", "priority"),
+    [
+        ("flex", Priority.BATCH),
+        ("batch", Priority.BATCH),
+        ("auto", Priority.INTERACTIVE),
+        ("default", Priority.INTERACTIVE),
+        (None, Priority.INTERACTIVE),
+    ],
+)
+def test_a_tier_reaches_the_suppliers_queue(tier: str | None, priority: Priority) -> None:
+    asked = read(model="m", messages=MESSAGES, service_tier=tier)
+    assert parse_body(CHAT_PATH, asked.forwarded_body(5)).priority is priority
+
+
+def test_a_tier_that_nobody_serves_is_refused() -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        read(model="m", messages=MESSAGES, service_tier="priority")
+    assert caught.value.param == "service_tier"
 
 
 def test_an_unknown_name_is_named() -> None:
