@@ -25,7 +25,8 @@ def backup(
 ) -> None:
     """Put settings, operator keystore and receipts into one file; `serve` may run meanwhile.
 
-    Not in it: passwords, the owner's key, the model, certificates. Keep the file private.
+    Not in it: the keystore's password, the owner's key, the model, certificates. The settings are
+    copied whole, with what they say of endpoints' API keys or a raw operator key: keep it private.
 
     Example: supplier backup /mnt/backup/supplier-$(date +%s).tar.gz
     """

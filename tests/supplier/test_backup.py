@@ -5,21 +5,27 @@ import json
 import stat
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from node.append_log import AppendLog
+from node.errors import OperatorError
+from supplier import backup
 from supplier.backup import MANIFEST, read_backup, restore_backup, write_backup
 from supplier.ledger import ReceiptReader
 from supplier.records import Receipted, encode_record
 from supplier.settings import Settings
-from supplier.store import Store
+from supplier.store import STORE, Store
 from tests.contracts.world import SERVED, World
 from tests.supplier.operating import Operating
 from tests.supplier.test_earnings import a_record
 
 pytestmark = pytest.mark.anvil
+
+GZIP_HEAD = 32
+"""Bytes by which the head of a backup is surely over: its time and name are in no checksum."""
 
 
 def test_a_supplier_moves_to_another_machine(operator: Operating, tmp_path: Path) -> None:
@@ -93,6 +99,52 @@ def test_what_is_being_written_is_left_out(operator: Operating, tmp_path: Path) 
     anyio.run(write)
 
     assert counts == [len(records) + each for each in range(1, 6)]
+
+
+def test_a_backup_counts_what_is_in_it(
+    operator: Operating, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receipt that is written once the log was copied is not in the backup, nor its count."""
+    operator.serve_session()
+    settings = Settings.load(operator.config)
+    receipts = settings.data_dir / "receipts"
+    Store(settings.data_dir / STORE).close()
+    records = [r for r in ReceiptReader(receipts).replay() if isinstance(r, Receipted)]
+    copy_tables = backup._copy_tables
+
+    async def write() -> None:
+        async with AppendLog(receipts, segment=f"{SERVED:012d}") as log:
+            await log.append(encode_record(records[0]))
+
+    def copy_late(source: Path, copy: Path) -> Any:
+        anyio.run(write)
+        return copy_tables(source, copy)
+
+    monkeypatch.setattr(backup, "_copy_tables", copy_late)
+    assert write_backup(settings, operator.config, tmp_path / "b").receipts == len(records)
+
+
+def test_what_stands_where_a_backup_is_written_is_neither_used_nor_followed(
+    operator: Operating, tmp_path: Path
+) -> None:
+    elsewhere, target = tmp_path / "elsewhere", tmp_path / "b"
+    elsewhere.write_bytes(b"mine")
+    for make in (Path.touch, lambda path: path.symlink_to(elsewhere)):
+        partial = tmp_path / "b.partial"
+        make(partial)
+        assert "is there" in operator.cli.refuse("backup", target)
+        partial.unlink()
+    assert (elsewhere.read_bytes(), list(tmp_path.glob("*b*"))) == (b"mine", [])
+
+
+def test_a_flipped_bit_anywhere_is_told_as_damage(operator: Operating, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.tar.gz", tmp_path / "bad.tar.gz"
+    operator.cli.run("backup", good)
+    whole = good.read_bytes()
+    for at in range(GZIP_HEAD, len(whole), 97):
+        bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        with pytest.raises(OperatorError):
+            read_backup(bad)
 
 
 def pack(path: Path, members: dict[str, bytes], **types: bytes) -> Path:
