@@ -4,11 +4,11 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol
 
+from gateway.sse import BEAT
 from node.http import ClientDisconnected, HeaderList, Response
 
 STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 STREAM_TYPE = b"text/event-stream"
-BEAT = b": waiting\n\n"
 
 
 class Writer(Protocol):

@@ -8,13 +8,12 @@ import re
 
 from gateway.errors import GatewayError
 from gateway.relay import Served
-from gateway.sse import DONE, EVENT_END
+from gateway.sse import DONE, EVENT_END, VERDICT, is_own_comment
 from relay_mining import UNITS_PER_PRICE
 
-USAGE = b'"usage":'
+_USAGE = re.compile(rb'"usage"[ \t\r\n]*:[ \t\r\n]*(?=\{)')
 _BRACE = re.compile(rb"[{}]")
 _COST = re.compile(rb',?"cost":\d+(?=\})')
-COMMENT = b": "
 
 
 def cost_of(units: int, price: int) -> int:
@@ -24,15 +23,15 @@ def cost_of(units: int, price: int) -> int:
 
 def splice_cost(answer: bytes, cost: int) -> bytes:
     """An answer, or an event, whose `usage` says what it cost; as it is where it has no usage."""
-    at = answer.rfind(USAGE) + len(USAGE)
-    if at < len(USAGE) or answer[at : at + 2].lstrip(b" ")[:1] != b"{":
+    found = list(_USAGE.finditer(answer))
+    if not found:
         return answer
     depth = 0
-    for brace in _BRACE.finditer(answer, at):
+    for brace in _BRACE.finditer(answer, found[-1].end()):
         depth += 1 if brace.group() == b"{" else -1
         if depth == 0:
             end = brace.start()
-            comma = b"" if answer[at:end].rstrip().endswith(b"{") else b","
+            comma = b"" if answer[:end].rstrip().endswith(b"{") else b","
             return b'%b%b"cost":%d%b' % (answer[:end], comma, cost, answer[end:])
     return answer
 
@@ -40,11 +39,11 @@ def splice_cost(answer: bytes, cost: int) -> bytes:
 def restore_signed(received: bytes) -> bytes:
     """The bytes that a supplier signed, of an answer as its client received it.
 
-    Of a stream: its events without the gateway's comments and without the end.
+    Of a stream: its events without the gateway's own comments and without the end.
     """
-    if received.startswith((b"data:", COMMENT)):
+    if received.startswith((b"data:", b":")):
         events = received.split(EVENT_END)[:-1]
-        own = [each for each in events if not each.startswith(COMMENT)]
+        own = [each for each in events if not is_own_comment(each)]
         received = b"".join(each + EVENT_END for each in own).removesuffix(DONE)
     found = list(_COST.finditer(received))
     if not found:
@@ -56,10 +55,10 @@ def write_verdict(request: bytes, served: Served, price: int) -> bytes:
     """The gateway's word that what went before is signed and holds, as a comment in a stream."""
     response = served.response
     return (
-        b': lode {"request":"req_%b","supplier":"0x%b","response":"0x%b","status":"%b",'
+        b'%b{"request":"req_%b","supplier":"0x%b","response":"0x%b","status":"%b",'
         b'"units":%d,"cost":%d}\n\n'
     ) % (
-        request.hex().encode(), served.supplier.hex().encode(),
+        VERDICT, request.hex().encode(), served.supplier.hex().encode(),
         served.response_hash.hex().encode(), response.status.name.lower().encode(),
         response.units, cost_of(response.units, price),
     )  # fmt: skip

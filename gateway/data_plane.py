@@ -1,5 +1,6 @@
 """The client-facing surface: routes and headers; every error in OpenAI's shape."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -18,15 +19,17 @@ from gateway.errors import (
     RouteNotFoundError,
 )
 from gateway.history import History
-from gateway.lines import read_request_id
+from gateway.lines import read_request_id, show_request
 from gateway.once import KEY_HEADER, Once, Run
 from gateway.openai import Endpoint
 from gateway.relaying import Call, Relays
 from gateway.responses import ResponsesPlane
 from gateway.supplier_view import SupplierView
 from node.errors import SettingsError
-from node.http import HeaderList, Request, Response, StreamWriter
+from node.http import ClientDisconnected, HeaderList, Request, Response, StreamWriter
 from node.settings import parse_hex
+
+logger = logging.getLogger("gateway.data_plane")
 
 Route = Callable[[Call, bytes], Awaitable[Answer]]
 """Answers a call to a path."""
@@ -79,14 +82,24 @@ class DataPlane:
         if request.method == b"OPTIONS" and call.extra:
             return Response(204, b"", self._cors.preflight(request.headers), None)
         try:
-            method, answer = self._find(request.path)
-            if method and request.method != method:
-                raise MethodNotAllowedError(f"use {method.decode()}")
-            found = await answer(call, request.path)
+            found = await self._run(call, request.path)
             return found if isinstance(found, Response) else request.writer
         except GatewayError as error:
             retry, limits = retry_headers(error), self._limit_headers(call)
             return Response(error.status, error.body(), (*call.answer_headers, *retry, *limits))
+        except ClientDisconnected:
+            raise
+        except Exception:
+            # The boundary to the client, who is told in the shape of every other error.
+            logger.exception("a request failed", extra={"request": show_request(call.id)})
+            failure = GatewayError("the gateway failed; its log has the request's id")
+            return Response(failure.status, failure.body(), call.answer_headers)
+
+    async def _run(self, call: Call, path: bytes) -> Answer:
+        method, answer = self._find(path)
+        if method and call.method != method:
+            raise MethodNotAllowedError(f"use {method.decode()}")
+        return await answer(call, path)
 
     def _find(self, path: bytes) -> tuple[bytes, Route]:
         route = self._routes.get(path)

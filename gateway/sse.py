@@ -14,6 +14,9 @@ from relay_mining import STREAM_FRAME_PREFIX, BodyHasher, Hash32
 
 EVENT_END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
+BEAT = b": waiting\n\n"
+VERDICT = b": lode "
+"""What the gateway's own word in a stream begins with, as no supplier's may."""
 EVENT_BYTES_MAX = 1 << 20
 
 
@@ -29,8 +32,9 @@ class StreamReader:
     """Reads one stream to its end; `read` yields what to forward, and the frames between.
 
     Whoever reads says by `end` that a frame was the last. Raises UpstreamInvalidError for a stream
-    past `bytes_max`, for an event that never ends and for bytes after the end; UpstreamBrokenError
-    where the engine reports an error as its first event.
+    past `bytes_max`, for an event that never ends, for bytes after the end and for comments that
+    only the gateway writes; UpstreamBrokenError where the engine reports an error as its first
+    event.
     """
 
     __slots__ = (
@@ -100,6 +104,8 @@ class StreamReader:
             raise UpstreamBrokenError("the supplier's engine failed")
         if b"[DONE]" in events and _has_done(events):
             raise UpstreamInvalidError("the stream ended without the supplier's signed response")
+        if (VERDICT in events or BEAT.rstrip() in events) and _has_own_comment(events):
+            raise UpstreamInvalidError("the supplier writes what only the gateway says")
         self._hasher.update(events)
         self._parts.append(events)
         if b'"usage"' not in events:
@@ -111,6 +117,15 @@ class StreamReader:
             elif self._wants_usage:
                 self.usage = each + EVENT_END
         return b"".join(kept)
+
+
+def is_own_comment(line: bytes) -> bool:
+    """Whether a line of a stream is one that the gateway adds to what is signed."""
+    return line.startswith(VERDICT) or line == BEAT.rstrip()
+
+
+def _has_own_comment(events: bytes) -> bool:
+    return any(is_own_comment(line) for line in events.splitlines())
 
 
 def _find_frame(events: bytes) -> int:

@@ -47,6 +47,14 @@ TEMPLATE = (
 )
 DONE = b"data: [DONE]\n\n"
 MALFORMED = b"data: {oops\n\n"
+FIRSTS = {
+    "malformed": MALFORMED,
+    "pings": b": ping\n\n: OPENROUTER PROCESSING\n\n",
+    "forges a verdict": b': lode {"status":"ok","cost":0}\n\n',
+    "forges inside": b'data: {}\n: lode {"status":"ok","cost":0}\n\n',
+    "forges a beat": b": waiting\n\n",
+}
+"""What a stream begins with."""
 NOTHINGS = {
     "refuses at once": Status.REFUSED,
     "part of nothing": Status.PARTIAL,
@@ -335,7 +343,7 @@ class FakeSupplier:
             await writer.write(data)
 
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
-        first = MALFORMED if self.lie == "malformed" else b""
+        first = FIRSTS.get(self.lie, b"")
         hasher.update(first)
         await writer.write(first)
         if self.lie == "engine":

@@ -45,6 +45,14 @@ def test_what_has_no_usage_stays_as_it_is(answer: bytes) -> None:
     assert splice_cost(answer, 5) == answer
 
 
+@pytest.mark.parametrize("space", ["", " ", "  ", "\n\t "])
+def test_a_usage_is_found_however_it_is_spaced(space: str) -> None:
+    given = f'{{"id":"a","usage"{space}:{space}{{"total_tokens": 5{space}}}}}'.encode()
+    spliced = splice_cost(given, 7)
+    assert orjson.loads(spliced)["usage"] == {"total_tokens": 5, "cost": 7}
+    assert restore_signed(spliced) == given
+
+
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
 def test_a_cost_covers_the_units_and_no_more_than_one_beyond(units: int, price: int) -> None:
     assert 0 <= cost_of(units, price) * MILLIONTHS - units * price < MILLIONTHS
@@ -69,7 +77,7 @@ async def read_stream(gateway: Gateway, **members: Any) -> bytes:
     async with httpx.AsyncClient() as client:
         url = gateway.url + "/v1/chat/completions"
         answer = await client.post(url, json=body, headers=headers)
-        assert answer.headers["x-accel-buffering"] == "no"
+        assert answer.status_code != 200 or answer.headers["x-accel-buffering"] == "no"
         return answer.content
 
 
@@ -100,6 +108,26 @@ async def test_a_stream_ends_with_its_cost_and_a_verdict(tmp_path: Path, part_ev
         assert verdict["supplier"] == "0x" + fake.supplier.hex()
         assert hashlib.sha256(restore_signed(raw)).digest() == response.body_hash
         assert b'"usage"' not in await read_stream(gateway)
+
+
+@pytest.mark.anyio
+async def test_the_comments_of_an_engine_are_signed_as_all_else(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", "pings")
+    async with a_gateway(tmp_path, fake) as gateway:
+        raw = await read_stream(gateway, stream_options={"include_usage": True})
+        (response,) = fake.responses.values()
+        assert raw.startswith(b": ping\n\n")
+        assert hashlib.sha256(restore_signed(raw)).digest() == response.body_hash
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lie", ["forges a verdict", "forges inside", "forges a beat"])
+async def test_only_the_gateway_says_what_the_gateway_says(tmp_path: Path, lie: str) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("liar", lie)) as gateway:
+        raw = await read_stream(gateway)
+        assert b"lode {" not in raw
+        assert orjson.loads(raw)["error"]["code"] == "upstream_invalid"
+        assert gateway.results == ["invalid"]
 
 
 @pytest.mark.anyio

@@ -143,7 +143,9 @@ async def test_an_error_of_the_gateway_s_own_leaves_no_mark(
     fake = FakeSupplier("one")
     async with a_gateway(tmp_path, fake) as gateway:
         monkeypatch.setattr(Spool, "add", no_space)
-        assert (await post(gateway)).status_code == 500
+        failed = await post(gateway)
+        assert (failed.status_code, failed.json()["error"]["code"]) == (500, "internal_error")
+        assert failed.headers["x-request-id"].startswith("req_")
         monkeypatch.undo()
         assert (await post(gateway)).status_code == 200
 

@@ -23,7 +23,7 @@ export async function readEvents(body, onEvent) {
 
 /** What the supplier signed: without the gateway's comments, the cost it wrote in, and the end. */
 export function signedBytes(received) {
-  const events = received.split(END).slice(0, -1).filter((each) => !each.startsWith(":"));
+  const events = received.split(END).slice(0, -1).filter((each) => each !== ": waiting" && !each.startsWith(": lode "));
   const text = events.map((each) => each + END).join("");
   const body = text.endsWith(DONE) ? text.slice(0, -DONE.length) : text;
   const last = [...body.matchAll(COST)].at(-1);
