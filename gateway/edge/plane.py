@@ -1,7 +1,7 @@
 """`/v1/edge/plan` and `/v1/edge/infer`: from a device's task to its answer."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from gateway.admission import verify_scope
 from gateway.budgets import MILLIONTHS
 from gateway.costs import cost_of
 from gateway.dispatch import Answer
-from gateway.edge.overhead import RelayOverhead
+from gateway.edge.overhead import RelayOverheads
 from gateway.edge.plans import Place, Plan, PlanBook
 from gateway.edge.quoting import Quote, quote
 from gateway.edge.requests import InferAsk, PlanAsk, as_parameter, read_infer_ask, read_plan_ask
@@ -24,7 +24,7 @@ from gateway.errors import (
     OutbidError,
     PlanNotFoundError,
 )
-from gateway.observation import Began
+from gateway.observation import Began, Event, Observation, Result, fan_out
 from gateway.openai import Endpoint, OpenAIRequest
 from gateway.relay import Relay
 from gateway.relaying import Call, Relays, read_price_max
@@ -56,7 +56,7 @@ class EdgePlane:
         self._admission = relays.admission
         self._plans = PlanBook(time.monotonic, rules.plan_s)
         self._auctioneer = Auctioneer(rules.window_s, rules.users_expected)
-        self._overhead = RelayOverhead(rules.relay_us, time.monotonic)
+        self._overheads = RelayOverheads(rules.relay_us, time.monotonic)
 
     async def plan(self, call: Call, path: bytes) -> Answer:
         """The plan of a task and the price of its tail, decided with all who ask at this moment."""
@@ -64,7 +64,8 @@ class EdgePlane:
         ask = read_plan_ask(call.body, self._relays.limits.of_request)
         session, terms = self._find(account, ask.model)
         price_max = read_price_max(call.headers, session)
-        found = quote(session, terms, ask.task, self._overhead.planned_us, price_max)
+        relay_us = self._overheads.of((account.application, ask.model)).planned_us
+        found = quote(session, terms, ask.task, relay_us, price_max)
         if found.units == 0:
             return self._respond(call, account, _describe(session, terms, found, None))
         if ask.bid < found.cost:
@@ -123,10 +124,15 @@ class EdgePlane:
             self._admission.leave(account, grant)
 
     async def _serve(self, call: Call, relay: Relay, plan: Plan) -> Answer:
-        began = time.monotonic()
-        answer = await self._relays.dispatcher.answer(relay, call.client)
-        took_us = int((time.monotonic() - began) * 1e6)
-        self._overhead.measure(took_us, plan.quote.plan.edge_us)
+        """The answer; only the try that gave it tells how long a relay takes."""
+        tries: list[Event] = []
+        dispatcher = self._relays.dispatcher
+        dispatcher = replace(dispatcher, observe=fan_out((dispatcher.observe, tries.append)))
+        answer = await dispatcher.answer(relay, call.client)
+        last = tries[-1] if tries else None
+        if isinstance(last, Observation) and last.result is Result.OK:
+            took_us = int(last.latency_s * 1e6)
+            self._overheads.of(plan.place).measure(took_us, plan.quote.plan.edge_us)
         return answer
 
     def _find(self, account: Account, model: str) -> tuple[Session, EdgeTerms]:

@@ -67,6 +67,9 @@ class TailSupplier(FakeSupplier):
         signed = decode_request_header(header.decode(), body_hash)
         if self.lie == "500":
             return Response(500, b"{}")
+        if self.lie == "hang":
+            await request.disconnected
+            return Response(500)
         asked = read_request(orjson.loads(request.body))
         logits = parse_answer(NETWORK, asked.way_out, run_tail(NETWORK, asked.message))
         use = count_tail(PROFILE, asked.way_out, asked.cut)

@@ -128,6 +128,17 @@ async def test_another_supplier_serves_where_one_fails_and_the_plan_outlives_a_f
         assert response.status_code == 200
 
 
+async def test_a_supplier_that_fails_slowly_is_not_planned_with(tmp_path: Path) -> None:
+    """It costs its users half a second before another serves; who asks next has its plan."""
+    silent, honest = TailSupplier("silent", "hang"), TailSupplier("honest")
+    async with a_gateway_of_tails(tmp_path, silent, honest) as (gateway, client):
+        while silent.served < 2:
+            gateway.standing.of(silent.supplier).aside_until = 0.0
+            plan = await plan_of(client)
+            assert (await client.post("/edge/infer", json=tail_of(plan))).status_code == 200
+        assert (await plan_of(client))["latency_us"] <= SENSOR["deadline_us"]
+
+
 UNFIT: list[tuple[dict[str, Any], tuple[int, str, str]]] = [
     ({"exit": 0}, (400, "invalid_value", "cut")),
     ({"cut": 3}, (400, "invalid_value", "cut")),

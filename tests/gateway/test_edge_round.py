@@ -7,13 +7,13 @@ from random import Random
 import pytest
 
 from edge import TailUse
-from gateway.edge.overhead import KEPT, KEPT_S, RelayOverhead
+from gateway.edge.overhead import KEPT, KEPT_S, RelayOverhead, RelayOverheads
 from gateway.edge.plans import PLANS_MAX, PlanBook
 from gateway.edge.quoting import Quote
 from gateway.edge.rounds import WAITING_MAX, Auctioneer, Wish, Won, clear
 from gateway.errors import KeyBusyError, NoSupplierError, OutbidError, PlanNotFoundError
 from pricing import WORD, Book, EdgeOffer, EdgePlan, Ladder, Order, aeria_posted
-from tests.factories import APPLICATION
+from tests.factories import APPLICATION, an_address
 
 BASE = Fraction(6, 5)
 PLACE = (APPLICATION, "tail")
@@ -165,6 +165,15 @@ def test_plans_are_bounded_by_key_and_over_all() -> None:
         book.grant("b", PLACE, a_quote(), 0)
     with pytest.raises(NoSupplierError):
         book.require_room("c", 1)
+
+
+def test_a_slow_tail_is_that_of_its_place_and_one_alone_is_no_measure() -> None:
+    overheads = RelayOverheads(1_000, lambda: 0.0)
+    slow, other = (an_address("a"), "m"), (an_address("b"), "m")
+    overheads.of(slow).measure(10**6, 0)
+    assert overheads.of(slow).planned_us == 1_000
+    overheads.of(slow).measure(10**6, 0)
+    assert (overheads.of(slow).planned_us, overheads.of(other).planned_us) == (10**6, 1_000)
 
 
 def test_the_relays_own_time_is_a_high_quantile_and_no_less_than_was_set() -> None:
