@@ -30,10 +30,16 @@ class Access:
         return bool(self._token)
 
     def is_token(self, given: str) -> bool:
-        """Whether this is the admin token, in a time that tells nothing of it."""
-        return bool(self._token) and hmac.compare_digest(
-            given.encode(), (self._token or "").encode()
-        )
+        """Whether this is the admin token, in a time that tells nothing of it; else it is counted.
+
+        False for any while too many wrong ones came.
+        """
+        if self.is_throttled():
+            return False
+        if self._token and hmac.compare_digest(given.encode(), self._token.encode()):
+            return True
+        self._wrong.append(self._clock())
+        return False
 
     def is_throttled(self) -> bool:
         """Whether so many wrong tokens came lately that none is looked at."""
@@ -44,7 +50,6 @@ class Access:
     def open(self, given: str) -> str | None:
         """The id of a new session, for the right token; None for a wrong one."""
         if not self.is_token(given):
-            self._wrong.append(self._clock())
             return None
         session = secrets.token_urlsafe(32)
         self._sessions[session] = self._clock() + SESSION_S

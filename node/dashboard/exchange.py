@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 
 JSON = "application/json"
+COUNT_DIGITS_MAX = 18
+"""Of a count in a query; a longer one is more than anything here."""
 
 SECURITY_HEADERS = (
     (
@@ -45,7 +47,9 @@ class Ask:
     def number(self, name: str, default: int, most: int) -> int:
         """A count in the query, brought between 0 and `most`; the default where it is none."""
         text = self.query.get(name, "")
-        return min(int(text), most) if text.isascii() and text.isdigit() else default
+        if not text.isascii() or not text.isdigit():
+            return default
+        return most if len(text) > COUNT_DIGITS_MAX else min(int(text), most)
 
 
 @dataclass(frozen=True, slots=True)

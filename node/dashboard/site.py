@@ -76,10 +76,10 @@ class Site:
 
     def is_logged_in(self, ask: Ask) -> bool:
         """Whether whoever asks has an open session, or shows the admin token itself."""
-        kind, _, token = ask.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self.access.is_token(token):
+        if self.access.is_open(ask.cookie(COOKIE)):
             return True
-        return self.access.is_open(ask.cookie(COOKIE))
+        kind, _, token = ask.headers.get("authorization", "").partition(" ")
+        return kind.lower() == "bearer" and self.access.is_token(token)
 
     def _page(self, path: str) -> Page | None:
         for page in self.pages:

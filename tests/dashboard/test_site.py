@@ -15,8 +15,8 @@ from gateway.accounts import Accounts
 from gateway.api_keys import KeyStore
 from gateway.app import ControlServer
 from gateway.control import create_control
-from node.dashboard import Feed, site_handler
-from node.dashboard.access import SESSION_S, WRONG_MAX, WRONG_S, Access
+from node.dashboard import Ask, Feed, site_handler
+from node.dashboard.access import COOKIE, SESSION_S, WRONG_MAX, WRONG_S, Access
 from node.dashboard.feed import FOLLOWERS_MAX
 from node.http import serve
 from tests.dashboard.history import History
@@ -184,6 +184,29 @@ async def test_wrong_tokens_are_soon_not_looked_at_any_more() -> None:
     assert not access.is_throttled()
     now = SESSION_S + 1
     assert not access.is_open(session)
+
+
+async def test_wrong_bearer_tokens_are_wrong_tokens(stage: Stage) -> None:
+    site = stage.board.site
+    session = site.access.open(ADMIN_TOKEN)
+    wrong = Ask("GET", "/", headers={"authorization": "Bearer wrong"})
+    for _ in range(WRONG_MAX):
+        assert not site.access.is_throttled()
+        assert not site.is_logged_in(wrong)
+    assert site.access.is_throttled()
+    assert not site.is_logged_in(
+        Ask("GET", "/", headers={"authorization": f"Bearer {ADMIN_TOKEN}"})
+    )
+    assert site.is_logged_in(Ask("GET", "/", headers={"cookie": f"{COOKIE}={session}"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "count"),
+    [("", 5), ("7", 7), ("100", 50), ("-1", 5), ("\u0664", 5), ("9" * 19, 50), ("9" * 5_000, 50)],
+    ids=range(7),
+)
+def test_a_count_in_a_query_is_brought_within_its_bounds(said: str, count: int) -> None:
+    assert Ask("GET", "/", {"limit": said}).number("limit", 5, 50) == count
 
 
 async def test_without_an_admin_token_nobody_logs_in() -> None:
