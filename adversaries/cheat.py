@@ -10,6 +10,7 @@ class Line(Enum):
     SUPPLIER = "supplier's check"
     GATEWAY = "gateway's check"
     RECOUNT = "gateway's recount"
+    AUDIT = "gateway's audit"
     CONTRACT = "contract"
     CHALLENGE = "challenge"
     NONE = "nobody"

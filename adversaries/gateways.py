@@ -161,7 +161,7 @@ CRIMES: tuple[Callable[[Crime], Awaitable[Finding]], ...] = (
 
 async def run(scene: Scene) -> list[Finding]:
     """Every gateway at once, each with an identity of its own."""
-    keys = scene.keys[1:]
+    keys = scene.keys[1 : 1 + len(CRIMES)]
     async with (
         asyncio.timeout(DEADLINE_S),
         await Market.connect([scene.rpc], scene.book) as market,

@@ -40,13 +40,13 @@ class InventingMiner(Miner):
     """Adds invented leaves to those of every session, as far as the slice allows."""
 
     def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
-        """The real leaves, and nine times as many of work that was never done."""
+        """The real leaves, and others of work that was never done."""
         real = list(super().leaves(session))
         if not real:
             return real
         weight = sum(each.leaf.weight for each in real)
         room = session.facts.terms.slice_units - weight
-        wanted = INVENTED_PER_REAL * len(real)
+        wanted = self.wanted(len(real))
         for invented in self._invent(session, weight // len(real)):
             if wanted == 0 or invented.leaf.weight > room:
                 return real
@@ -54,6 +54,10 @@ class InventingMiner(Miner):
             wanted -= 1
             real.append(invented)
         return real
+
+    def wanted(self, real: int) -> int:
+        """How many leaves to invent beside so many real ones."""
+        return INVENTED_PER_REAL * real
 
     def _invent(self, session: SessionBook, units: int) -> Iterator[MinedLeaf]:
         forger = Signer(hashlib.sha256(b"forger" + session.session_id).digest())

@@ -18,10 +18,8 @@ CHEAT = Cheat(
     name="dead engine, cached answer",
     side="supplier",
     does="gives one old answer to every plain request, and lets streams fail",
-    line=Line.NONE,
-    check="",
-    limit="the recount pays for the tokens that were sent and caps the input at the real prompt; "
-    "whether words answer a question nobody settles: it is a gateway's comparison of members",
+    line=Line.AUDIT,
+    check="contradicted",
 )
 
 

@@ -11,7 +11,7 @@ from localnet.processes import Node, npm_tool
 
 CHAIN_ID = 31337
 MNEMONIC = "test test test test test test test test test test test junk"
-ACCOUNTS = 40
+ACCOUNTS = 64
 
 Account.enable_unaudited_hdwallet_features()
 

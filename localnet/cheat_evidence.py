@@ -8,6 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 
 from adversaries.relays import HONEST_EVENT
 from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Event, decode_outcome
+from gateway.auditing import CONTRADICTED
 from relay_mining import Address, Claim, Hash32
 
 REFUSED = re.compile(r"^Prove failed: (\w+)")
@@ -82,7 +84,9 @@ class Answers:
     receipted: int = 0
     began: int = 0
     caught: int = 0
-    """When the first fault or over-claim was seen; 0 for never."""
+    """When the first fault, over-claim or, where there is one, contradiction was seen; 0: never."""
+    doubts: int = 0
+    """Audits in which two others contradicted it."""
     details: Counter[str] = field(default_factory=Counter)
 
     def take(self, line: dict[str, Any]) -> None:
@@ -112,6 +116,16 @@ def read_answers(records: Iterable[bytes]) -> dict[str, Answers]:
             found[line["supplier"]].take(line)
             found[line["key"]].take(line)
     return found
+
+
+def add_doubts(answers: dict[str, Answers], log: Path) -> None:
+    """Take in what the gateway's audits found, by its own log."""
+    for line in _lines(log):
+        if line["event"] == CONTRADICTED:
+            found = answers[line["supplier"]]
+            if not found.doubts:
+                found.caught = int(datetime.fromisoformat(line["time"]).timestamp())
+            found.doubts += 1
 
 
 def read_refusals(log: Path) -> Counter[str]:

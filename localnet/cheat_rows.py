@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from adversaries.cheat import Cheat, Finding, Line
+from localnet.cheat_chances import Chances, pool, weigh
 from localnet.cheat_evidence import Answers, Fate
-from relay_mining import BPS, UNITS_PER_PRICE, escape_probability
+from relay_mining import UNITS_PER_PRICE
 
+NO_DRAW = Chances((), 0, 0.0)
 LUCK_MIN = 1e-3
 """A run luckier for the cheat than this is not luck."""
 
@@ -26,12 +27,12 @@ class Row:
     did: str
     caught_by: str
     after: str
-    chance: str
-    """Where a draw decides: claims caught, as predicted and as measured."""
     gained: int
     cost: str
     """What it cost others."""
     is_as_promised: bool
+    chances: Chances = NO_DRAW
+    """Where a draw decides: claims caught, as predicted and as measured."""
 
     def as_json(self) -> dict[str, Any]:
         """The row as a JSON object."""
@@ -62,13 +63,8 @@ def claim_row(
     honest = [
         min(payable.get(each.claim.session.id.hex(), 0), each.claim.root.sum) for each in fates
     ]
-    escapes = [
-        _escape(cheat, fate, units, prices.margin_bps)
-        for fate, units in zip(fates, honest, strict=True)
-    ]
+    chances = weigh(cheat, fates, honest, prices.margin_bps)
     voided = [each for each in fates if each.slashed]
-    predicted = sum(1 - each for each in escapes)
-    spread = sqrt(sum(each * (1 - each) for each in escapes))
     paid = sum(each.paid for each in fates)
     slashed = sum(each.slashed for each in voided)
     met = sorted(set(refusals) & set(cheat.check.split("|")))
@@ -79,29 +75,14 @@ def claim_row(
         did=cheat.does,
         caught_by=f"challenge: {', '.join(met)}; claim void" if met else "nobody in this run",
         after=f"{max(each.ended - each.made for each in voided)} blocks" if voided else "",
-        chance=f"{predicted:.2f} ± {spread:.2f} of {len(fates)} claims; {len(voided)}",
+        chances=chances,
         gained=paid - sum(prices.value(units) for units in honest) - slashed,
         cost="none; the bonds went to the application" if voided else "",
         is_as_promised=bool(fates)
-        and _luck(escapes, len(voided)) >= LUCK_MIN
+        and chances.expected_gain <= 0
+        and chances.luck >= LUCK_MIN
         and (bool(met) or not voided),
     )
-
-
-def _luck(escapes: Sequence[float], caught: int) -> float:
-    """How likely it is that no more than `caught` claims are, each escaping by its own chance."""
-    chances = [1.0]
-    for escape in escapes:
-        stays = [each * escape for each in chances]
-        grows = [each * (1 - escape) for each in chances]
-        chances = [a + b for a, b in zip([*stays, 0.0], [0.0, *grows], strict=True)]
-    return sum(chances[: caught + 1])
-
-
-def _escape(cheat: Cheat, fate: Fate, honest_units: int, margin_bps: int) -> float:
-    total = fate.claim.root.sum
-    share = 1.0 if cheat.is_all_bad else 1 - honest_units / total
-    return escape_probability(share, margin_bps / BPS * fate.claim.value / fate.claim.bond)
 
 
 def answer_row(
@@ -118,7 +99,6 @@ def answer_row(
         did=cheat.does,
         caught_by=seen or "nobody: " + cheat.limit,
         after=f"{answers.caught - answers.began} s" if seen else "",
-        chance="",
         gained=gained,
         cost=f"{answers.faults} of {answers.tries} tries made elsewhere" if answers.faults else "",
         is_as_promised=answers.tries > 0 and bool(seen) == (cheat.line is not Line.NONE),
@@ -135,7 +115,6 @@ def client_row(module: str, cheat: Cheat, answers: Answers, prices: Prices) -> R
         did=cheat.does,
         caught_by=f"gateway's Cancel: {answers.aborts} prefixes signed as {cheat.check}",
         after="at once",
-        chance="",
         gained=prices.value(free),
         cost=f"none: {answers.receipted} of {answers.served} CU receipted",
         is_as_promised=answers.aborts > 0 and free == 0,
@@ -152,7 +131,6 @@ def finding_row(module: str, found: Finding) -> Row:
         did=cheat.does,
         caught_by=found.met,
         after=found.after,
-        chance="",
         gained=found.gained,
         cost=found.cost,
         is_as_promised=found.is_as_promised,
@@ -162,6 +140,8 @@ def finding_row(module: str, found: Finding) -> Row:
 def _seen(cheat: Cheat, answers: Answers) -> str:
     if cheat.line is Line.RECOUNT and answers.overclaims:
         return "gateway's recount: signed over-claim kept as evidence, supplier dropped"
+    if cheat.line is Line.AUDIT and answers.doubts:
+        return f"gateway's audit: {cheat.check} by two others {answers.doubts} times; set aside"
     matching = [each for each in answers.details if cheat.check and cheat.check in each]
     return f"gateway's check: {matching[0]}; set aside" if matching else ""
 
@@ -174,8 +154,8 @@ def show_rows(rows: Sequence[Row], unit: int) -> Table:
     for row in rows:
         mark = "" if row.is_as_promised else "[red]NOT AS PROMISED[/] "
         table.add_row(
-            row.name, mark + row.caught_by, row.after, row.chance, f"{row.gained / unit:,.6f}",
-            row.cost,
+            row.name, mark + row.caught_by, row.after, row.chances.show(unit),
+            f"{row.gained / unit:,.6f}", row.cost,
         )  # fmt: skip
     return table
 
@@ -193,8 +173,11 @@ anvil, real signatures, real sockets. `make demo-cheats` runs them again.
 
 *Caught by* is what was found afterwards in the contract's errors, the gateway's usage log or the
 refusal itself. *Gained* is in whole test tokens beyond honest work, everything lost deducted. Where
-a draw decides, the number of claims caught is given as predicted (with one standard deviation) and
-as measured; the exact formulas over every share and bond are in [simulations](simulations.md).
+a draw decides, the claims caught are given as predicted (with one standard deviation) and as
+measured; then the share caught, predicted, and the interval of 95 % that the measured one leaves
+(Wilson's); then what these claims gain in the mean of all draws. One run may be lucky; no mean is
+above zero. The exact formulas over every share and bond are in [simulations](simulations.md), what
+withholding gateways take in [bounded loss](credit-simulated.md).
 
 """
 
@@ -203,10 +186,14 @@ def write_page(rows: Sequence[Row], unit: int) -> str:
     """The page as Markdown."""
     lines = (
         (
-            f"`{row.module}`", row.name, row.side, row.did, row.caught_by, row.after, row.chance,
-            f"{row.gained / unit:,.6f}", row.cost,
+            f"`{row.module}`", row.name, row.side, row.did, row.caught_by, row.after,
+            row.chances.show(unit), f"{row.gained / unit:,.6f}", row.cost,
         )
         for row in rows
     )  # fmt: skip
     table = [COLUMNS, ("---",) * len(COLUMNS), *lines]
-    return PAGE + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    together = pool([row.chances for row in rows])
+    foot = (
+        f"\nAll claims under a draw together: {together.show(unit)}.\n" if together.escapes else ""
+    )
+    return PAGE + "".join(f"| {' | '.join(line)} |\n" for line in table) + foot

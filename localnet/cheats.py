@@ -28,6 +28,7 @@ from localnet.chain import test_account
 from localnet.cheat_evidence import (
     Answers,
     ChainRecord,
+    add_doubts,
     read_answers,
     read_honest_units,
     read_refusals,
@@ -50,10 +51,15 @@ from node.append_log import AppendLog
 
 EVERYBODY = (*SUPPLIERS, *SCRIPTS)
 HONEST_SUPPLIERS = 2
+TWICE = ("splitter",)
+"""Run as two suppliers, as if of one owner."""
 RECEIPT_DUE = "SUPPLIER_CREDIT__RECEIPT_DUE_S"
 RECEIPT_DUE_S = 8
 """Overdue within a session, as it is where sessions are hours and not twelve seconds."""
-FREE_ACCOUNTS = (*range(4, 10), 38, 39)
+AUDIT_SHARE = "GATEWAY_RELAYS__AUDIT_SHARE"
+AUDITED = 0.25
+"""Of repeatable answers; a market that runs for hours gets by with less."""
+FREE_ACCOUNTS = (*range(4, 10), *range(54, 64))
 """Of anvil's published ones, those that no honest node uses."""
 CAP_PER_MEMBER = 2 * TOKEN
 """As in `make demo`: the threshold is near the size of a relay."""
@@ -136,7 +142,10 @@ class CheatZoo(Demo):
         if self.market.gateway is not None:
             self.market.gateway.stop()
         async with AppendLog(self.market.gateway_config.parent / "gateway" / "usage") as usage:
-            return read_answers(usage.replay())
+            answers = read_answers(usage.replay())
+        if self.market.gateway is not None:
+            add_doubts(answers, self.market.gateway.log)
+        return answers
 
     def _supplier_rows(self, answers: dict[str, Answers], prices: Prices) -> list[Row]:
         rows = []
@@ -177,9 +186,10 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
-    cheats = tuple(name for name in names if name in SUPPLIERS)
+    cheats = tuple(name for name in names if name in SUPPLIERS for _ in range(1 + (name in TWICE)))
     scripts = [name for name in names if name in SCRIPTS]
     os.environ[RECEIPT_DUE] = str(RECEIPT_DUE_S)
+    os.environ[AUDIT_SHARE] = str(AUDITED)
     plan = MarketPlan(
         suppliers=HONEST_SUPPLIERS,
         cheats=cheats,

@@ -180,7 +180,8 @@ class LocalMarket:
 
     def _add_supplier(self, number: int, say: Say) -> None:
         cheat = self.plan.roles[number]
-        name = cheat or f"supplier-{number}"
+        is_repeated = cheat in self.plan.roles[:number]
+        name = f"{cheat or 'supplier'}-{number}" if is_repeated or not cheat else cheat
         say(f"{name}: stakes, lists the service, loads the model, serves")
         place = Place.local()
         config = self.folder / name / "supplier.toml"

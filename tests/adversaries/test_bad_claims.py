@@ -11,6 +11,7 @@ from adversaries.hoarder import HoardingMiner
 from adversaries.inflator import InflatingMiner
 from adversaries.inventor import InventingMiner
 from adversaries.replayer import ReplayingMiner
+from adversaries.splitter import SplittingMiner
 from adversaries.zoo import SUPPLIERS
 from relay_mining import (
     Claim,
@@ -34,6 +35,7 @@ CHEATS: dict[str, type[Miner]] = {
     "copier": CopyingMiner,
     "hoarder": HoardingMiner,
     "defaulter": DefaultingMiner,
+    "splitter": SplittingMiner,
 }
 
 

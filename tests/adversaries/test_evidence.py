@@ -4,7 +4,8 @@ from pathlib import Path
 
 import orjson
 
-from localnet.cheat_evidence import read_answers, read_honest_units, read_refusals
+from gateway.auditing import CONTRADICTED
+from localnet.cheat_evidence import add_doubts, read_answers, read_honest_units, read_refusals
 
 LOG = [
     b"not a line of JSON",
@@ -43,3 +44,16 @@ def test_answers_are_counted_by_supplier_and_by_key() -> None:
     assert (seen.tries, seen.faults, seen.aborts, seen.overclaims) == (3, 1, 1, 1)
     assert (seen.served, seen.receipted) == (423, 182)
     assert (seen.began, seen.caught, dict(seen.details)) == (10, 12, {"why": 1})
+
+
+def test_contradictions_are_read_from_the_gateway_s_log(tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    at = "2026-01-01T00:00:09+00:00"
+    doubt = {"time": at, "event": CONTRADICTED, "supplier": "0xaa"}
+    log.write_bytes(b"\n".join([orjson.dumps(doubt), orjson.dumps(doubt), b""]))
+    found = read_answers([orjson.dumps([line("try", "broken", 10, supplier="0xaa")])])
+
+    add_doubts(found, log)
+
+    assert found["0xaa"].doubts == 2
+    assert found["0xaa"].caught == 1_767_225_609

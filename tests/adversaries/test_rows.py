@@ -19,7 +19,7 @@ from localnet.cheat_rows import (
     show_rows,
     write_page,
 )
-from relay_mining import Claim, TrieRoot, escape_probability
+from relay_mining import Claim, TrieRoot, escape_probability, expected_gain
 from tests.factories import SUPPLIER, a_session
 
 PRICES = Prices(unit=2_000_000, margin_bps=12_000)
@@ -43,8 +43,9 @@ def test_a_caught_claim_loses_its_bond_and_its_honest_part() -> None:
 
     caught = 1 - escape_probability(0.9, 1.2)
     assert row.gained == -VALUE - PRICES.value(PAYABLE)
-    assert row.chance.startswith(f"{caught:.2f} ±")
-    assert row.chance.endswith("of 1 claims; 1")
+    assert row.chances.show(10**6).startswith(f"{caught:.2f} ±")
+    assert "of 1 claims; 1 (92%; 21% to 100%)" in row.chances.show(10**6)
+    assert row.chances.expected_gain == pytest.approx(expected_gain(0.9, VALUE, VALUE, 1.2))
     assert (row.after, row.is_as_promised) == ("20 blocks", True)
 
 
@@ -94,6 +95,15 @@ def test_paid_for_no_work_is_a_gain_and_unpaid_work_a_loss() -> None:
     )
 
     assert (parrot.gained, tamperer.gained) == (10, -10)
+
+
+@pytest.mark.parametrize("doubts", [0, 2])
+def test_a_parrot_must_be_contradicted(doubts: int) -> None:
+    answers = Answers(tries=9, began=10, caught=25, doubts=doubts)
+    row = answer_row("parrot", SUPPLIERS["parrot"], answers, 0, PRICES)
+
+    assert row.is_as_promised == bool(doubts)
+    assert row.after == ("15 s" if doubts else "")
 
 
 def test_a_client_is_billed_to_the_last_unit() -> None:
