@@ -113,8 +113,9 @@ def read_answers(records: Iterable[bytes]) -> dict[str, Answers]:
     found: dict[str, Answers] = defaultdict(Answers)
     for record in records:
         for line in orjson.loads(record):
-            found[line["supplier"]].take(line)
-            found[line["key"]].take(line)
+            if line["kind"] in ("try", "recount"):
+                found[line["supplier"]].take(line)
+                found[line["key"]].take(line)
     return found
 
 

@@ -36,6 +36,8 @@ def test_answers_are_counted_by_supplier_and_by_key() -> None:
         orjson.dumps([line("try", "ok", 10), line("recount", "receipted", 10)]),
         orjson.dumps([line("try", "client_abort", 11), line("try", "invalid", 12, detail="why")]),
         orjson.dumps([line("recount", "overclaim", 13, units_receipted=41)]),
+        orjson.dumps([{"kind": kind, "time": 9, "key": "key_1"} for kind in ("begin", "end")]),
+        orjson.dumps([{"kind": "refusals", "time": 9, "code": "invalid_api_key", "count": 2}]),
     ]
     found = read_answers(records)
 
