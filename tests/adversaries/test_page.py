@@ -50,4 +50,6 @@ def test_no_claim_under_a_draw_gains_in_the_mean() -> None:
 def test_no_row_is_without_what_caught_it_or_what_bounds_it() -> None:
     for row in rows():
         escaped = row[4] == "nobody in this run" and "gain expected" in row[6]
-        assert escaped or re.match(r"(challenge|contract|gateway's|supplier's|nobody: )", row[4]), row
+        assert escaped or re.match(r"(challenge|contract|gateway's|supplier's|nobody: )", row[4]), (
+            row
+        )
