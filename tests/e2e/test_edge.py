@@ -32,7 +32,8 @@ from pricing import EdgeTask
 from tests.edge.widening import widen
 
 pytestmark = [
-    pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("edge"), pytest.mark.timeout(600),
+    pytest.mark.e2e, pytest.mark.long, pytest.mark.anvil, pytest.mark.xdist_group("edge"),
+    pytest.mark.timeout(600),
 ]  # fmt: skip
 COMMITTED = ROOT / "models" / "edge"
 NAME = "lode-edge"

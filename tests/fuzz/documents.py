@@ -27,6 +27,7 @@ from supplier.engines.openai_http import parse_load
 from supplier.errors import MalformedRelayError
 from supplier.usage import CHAT_PATH, EngineAnswerError, parse_body, read_answer
 from tests.fuzz.target import Target
+from tests.gateway.endpoints import OPENAI
 
 LIMITS = RequestLimits(body_bytes_max=4096)
 CHAT = orjson.dumps(
@@ -153,7 +154,7 @@ TARGETS = (
             BODIES,
             _reads(_read_endpoint(endpoint), RequestError),
         )
-        for endpoint in Endpoint
+        for endpoint in OPENAI
     ),
     Target(
         "relay's body at the supplier",

@@ -16,10 +16,9 @@ from gateway.errors import (
 from gateway.openai import Endpoint, PromptOverhead, read_request
 from supplier.scheduling import Priority
 from supplier.usage import CHAT_PATH, parse_body
+from tests.gateway.endpoints import OPENAI
 
 LIMITS = RequestLimits()
-READ = (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS)
-"""Whose bodies are OpenAI's; a tail's is read by the edge plane."""
 MESSAGES = [{"role": "user", "content": "hi"}]
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -53,7 +52,7 @@ def test_splicing_nothing_changes_nothing(members: dict) -> None:
 
 @given(st.binary(max_size=200) | objects.map(orjson.dumps))
 def test_any_body_is_read_or_refused(body: bytes) -> None:
-    for endpoint in READ:
+    for endpoint in OPENAI:
         try:
             read_request(endpoint, body, LIMITS)
         except RequestError as error:
@@ -311,7 +310,7 @@ def test_bad_inputs_to_embed(given: object) -> None:
 
 @given(st.sampled_from(["tools", "tool_choice", "response_format", "chat_template_kwargs",
                         "messages", "input", "dimensions", "encoding_format", "echo", "best_of"]),
-       values, st.sampled_from(READ))  # fmt: skip
+       values, st.sampled_from(OPENAI))  # fmt: skip
 def test_any_value_of_a_new_parameter_is_read_or_refused(
     name: str, value: object, endpoint: Endpoint
 ) -> None:
