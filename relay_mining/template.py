@@ -102,8 +102,9 @@ class ChatTemplate:
             raise TemplateError(f"the template failed: {error}") from error
 
 
+# Jinja writes an infinite number down as the name `inf`, which is none.
 _FAILURES = (
-    JinjaError, BudgetError, ArithmeticError, AttributeError, LookupError, MemoryError,
+    JinjaError, BudgetError, ArithmeticError, AttributeError, LookupError, MemoryError, NameError,
     RecursionError, SyntaxError, TypeError, ValueError,
 )  # fmt: skip
 """All that compiling or running a hostile template can raise: its fault, whichever it is."""

@@ -199,6 +199,7 @@ HOSTILE = {
     "{% set n.x = [n.x] | map('_turns', 0) | first %}{% endfor %}{{ n.x | list }}",
     "long number": "{{ " + "9" * 5_000 + " }}",
     "big number": "{{ " + "9" * 30 + " }}",
+    "infinite number": "{{ 1e999 + x }}",
     "wide date": "{{ strftime_now('%1000000000d') }}",
     "no syntax": "{% for %}",
     "too long": " " * (1 << 18),
