@@ -1,5 +1,7 @@
 """Run an experiment: tables on the screen, the same as CSV and plots as PNG in a folder."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from simulations.auctions.table import run_promises
 from simulations.credit import experiment as credit
 from simulations.edge import experiment as edge
 from simulations.mining.experiment import STEPS, run_relay_mining
-from simulations.report import print_report, write_page, write_report
+from simulations.report import Report, print_report, write_page, write_report
 from simulations.scheduling import experiment as scheduling
 from simulations.strategies import experiment as strategies
 
@@ -24,6 +26,26 @@ Out = Annotated[Path, typer.Option(help="Folder for CSV files and plots.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object.")]
 Page = Annotated[Path | None, typer.Option(help="Write the tables as a page of the docs, too.")]
 OUT = Path(".lode/simulations")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One experiment as it was asked for: its command, its page's title, its numbers by option."""
+
+    command: str
+    title: str
+    draws: Mapping[str, int]
+
+
+def _publish(run: Run, report: Report, out: Path, page: Path | None, output: Output) -> None:
+    """Show a report, write its files and, where asked for, its page."""
+    print_report(report, output)
+    written = write_report(report, out)
+    if page:
+        options = " ".join(f"--{name} {number}" for name, number in run.draws.items())
+        command = f"python -m simulations {run.command} {options} --page {page}"
+        write_page(report, run.title, command, page)
+    output.done({**run.draws, "written": [str(path) for path in written]})
 
 
 @app.callback()
@@ -46,14 +68,8 @@ def relay_mining(
     output = Output(json)
     with output.progress("relay mining", STEPS) as advance:
         report = run_relay_mining(seed, trials, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = (
-            f"python -m simulations relay-mining --seed {seed} --trials {trials} --page {page}"
-        )
-        write_page(report, "Relay mining, simulated", command, page)
-    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "trials": trials}
+    _publish(Run("relay-mining", "Relay mining, simulated", draws), report, out, page, output)
 
 
 @app.command("credit")
@@ -71,12 +87,8 @@ def bounded_loss(
     output = Output(json)
     with output.progress("credit", credit.STEPS) as advance:
         report = credit.run_credit(seed, trials, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = f"python -m simulations credit --seed {seed} --trials {trials} --page {page}"
-        write_page(report, "Bounded loss, simulated", command, page)
-    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "trials": trials}
+    _publish(Run("credit", "Bounded loss, simulated", draws), report, out, page, output)
 
 
 @app.command("pricing")
@@ -94,12 +106,8 @@ def pricing(
     output = Output(json)
     with output.progress("pricing", auctions.STEPS) as advance:
         report = auctions.run_pricing(seed, trials, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = f"python -m simulations pricing --seed {seed} --trials {trials} --page {page}"
-        write_page(report, "Pricing, simulated", command, page)
-    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "trials": trials}
+    _publish(Run("pricing", "Pricing, simulated", draws), report, out, page, output)
 
 
 @app.command("strategies")
@@ -117,12 +125,10 @@ def run_strategies(
     output = Output(json)
     with output.progress("strategies", strategies.STEPS) as advance:
         report = strategies.run_strategies(seed, trials, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = f"python -m simulations strategies --seed {seed} --trials {trials} --page {page}"
-        write_page(report, "Lies in epoch auctions, simulated", command, page)
-    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "trials": trials}
+    _publish(
+        Run("strategies", "Lies in epoch auctions, simulated", draws), report, out, page, output
+    )
 
 
 @app.command("edge")
@@ -140,12 +146,8 @@ def run_edge(
     output = Output(json)
     with output.progress("edge", edge.STEPS) as advance:
         report = edge.run_edge(seed, trials, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = f"python -m simulations edge --seed {seed} --trials {trials} --page {page}"
-        write_page(report, "Edge inference, simulated", command, page)
-    output.done({"seed": seed, "trials": trials, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "trials": trials}
+    _publish(Run("edge", "Edge inference, simulated", draws), report, out, page, output)
 
 
 @app.command("pricing-properties")
@@ -163,14 +165,14 @@ def pricing_properties(
     output = Output(json)
     with output.progress("promises", len(SUBJECTS)) as advance:
         report = run_promises(seed, books, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = (
-            f"python -m simulations pricing-properties --seed {seed} --books {books} --page {page}"
-        )
-        write_page(report, "What the auctions promise, tried", command, page)
-    output.done({"seed": seed, "books": books, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "books": books}
+    _publish(
+        Run("pricing-properties", "What the auctions promise, tried", draws),
+        report,
+        out,
+        page,
+        output,
+    )
 
 
 @app.command("scheduling")
@@ -188,12 +190,10 @@ def run_scheduling(
     output = Output(json)
     with output.progress("scheduling", scheduling.STEPS) as advance:
         report = scheduling.run_scheduling(seed, relays, advance)
-    print_report(report, output)
-    written = write_report(report, out)
-    if page:
-        command = f"python -m simulations scheduling --seed {seed} --relays {relays} --page {page}"
-        write_page(report, "Waiting for an engine, simulated", command, page)
-    output.done({"seed": seed, "relays": relays, "written": [str(path) for path in written]})
+    draws = {"seed": seed, "relays": relays}
+    _publish(
+        Run("scheduling", "Waiting for an engine, simulated", draws), report, out, page, output
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 """The demo model, and tiny models of random weights written as Hugging Face directories."""
 
 import json
+import signal
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from supplier.engines.embedded.model import Model, load_model
@@ -13,8 +19,28 @@ from supplier.engines.embedded.scheduler import Scheduler
 from supplier.engines.embedded.sequence import Job, Sequence, TokenEvent
 from supplier.engines.embedded.tokenizer import TextTokenizer, load_tokenizer
 
-DEMO = Path(__file__).resolve().parents[3] / "models" / "demo"
+ROOT = Path(__file__).resolve().parents[3]
+DEMO = ROOT / "models" / "demo"
 END = 2  # <|im_end|>
+
+
+@contextmanager
+def engine(model: Path, *arguments: str) -> Iterator[httpx.Client]:
+    """Run an engine; yield a client of it; expect a clean end on SIGTERM."""
+    command = [sys.executable, "-m", "supplier.engines.embedded", str(model), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        with httpx.Client(base_url=f"http://127.0.0.1:{ready['port']}", timeout=60) as client:
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 @cache

@@ -2,14 +2,12 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -18,7 +16,7 @@ import pytest
 
 from relay_mining import Recounter, read_conversation
 from supplier.engines import read_model_files
-from tests.supplier.engines.parts import DEMO
+from tests.supplier.engines.parts import DEMO, engine
 
 CAPITAL = {"role": "user", "content": "What is the capital of Japan?"}
 STORY = {"role": "user", "content": "Tell me a story."}
@@ -26,35 +24,16 @@ VOCABULARY = 868
 TOKYO = "The capital of Japan is Tokyo."
 
 
-@contextmanager
-def engine(*arguments: str) -> Iterator[httpx.Client]:
-    """Run an engine; yield a client of it; expect a clean end on SIGTERM."""
-    command = [sys.executable, "-m", "supplier.engines.embedded", str(DEMO), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=DEMO.parents[1], text=True)
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        with httpx.Client(base_url=f"http://127.0.0.1:{ready['port']}", timeout=60) as client:
-            yield client
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with engine() as running:
+    with engine(DEMO) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[httpx.Client]:
     """An engine of two slots and one place to wait."""
-    with engine("--max-num-seqs", "2", "--max-queue", "1") as running:
+    with engine(DEMO, "--max-num-seqs", "2", "--max-queue", "1") as running:
         yield running
 
 

@@ -2,11 +2,7 @@
 
 import base64
 import importlib.util
-import json
 import math
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +19,7 @@ from supplier.engines.embedded.errors import ModelError
 from supplier.engines.embedded.tokenizer import load_tokenizer
 from supplier.engines.sentence.config import load_sentence_config
 from supplier.engines.sentence.model import SentenceModel, load_sentence_model
+from tests.supplier.engines.parts import engine
 from tests.supplier.engines.sentences import (
     CONTEXT,
     HEADS,
@@ -150,21 +147,8 @@ def test_the_spec_says_what_the_service_does(tmp_path: Path) -> None:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     directory = tmp_path_factory.mktemp("model")
     write_sentence_model(directory)
-    command = [sys.executable, "-m", "supplier.engines.embedded", str(directory),
-               "--served-model-name", "tiny"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        with httpx.Client(base_url=f"http://127.0.0.1:{ready['port']}", timeout=60) as running:
-            yield running
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    with engine(directory, "--served-model-name", "tiny") as running:
+        yield running
 
 
 def embed(client: httpx.Client, **fields: Any) -> dict[str, Any]:

@@ -1,10 +1,6 @@
 """The tail of a network as an engine of its own, and what its service says of itself."""
 
-import json
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from supplier.errors import MalformedRelayError
 from supplier.services import build_face, compute_spec
 from supplier.settings import EngineSettings
 from supplier.usage import CHAT_PATH, EDGE_PATH, parse_body, read_answer
+from tests.supplier.engines.parts import engine
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models" / "edge"
@@ -39,21 +36,8 @@ def asked(way_out: int = 2, cut: int = 1, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    command = [sys.executable, "-m", "supplier.engines.embedded", str(MODEL),
-               "--served-model-name", "tail"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        with httpx.Client(base_url=f"http://127.0.0.1:{ready['port']}", timeout=60) as running:
-            yield running
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    with engine(MODEL, "--served-model-name", "tail") as running:
+        yield running
 
 
 def test_every_tail_is_the_rest_of_the_uncut_network(client: httpx.Client) -> None:
