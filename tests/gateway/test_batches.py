@@ -25,7 +25,7 @@ from gateway.errors import InvalidParameterError, MalformedBodyError
 from gateway.file_store import DirectoryStore
 from gateway.files import Files
 from gateway.multipart import read_form
-from node.http import serve
+from node.http import Request, Response, StreamWriter, serve
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway
@@ -198,8 +198,15 @@ asyncio.run(main())
 @pytest.mark.anyio
 async def test_kill_9_loses_no_line_and_doubles_none(tmp_path: Path) -> None:
     fake = FakeSupplier("one")
+    killed = asyncio.Event()
+
+    async def stop_in_the_middle(request: Request) -> Response | StreamWriter:
+        if fake.served >= 150:
+            await killed.wait()
+        return await fake.handle(request)
+
     async with AsyncExitStack() as stack:
-        server = await serve(fake.handle, "127.0.0.1", 0)
+        server = await serve(stop_in_the_middle, "127.0.0.1", 0)
         stack.push_async_callback(server.close, 0)
         url = f"http://127.0.0.1:{server.port}"
         child = subprocess.Popen(  # noqa: ASYNC220
@@ -207,6 +214,8 @@ async def test_kill_9_loses_no_line_and_doubles_none(tmp_path: Path) -> None:
             cwd=Path(__file__).parents[2], start_new_session=True, text=True,
         )  # fmt: skip
         assert child.stdout is not None
+        stack.callback(child.stdout.close)
+        stack.callback(child.kill)
         key, batch_id = (await asyncio.to_thread(child.stdout.readline)).split()
         store = DirectoryStore(tmp_path / "batches")
         async with asyncio.timeout(60):
@@ -214,9 +223,9 @@ async def test_kill_9_loses_no_line_and_doubles_none(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        child.stdout.close()
         before = fake.served
         assert before < 300
+        killed.set()
         gateway = await stack.enter_async_context(a_gateway(tmp_path, fake, url=url))
         client = await stack.enter_async_context(gateway.client(key))
         await stack.enter_async_context(with_batches(gateway))
