@@ -9,8 +9,8 @@ it settle: the gateway does, for whose application the bond is.
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Hash32, LeafProof
-from supplier.books import SessionBook
-from supplier.miner import Miner
+from supplier.mining.books import SessionBook
+from supplier.mining.miner import Miner
 
 CHEAT = Cheat(
     name="never proves",

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Leaf, leaf_weight
-from supplier.books import SessionBook
-from supplier.miner import MinedLeaf, Miner
+from supplier.mining.books import SessionBook
+from supplier.mining.miner import MinedLeaf, Miner
 
 CHEAT = Cheat(
     name="unpayable leaves",

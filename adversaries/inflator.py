@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
-from supplier.books import SessionBook
-from supplier.miner import MinedLeaf, Miner
+from supplier.mining.books import SessionBook
+from supplier.mining.miner import MinedLeaf, Miner
 
 FACTOR_MAX = 10
 CHEAT = Cheat(

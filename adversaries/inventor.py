@@ -23,8 +23,8 @@ from relay_mining import (
     keccak,
     leaf_weight,
 )
-from supplier.books import SessionBook
-from supplier.miner import MinedLeaf, Miner
+from supplier.mining.books import SessionBook
+from supplier.mining.miner import MinedLeaf, Miner
 
 INVENTED_PER_REAL = 9
 CHEAT = Cheat(

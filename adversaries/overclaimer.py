@@ -8,7 +8,7 @@ from dataclasses import replace
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from adversaries.relays import CheatingRelays
-from supplier.serving import NOTHING, Outcome
+from supplier.server.serving import NOTHING, Outcome
 
 EXTRA_TOKENS = 100
 CHEAT = Cheat(

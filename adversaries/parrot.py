@@ -11,8 +11,8 @@ from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from adversaries.relays import CheatingRelays, LyingPool
 from node.http import ClientPool, ClientResponse, ClientStream, ConnectFailed
-from supplier.serving import NOTHING, Outcome
-from supplier.usage import Usage
+from supplier.server.serving import NOTHING, Outcome
+from supplier.server.usage import Usage
 
 CHEAT = Cheat(
     name="dead engine, cached answer",

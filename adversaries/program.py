@@ -6,8 +6,8 @@ from pathlib import Path
 
 from node.telemetry import setup_logging
 from supplier.app import run
-from supplier.miner import Miner
-from supplier.relays import RelayServer
+from supplier.mining.miner import Miner
+from supplier.server.relays import RelayServer
 from supplier.settings import Settings
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from node.http import ClientPool, ClientResponse, ClientStream
 from relay_mining import Hash32
-from supplier.relays import RelayServer
-from supplier.serving import NOTHING, PAID, OpenRelay, Outcome, Signed
-from supplier.usage import Usage
+from supplier.server.relays import RelayServer
+from supplier.server.serving import NOTHING, PAID, OpenRelay, Outcome, Signed
+from supplier.server.usage import Usage
 
 log = logging.getLogger("adversaries")
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Address, Domain, Hash32
-from supplier.books import SessionBook
-from supplier.miner import MinedLeaf, Miner
-from supplier.receipt_log import ReceiptLog
+from supplier.mining.books import SessionBook
+from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.receipt_log import ReceiptLog
 
 CHEAT = Cheat(
     name="replayed receipts",

@@ -9,7 +9,7 @@ from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from adversaries.relays import CheatingRelays
 from node.http import Request, Response, StreamWriter
-from supplier.serving import OpenRelay
+from supplier.server.serving import OpenRelay
 
 CHEAT = Cheat(
     name="tampered answer",

@@ -16,7 +16,7 @@ from statistics import median
 
 from gateway.dashboard.folding import apply
 from gateway.dashboard.market_model import MarketModel
-from gateway.observation import Began, Ended, Observation, Recount, Result
+from gateway.routing.observation import Began, Ended, Observation, Recount, Result
 from node.dashboard import Ask
 from relay_mining import SessionKey
 from tests.dashboard.history import CLOCK, History

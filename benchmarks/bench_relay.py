@@ -21,18 +21,18 @@ import orjson
 
 from benchmarks.instant_supplier import ANSWER, ANSWER_HASH, InstantSupplier
 from benchmarks.measuring import time_us
-from gateway.accounts import Account
-from gateway.budgets import Spending
-from gateway.counting import Count
-from gateway.data_plane import DataPlane
-from gateway.limits import KeyLimiter
-from gateway.limits import Limits as KeyLimits
-from gateway.observation import Began, Ended, Observation, Recount, Result
-from gateway.openai import Endpoint, read_request
-from gateway.outbox import encode_owed, encode_settled
-from gateway.relay import Relay, Served
-from gateway.relaying import plan_relay
-from gateway.settling import _job, _owed, judge
+from gateway.access.accounts import Account
+from gateway.access.budgets import Spending
+from gateway.access.limits import KeyLimiter
+from gateway.access.limits import Limits as KeyLimits
+from gateway.api.data_plane import DataPlane
+from gateway.api.openai import Endpoint, read_request
+from gateway.routing.observation import Began, Ended, Observation, Recount, Result
+from gateway.routing.relay import Relay, Served
+from gateway.routing.relaying import plan_relay
+from gateway.settlement.counting import Count
+from gateway.settlement.outbox import encode_owed, encode_settled
+from gateway.settlement.settling import _job, _owed, judge
 from node.http import ClientResponse, Headers, Limits, Request, Response, run
 from node.http.client import _prepare
 from node.http.client_connection import ClientConnection

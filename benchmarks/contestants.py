@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.measuring import pin
 from gateway.metrics import Metrics
-from gateway.upstream import UpstreamTimeouts
+from gateway.routing.upstream import UpstreamTimeouts
 from node.http import run
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway

@@ -22,47 +22,47 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from contracts import Market, SkewWatch, TxSender, until_reachable
-from gateway.accounts import Accounts
-from gateway.admission import Admission
-from gateway.api_keys import KeyStore
-from gateway.audit_log import CONTROL_PLANE
-from gateway.auditing import Auditor
-from gateway.balancer import power_of_two, prefer_good
-from gateway.batch_run import BatchRunner
-from gateway.batches import Batches
-from gateway.bidding import open_bidder
+from gateway.access.accounts import Accounts
+from gateway.access.admission import Admission
+from gateway.access.api_keys import KeyStore
+from gateway.access.audit_log import CONTROL_PLANE
+from gateway.access.deny_list import DenyList
+from gateway.access.table_reload import TableReload
+from gateway.api.batch_run import BatchRunner
+from gateway.api.batches import Batches
+from gateway.api.data_plane import DataPlane
+from gateway.api.file_store import DirectoryStore
+from gateway.api.files import Files
+from gateway.api.market_pages import FOLDER, MarketPages
+from gateway.api.once import Once
+from gateway.books.history import History
+from gateway.books.ledger import Ledger
+from gateway.books.recovery import recover
+from gateway.books.retention import Retention, open_daily
 from gateway.control import create_control
 from gateway.dashboard import Board, Desk, Sources
-from gateway.data_plane import DataPlane
-from gateway.delivery import Deliverer
-from gateway.deny_list import DenyList
-from gateway.dispatch import Dispatcher
 from gateway.edge.plane import EdgePlane
-from gateway.file_store import DirectoryStore
-from gateway.files import Files
-from gateway.history import History
-from gateway.ledger import Ledger
-from gateway.market import KEPT_SESSIONS, Refresher
-from gateway.market_pages import FOLDER, MarketPages
 from gateway.metrics import Metrics
-from gateway.observation import fan_out
-from gateway.once import Once
-from gateway.outbox import Outbox, read_accepted
-from gateway.reclaiming import Reclaimer
-from gateway.recounting import RecountWorker
-from gateway.recovery import recover
-from gateway.relay import RelaySigner
-from gateway.relaying import RelayLimits, Relays
-from gateway.retention import Retention, open_daily
-from gateway.sessions import SessionTable
+from gateway.routing.auditing import Auditor
+from gateway.routing.balancer import power_of_two, prefer_good
+from gateway.routing.dispatch import Dispatcher
+from gateway.routing.market import KEPT_SESSIONS, Refresher
+from gateway.routing.observation import fan_out
+from gateway.routing.relay import RelaySigner
+from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.sessions import SessionTable
+from gateway.routing.specs import SpecLibrary
+from gateway.routing.standing import Standing
+from gateway.routing.supplier_view import SupplierView
+from gateway.routing.upstream import Upstream
 from gateway.settings import Settings
-from gateway.settling import Settler, load_dropped
-from gateway.specs import SpecLibrary
-from gateway.spool import Spool, restore_outbox
-from gateway.standing import Standing
-from gateway.supplier_view import SupplierView
-from gateway.table_reload import TableReload
-from gateway.upstream import Upstream
+from gateway.settlement.bidding import open_bidder
+from gateway.settlement.delivery import Deliverer
+from gateway.settlement.outbox import Outbox, read_accepted
+from gateway.settlement.reclaiming import Reclaimer
+from gateway.settlement.recounting import RecountWorker
+from gateway.settlement.settling import Settler, load_dropped
+from gateway.settlement.spool import Spool, restore_outbox
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
 from node.dashboard import Access

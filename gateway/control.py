@@ -19,8 +19,8 @@ from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import PlainTextResponse
 from starlette.routing import Match, Route
 
-from gateway.accounts import Accounts
-from gateway.api_keys import ApiKey, KeyStore, KeyTerms
+from gateway.access.accounts import Accounts
+from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.dashboard import add_site
 from gateway.errors import (
     BodyTooLargeError,

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings, OrderSettings
-from gateway.body import RequestLimits
-from gateway.cors import Cors
+from gateway.api.body import RequestLimits
+from gateway.api.cors import Cors
 from gateway.edge.plane import EdgeRules
-from gateway.upstream import UpstreamTimeouts
+from gateway.routing.upstream import UpstreamTimeouts
 from node.addresses import AddressGuard
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls

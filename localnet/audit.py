@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.outbox import SETTLED, Outbox, OwedReceipt
+from gateway.settlement.outbox import SETTLED, Outbox, OwedReceipt
 from node.append_log import AppendLog
 from relay_mining import (
     Address,
@@ -22,9 +22,9 @@ from relay_mining import (
     SumTrie,
     verify_leaf,
 )
-from supplier.facts import SessionFacts
-from supplier.receipt_log import ReceiptLog
-from supplier.records import Closed, Opened, Receipted
+from supplier.mining.facts import SessionFacts
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.records import Closed, Opened, Receipted
 
 Relay = tuple[Hash32, Hash32]
 """Request and response of a receipt."""

@@ -16,7 +16,7 @@ import orjson
 
 from adversaries.relays import HONEST_EVENT
 from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Event, decode_outcome
-from gateway.auditing import CONTRADICTED
+from gateway.routing.auditing import CONTRADICTED
 from relay_mining import Address, Claim, Hash32
 
 REFUSED = re.compile(r"^Prove failed: (\w+)")

@@ -207,7 +207,7 @@ class LocalMarket:
         place, control = Place.local(), Place.local()
         self.base_url, self.control_url = f"{place.url}/v1", control.url
         self.api_key = self.site.add_gateway(self.gateway_config, self.service, place, control)
-        argv = module("gateway.cli", "serve", "--config", str(self.gateway_config))
+        argv = module("gateway", "serve", "--config", str(self.gateway_config))
         self.gateway = Node.start("gateway", argv, self.folder)
         self.gateway.wait_ready(lambda: self._health("healthz"))
 

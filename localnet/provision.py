@@ -220,4 +220,4 @@ def run_supplier(config: Path, *arguments: str) -> dict[str, Any]:
 
 def run_gateway(config: Path, *arguments: str) -> dict[str, Any]:
     """Run a command of the gateway's and return its JSON object."""
-    return run_json(module("gateway.cli", *arguments, "--config", str(config), "--json"))
+    return run_json(module("gateway", *arguments, "--config", str(config), "--json"))

@@ -17,11 +17,11 @@ from pathlib import Path
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from gateway.accounts import Accounts
-from gateway.api_keys import KeyStore
+from gateway.access.accounts import Accounts
+from gateway.access.api_keys import KeyStore
 from gateway.app import ControlServer
+from gateway.books.ledger import Ledger
 from gateway.control import create_control
-from gateway.ledger import Ledger
 from node.append_log import AppendLog
 
 SCHEMATHESIS = "schemathesis==4.32.5"

@@ -17,37 +17,37 @@ from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_server_tls
 from relay_mining import Hash32
-from supplier.admission import AdmissionRules
-from supplier.books import Books
-from supplier.chain_view import ChainView
-from supplier.claiming import Claimer
-from supplier.credit import compute_policy
 from supplier.dashboard import Board, Sources
-from supplier.directory import DirectoryRules, SessionDirectory
-from supplier.door import Door
-from supplier.endpoints import Desk, Endpoints, ServiceFace
-from supplier.ends import Ends
-from supplier.engine import Engine, build_engine
-from supplier.engine_monitor import EngineMonitor
+from supplier.engines.engine import Engine, build_engine
+from supplier.engines.monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
-from supplier.exchange import EngineAddress
-from supplier.gate import Gate
 from supplier.keys import load_operators
 from supplier.metrics import Metrics
-from supplier.miner import Miner
-from supplier.operators import Operators
-from supplier.receipt_log import ReceiptLog
-from supplier.receipts import ReceiptDesk
-from supplier.recovery import restore_books
-from supplier.relays import RelayServer
-from supplier.reloading import Apply, Reloader
-from supplier.services import build_face
-from supplier.serving import SignOff
+from supplier.mining.books import Books
+from supplier.mining.chain_view import ChainView
+from supplier.mining.claiming import Claimer
+from supplier.mining.credit import compute_policy
+from supplier.mining.directory import DirectoryRules, SessionDirectory
+from supplier.mining.ends import Ends
+from supplier.mining.miner import Miner
+from supplier.mining.operators import Operators
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipts import ReceiptDesk
+from supplier.mining.recovery import restore_books
+from supplier.mining.settler import Settler
+from supplier.mining.store import STORE, Store
+from supplier.operation.reloading import Apply, Reloader
+from supplier.operation.vitals import Subject, Vitals
+from supplier.server.admission import AdmissionRules
+from supplier.server.door import Door
+from supplier.server.endpoints import Desk, Endpoints, ServiceFace
+from supplier.server.exchange import EngineAddress
+from supplier.server.gate import Gate
+from supplier.server.relays import RelayServer
+from supplier.server.services import build_face
+from supplier.server.serving import SignOff
 from supplier.settings import Settings
-from supplier.settler import Settler
-from supplier.store import STORE, Store
 from supplier.trading import open_trader
-from supplier.vitals import Subject, Vitals
 
 log = logging.getLogger(__name__)
 

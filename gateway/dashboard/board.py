@@ -18,8 +18,8 @@ from gateway.dashboard.market_views import (
     view_supplier,
     view_suppliers,
 )
-from gateway.sessions import SessionTable
-from gateway.standing import Standing
+from gateway.routing.sessions import SessionTable
+from gateway.routing.standing import Standing
 from node.dashboard import (
     SHARED,
     Access,

@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.api_keys import ApiKey, KeyStore
-from gateway.bills import write_bill
-from gateway.catalogue import list_models
+from gateway.access.api_keys import ApiKey, KeyStore
+from gateway.api.catalogue import list_models
+from gateway.books.bills import write_bill
+from gateway.books.history import History
+from gateway.books.ledger import Ledger
+from gateway.books.lines import read_request_id
 from gateway.dashboard.market_views import Scene
 from gateway.dashboard.playground import chat, read_headers
 from gateway.dashboard.shapes import show_id
 from gateway.dashboard.verdicts import check_request
 from gateway.errors import GatewayError, InvalidKeyError, RequestNotFoundError
-from gateway.history import History
-from gateway.ledger import Ledger
-from gateway.lines import read_request_id
-from gateway.outbox import Outbox
-from gateway.reconciling import Comparison, compare
-from gateway.relaying import Relays
+from gateway.routing.relaying import Relays
+from gateway.settlement.outbox import Outbox
+from gateway.settlement.reconciling import Comparison, compare
 from node.dashboard import Ask, Endpoint, Reply, last_part, reply_json
 
 Json = dict[str, Any]

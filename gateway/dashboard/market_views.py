@@ -19,8 +19,8 @@ from gateway.dashboard.shapes import (
     show_supplier,
     show_totals,
 )
-from gateway.sessions import Session
-from gateway.standing import Standing
+from gateway.routing.sessions import Session
+from gateway.routing.standing import Standing
 from node.dashboard import Token, show_clock
 from relay_mining import Address, Hash32
 

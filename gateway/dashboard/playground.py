@@ -6,10 +6,10 @@ The page shows its API key like every client; its limits and budgets are the key
 import asyncio
 from collections.abc import AsyncIterator
 
-from gateway.dispatch import Answer
+from gateway.api.openai import Endpoint
 from gateway.errors import GatewayError
-from gateway.openai import Endpoint
-from gateway.relaying import Call, Relays
+from gateway.routing.dispatch import Answer
+from gateway.routing.relaying import Call, Relays
 from node.dashboard import Ask, Reply
 from node.http import ClientDisconnected, HeaderList, Headers, Response
 

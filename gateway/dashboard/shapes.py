@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from gateway.dashboard.rows import Activity, ClaimRow, ServiceRow, SessionRow, SupplierRow, Totals
-from gateway.standing import Standing
+from gateway.routing.standing import Standing
 from relay_mining import Address
 
 Json = dict[str, Any]

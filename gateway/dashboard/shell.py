@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import RouteNotFoundError
-from gateway.relaying import CLIENT_LEFT
+from gateway.routing.relaying import CLIENT_LEFT
 from node.dashboard import Ask, Reply, Site
 
 PATHS = ("/assets/{rest:path}", "/dashboard/api/{rest:path}")

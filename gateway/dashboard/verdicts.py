@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from gateway.bills import CheckedBill, verify_bill
+from gateway.books.bills import CheckedBill, verify_bill
 from gateway.dashboard.claims_board import ClaimsBoard
 from gateway.dashboard.market_model import MarketModel
 from gateway.dashboard.rows import ClaimRow
 from gateway.dashboard.shapes import show_id
 from gateway.errors import BillError
-from gateway.outbox import OwedReceipt
+from gateway.settlement.outbox import OwedReceipt
 from relay_mining import Address, Hash32, compute_claim_id
 
 Json = dict[str, Any]

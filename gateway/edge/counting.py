@@ -24,8 +24,8 @@ from edge import (
     run_tail,
     verify_request,
 )
-from gateway.counting import UNKNOWN, Count, CountJob
-from gateway.openai import PromptOverhead
+from gateway.api.openai import PromptOverhead
+from gateway.settlement.counting import UNKNOWN, Count, CountJob
 from pricing import Network
 from relay_mining import Hash32, RecountError
 

@@ -7,11 +7,10 @@ from typing import Any
 import orjson
 
 from edge import MalformedActivationError, verify_request
-from gateway.accounts import Account
-from gateway.admission import verify_scope
-from gateway.budgets import MILLIONTHS
-from gateway.costs import cost_of
-from gateway.dispatch import Answer
+from gateway.access.accounts import Account
+from gateway.access.admission import verify_scope
+from gateway.access.budgets import MILLIONTHS
+from gateway.api.openai import Endpoint, OpenAIRequest
 from gateway.edge.overhead import RelayOverheads
 from gateway.edge.plans import Place, Plan, PlanBook
 from gateway.edge.quoting import Quote, quote
@@ -24,11 +23,12 @@ from gateway.errors import (
     OutbidError,
     PlanNotFoundError,
 )
-from gateway.observation import Began, Event, Observation, Result, fan_out
-from gateway.openai import Endpoint, OpenAIRequest
-from gateway.relay import Relay
-from gateway.relaying import Call, Relays, read_price_max
-from gateway.sessions import Session
+from gateway.routing.costs import cost_of
+from gateway.routing.dispatch import Answer
+from gateway.routing.observation import Began, Event, Observation, Result, fan_out
+from gateway.routing.relay import Relay
+from gateway.routing.relaying import Call, Relays, read_price_max
+from gateway.routing.sessions import Session
 from node.http import HeaderList, Response
 
 ANSWER_BYTES_MAX = 1 << 20

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from edge import TailUse, count_tail
-from gateway.costs import cost_of
 from gateway.edge.terms import EdgeTerms
 from gateway.errors import InsufficientFundsError, NoPlanError
-from gateway.sessions import Session
+from gateway.routing.costs import cost_of
+from gateway.routing.sessions import Session
 from pricing import EdgePlan, EdgeTask, Network, plan_edge
 
 DEVICE_ONLY = TailUse(0, 0)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge import MalformedActivationError, TailRequest, read_request
-from gateway.body import RequestLimits, parse_object
-from gateway.checks import Check, integer, text
+from gateway.api.body import RequestLimits, parse_object
+from gateway.api.checks import Check, integer, text
 from gateway.errors import InvalidParameterError, MissingParameterError, UnknownParameterError
 from pricing import EdgeTask
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relay_mining import Address
-from supplier.scheduling import Priority, Work, WorkQueue
+from supplier.server.scheduling import Priority, Work, WorkQueue
 
 
 @dataclass(frozen=True, slots=True)

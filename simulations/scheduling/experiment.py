@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from relay_mining import Address
 from simulations.report import Report, Table
 from simulations.scheduling.engine import Mix, Served, draw_jobs, run
-from supplier.scheduling import WorkQueue
+from supplier.server.scheduling import WorkQueue
 
 RULES: dict[str, tuple[int | None, bool]] = {
     "first come": (None, True),

@@ -25,11 +25,11 @@ from node.dashboard import (
     reply_json,
 )
 from relay_mining import Address
-from supplier.books import Books
-from supplier.chain_view import ChainView
 from supplier.dashboard.views import Scene, view_node, view_pulse
-from supplier.funds import Holding, describe_funds, read_funds_view
-from supplier.store import SentAction, SessionRecord, Store
+from supplier.mining.books import Books
+from supplier.mining.chain_view import ChainView
+from supplier.mining.store import SentAction, SessionRecord, Store
+from supplier.operation.funds import Holding, describe_funds, read_funds_view
 
 logger = logging.getLogger(__name__)
 

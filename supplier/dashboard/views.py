@@ -6,10 +6,10 @@ from typing import Any
 
 from node.dashboard import Token, show_clock
 from relay_mining import Address, Clock
-from supplier.books import SessionBook
-from supplier.earnings import Amounts, Earned, earn_closed, earn_open
-from supplier.funds import Holding
-from supplier.store import SentAction, SessionRecord
+from supplier.mining.books import SessionBook
+from supplier.mining.store import SentAction, SessionRecord
+from supplier.operation.earnings import Amounts, Earned, earn_closed, earn_open
+from supplier.operation.funds import Holding
 
 Json = dict[str, Any]
 

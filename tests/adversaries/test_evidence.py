@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.auditing import CONTRADICTED
+from gateway.routing.auditing import CONTRADICTED
 from localnet.cheat_evidence import add_doubts, read_answers, read_honest_units, read_refusals
 
 LOG = [

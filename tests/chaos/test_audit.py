@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.outbox import OwedReceipt, encode_lowered, encode_owed, encode_settled
+from gateway.settlement.outbox import OwedReceipt, encode_lowered, encode_owed, encode_settled
 from localnet.audit import Audit, SupplierAudit, keep_segments, read_owed, read_sessions
 from node.append_log import AppendLog
 from relay_mining import Claim, MinedReceipt
-from supplier.receipt_log import ReceiptLog
-from supplier.records import Closed, Opened, Receipted, Record, Sealed
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.records import Closed, Opened, Receipted, Record, Sealed
 from tests.factories import DOMAIN, GATEWAY_SIGNER, SUPPLIER, a_hash, a_session
 from tests.relay_mining.claimed import SALT, TAU, ClaimedSession, a_claimed_session
 from tests.supplier.market import facts_of

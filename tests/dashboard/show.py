@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
-from gateway.api_keys import KeyTerms
+from gateway.access.api_keys import KeyTerms
+from gateway.api.data_plane import DataPlane
 from gateway.dashboard import Desk
-from gateway.data_plane import DataPlane
 from tests.dashboard.history import TOKEN, History
 from tests.dashboard.stage import ADMIN_TOKEN, Stage
 from tests.factories import GATEWAY

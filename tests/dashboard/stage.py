@@ -9,8 +9,8 @@ from gateway.dashboard import Board, Sources
 from gateway.dashboard.folding import apply
 from gateway.dashboard.follower import Rosters
 from gateway.dashboard.market_model import MarketModel
-from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
-from gateway.standing import Standing
+from gateway.routing.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
+from gateway.routing.standing import Standing
 from node.dashboard import Access, Token, site_handler
 from node.http import Request, Response, Server, serve
 from relay_mining import Address, RosterEntry, SessionKey, Signer, Verifier, compute_terms, keccak

@@ -12,7 +12,7 @@ import httpx
 import orjson
 import pytest
 
-from gateway.costs import restore_signed
+from gateway.routing.costs import restore_signed
 from node.dashboard import site_handler
 from node.http import serve
 from relay_mining import Claim, TrieRoot

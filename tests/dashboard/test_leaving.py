@@ -15,7 +15,7 @@ from gateway.app import ControlServer
 from gateway.control import create_control
 from gateway.dashboard.playground import PIECES_MAX, PageClient
 from gateway.dashboard.shell import carry
-from gateway.upstream import UpstreamTimeouts
+from gateway.routing.upstream import UpstreamTimeouts
 from node.dashboard import Reply
 from node.http import ClientDisconnected
 from tests.dashboard.history import History

@@ -11,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from gateway.accounts import Accounts
-from gateway.api_keys import KeyStore
+from gateway.access.accounts import Accounts
+from gateway.access.api_keys import KeyStore
 from gateway.app import ControlServer
 from gateway.control import create_control
 from node.dashboard import Ask, Feed, site_handler

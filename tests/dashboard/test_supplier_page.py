@@ -12,13 +12,13 @@ import pytest
 from node.dashboard import Token, site_handler
 from node.http import serve
 from node.telemetry import metrics_handler
-from supplier.books import Books
 from supplier.dashboard import Board, Sources
 from supplier.dashboard import board as board_module
-from supplier.ends import SETTLED
-from supplier.funds import TOKEN, Holding
 from supplier.metrics import Metrics
-from supplier.store import SentAction, SessionRecord, Store
+from supplier.mining.books import Books
+from supplier.mining.ends import SETTLED
+from supplier.mining.store import SentAction, SessionRecord, Store
+from supplier.operation.funds import TOKEN, Holding
 from tests.dashboard.history import CLOCK, name_address
 from tests.supplier.market import CREDIT
 

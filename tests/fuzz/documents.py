@@ -7,13 +7,13 @@ from collections.abc import Callable
 import orjson
 
 from contracts.reverts import decode_revert
-from gateway.answers import read_choices, read_vector_indices
-from gateway.body import RequestLimits
-from gateway.delivery import ReceiptsRefusedError, read_refusal
+from gateway.api.body import RequestLimits
+from gateway.api.openai import Endpoint, read_request
 from gateway.errors import RequestError, UpstreamInvalidError
-from gateway.openai import Endpoint, read_request
-from gateway.specs import find_spec
-from gateway.upstream import read_error
+from gateway.routing.specs import find_spec
+from gateway.routing.upstream import read_error
+from gateway.settlement.answers import read_choices, read_vector_indices
+from gateway.settlement.delivery import ReceiptsRefusedError, read_refusal
 from node.http import BadUrl
 from node.http.client import parse_url
 from relay_mining import (
@@ -25,7 +25,7 @@ from relay_mining import (
 from relay_mining.template import ChatTemplate, TemplateLimits
 from supplier.engines.openai_http import parse_load
 from supplier.errors import MalformedRelayError
-from supplier.usage import CHAT_PATH, EngineAnswerError, parse_body, read_answer
+from supplier.server.usage import CHAT_PATH, EngineAnswerError, parse_body, read_answer
 from tests.fuzz.target import Target
 from tests.gateway.endpoints import OPENAI
 

@@ -4,13 +4,13 @@ import tempfile
 from pathlib import Path
 
 from gateway.errors import UpstreamError
-from gateway.outbox import OwedReceipt, decode_owed, encode_owed
-from gateway.sse import Frame, StreamReader
+from gateway.routing.sse import Frame, StreamReader
+from gateway.settlement.outbox import OwedReceipt, decode_owed, encode_owed
 from node.http import Limits
 from node.http.request_reader import Phase, Refusal, RequestReader
 from node.log_format import CorruptLog, frame, new_head, scan
 from relay_mining import SignedResponse, encode_stream_frame
-from supplier.records import (
+from supplier.mining.records import (
     Closed,
     CorruptRecordError,
     Receipted,
@@ -18,7 +18,7 @@ from supplier.records import (
     decode_record,
     encode_record,
 )
-from supplier.usage import EngineAnswerError, StreamMeter, split_events
+from supplier.server.usage import EngineAnswerError, StreamMeter, split_events
 from tests.factories import (
     GATEWAY_SIGNER,
     SUPPLIER,

@@ -10,33 +10,33 @@ from pathlib import Path
 
 from openai import AsyncOpenAI
 
-from gateway.accounts import Accounts
-from gateway.admission import Admission
-from gateway.api_keys import KeyStore, KeyTerms
+from gateway.access.accounts import Accounts
+from gateway.access.admission import Admission
+from gateway.access.api_keys import KeyStore, KeyTerms
+from gateway.api.cors import Cors
+from gateway.api.data_plane import DataPlane
+from gateway.api.file_store import DirectoryStore
+from gateway.api.once import Once
 from gateway.app import complete
-from gateway.auditing import Auditor
-from gateway.balancer import power_of_two, prefer_good
-from gateway.cors import Cors
-from gateway.counting import CountFiles
-from gateway.data_plane import DataPlane
-from gateway.delivery import Deliverer, SupplierAddress
-from gateway.dispatch import Dispatcher
+from gateway.books.history import History
+from gateway.books.ledger import Ledger
 from gateway.edge.plane import EdgePlane, EdgeRules
-from gateway.file_store import DirectoryStore
-from gateway.history import History
-from gateway.ledger import Ledger
-from gateway.observation import Event, Observation, Observe, Recount, fan_out
-from gateway.once import Once
-from gateway.outbox import Outbox
-from gateway.recounting import RecountWorker
-from gateway.relay import RelaySigner, Served
-from gateway.relaying import RelayLimits, Relays
-from gateway.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
-from gateway.settling import Settler, load_dropped
-from gateway.spool import Spool, restore_outbox
-from gateway.standing import Standing
-from gateway.supplier_view import SupplierView
-from gateway.upstream import Upstream, UpstreamTimeouts
+from gateway.routing.auditing import Auditor
+from gateway.routing.balancer import power_of_two, prefer_good
+from gateway.routing.dispatch import Dispatcher
+from gateway.routing.observation import Event, Observation, Observe, Recount, fan_out
+from gateway.routing.relay import RelaySigner, Served
+from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
+from gateway.routing.standing import Standing
+from gateway.routing.supplier_view import SupplierView
+from gateway.routing.upstream import Upstream, UpstreamTimeouts
+from gateway.settlement.counting import CountFiles
+from gateway.settlement.delivery import Deliverer, SupplierAddress
+from gateway.settlement.outbox import Outbox
+from gateway.settlement.recounting import RecountWorker
+from gateway.settlement.settling import Settler, load_dropped
+from gateway.settlement.spool import Spool, restore_outbox
 from node.append_log import AppendLog
 from node.http import ClientPool, Limits, Server, serve
 from relay_mining import Address, SessionKey, UnitWeights, Verifier, compute_terms

@@ -22,7 +22,7 @@ from edge import (
 from gateway.edge.counting import TailFiles
 from gateway.edge.plane import EdgeRules
 from gateway.edge.terms import EdgeTerms
-from gateway.sessions import ServiceSpec, ServiceView, Session
+from gateway.routing.sessions import ServiceSpec, ServiceView, Session
 from node.http import Request, Response, StreamWriter
 from relay_mining import (
     SessionKey,

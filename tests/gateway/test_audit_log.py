@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.api_keys import KeyStore
-from gateway.audit_log import CONTROL_PLANE, read_actions
-from gateway.deny_list import DenyList
+from gateway.access.api_keys import KeyStore
+from gateway.access.audit_log import CONTROL_PLANE, read_actions
+from gateway.access.deny_list import DenyList
 from gateway.errors import KeyNotFoundError
 from tests.factories import APPLICATION, SUPPLIER
 

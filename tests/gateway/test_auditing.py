@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auditing import Said, find_odd
-from gateway.lines import AUDIT_KEY
-from gateway.observation import Observation
+from gateway.books.lines import AUDIT_KEY
+from gateway.routing.auditing import Said, find_odd
+from gateway.routing.observation import Observation
 from relay_mining import Address, Speech
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.batch_lines import LINES_MAX, BatchResult, join_results, read_lines, read_results
-from gateway.batch_run import BatchRunner
-from gateway.batches import Batches
+from gateway.api.batch_lines import LINES_MAX, BatchResult, join_results, read_lines, read_results
+from gateway.api.batch_run import BatchRunner
+from gateway.api.batches import Batches
+from gateway.api.file_store import DirectoryStore
+from gateway.api.files import Files
+from gateway.api.multipart import read_form
 from gateway.errors import InvalidParameterError, MalformedBodyError
-from gateway.file_store import DirectoryStore
-from gateway.files import Files
-from gateway.multipart import read_form
 from node.http import Request, Response, StreamWriter, serve
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier

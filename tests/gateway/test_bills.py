@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bills import verify_bill, write_bill
-from gateway.budgets import round_up
+from gateway.access.budgets import round_up
+from gateway.books.bills import verify_bill, write_bill
+from gateway.books.records import Records
 from gateway.cli import app
 from gateway.errors import BillError
-from gateway.outbox import Bill, OwedReceipt, decode_owed, encode_owed
-from gateway.records import Records
-from gateway.relay import RelaySigner
+from gateway.routing.relay import RelaySigner
+from gateway.settlement.outbox import Bill, OwedReceipt, decode_owed, encode_owed
 from relay_mining import RelayResponse, Status, keccak
 from tests.clis import CommandLine
 from tests.factories import (

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.accounts import Accounts
-from gateway.api_keys import KEY_PREFIX, KeyStore
+from gateway.access.accounts import Accounts
+from gateway.access.api_keys import KEY_PREFIX, KeyStore
 from gateway.control import BODY_BYTES_MAX, create_control
 from gateway.metrics import Metrics
 from gateway.settings import ControlSettings, Settings

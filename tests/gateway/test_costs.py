@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.budgets import MILLIONTHS
-from gateway.cors import Cors
-from gateway.costs import cost_of, restore_signed, splice_cost
+from gateway.access.budgets import MILLIONTHS
+from gateway.api.cors import Cors
+from gateway.routing.costs import cost_of, restore_signed, splice_cost
 from tests.factories import WEIGHTS
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway

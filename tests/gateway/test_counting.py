@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.answers import read_choices, read_vector_indices
-from gateway.counting import UNKNOWN, Count, CountFiles, CountJob, ServiceCounter
+from gateway.api.openai import Endpoint, PromptOverhead
 from gateway.errors import UpstreamInvalidError
-from gateway.openai import Endpoint, PromptOverhead
-from gateway.specs import find_spec
+from gateway.routing.specs import find_spec
+from gateway.settlement.answers import read_choices, read_vector_indices
+from gateway.settlement.counting import UNKNOWN, Count, CountFiles, CountJob, ServiceCounter
 from relay_mining import Speech, ToolCall
 from supplier.engines import (
     EngineSpec,

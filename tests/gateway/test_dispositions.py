@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispositions import Disposition, Dispositions, judge_status
-from gateway.ledger import Ledger
+from gateway.books.dispositions import Disposition, Dispositions, judge_status
+from gateway.books.ledger import Ledger
 from node.append_log import AppendLog
 from node.http import ClientPool
 from tests.gateway.fakes import FakeSupplier

@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from gateway.api_keys import KeyTerms
+from gateway.access.api_keys import KeyTerms
 from gateway.edge.plane import EdgeRules
-from gateway.sessions import Session
+from gateway.routing.sessions import Session
 from tests.factories import WEIGHTS
 from tests.gateway.harness import Gateway, a_gateway
 from tests.gateway.tails import (

@@ -9,10 +9,10 @@ import openai
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.api_keys import KeyStore
+from gateway.access.api_keys import KeyStore
+from gateway.access.deny_list import DenyList
+from gateway.access.table_reload import TableReload
 from gateway.control import create_control
-from gateway.deny_list import DenyList
-from gateway.table_reload import TableReload
 from tests.factories import APPLICATION
 from tests.gateway.fakes import MALFORMED, FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway

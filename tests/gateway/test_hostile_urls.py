@@ -12,9 +12,9 @@ import pytest
 from contracts.service import Service
 from gateway.app import build_pool
 from gateway.errors import UpstreamError
-from gateway.recounting import RecountWorker
+from gateway.routing.specs import SpecLibrary
 from gateway.settings import Settings
-from gateway.specs import SpecLibrary
+from gateway.settlement.recounting import RecountWorker
 from node.errors import SettingsError
 from node.http import ClientPool, Request, Response, Server, serve
 from node.tls import ListenerTls, ServerTls

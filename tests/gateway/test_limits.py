@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.budgets import DAY_S, MILLIONTHS, Spending, end_of_day, end_of_month
-from gateway.limits import (
+from gateway.access.budgets import DAY_S, MILLIONTHS, Spending, end_of_day, end_of_month
+from gateway.access.limits import (
     MINUTE_NS,
     SECOND_NS,
     Bucket,

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from contracts import ChainUnavailableError
-from gateway.market_pages import EPOCHS_MAX, FOLDER, MarketPages
-from gateway.past_bids import PPM, judge_bid, judge_bids
+from gateway.api.market_pages import EPOCHS_MAX, FOLDER, MarketPages
+from gateway.api.past_bids import PPM, judge_bid, judge_bids
 from relay_mining import RosterEntry
 from tests.dashboard.history import CLOCK, History
 from tests.dashboard.stage import Stage

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 from sqlmodel import SQLModel
 
-from gateway.api_keys import ApiKey, KeyStore, KeyTerms
+from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.migrations import upgrade
 
 FIRST_SCHEMA = """

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.file_store import DirectoryStore
-from gateway.room import Room
-from gateway.spool import Spool
-from gateway.tape import Tape
+from gateway.api.file_store import DirectoryStore
+from gateway.api.room import Room
+from gateway.api.tape import Tape
+from gateway.settlement.spool import Spool
 from node.http import serve
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body import RequestLimits, parse_object, splice
+from gateway.api.body import RequestLimits, parse_object, splice
+from gateway.api.openai import Endpoint, PromptOverhead, read_request
 from gateway.errors import (
     BodyTooLargeError,
     InvalidParameterError,
@@ -13,9 +14,8 @@ from gateway.errors import (
     RequestError,
     UnknownParameterError,
 )
-from gateway.openai import Endpoint, PromptOverhead, read_request
-from supplier.scheduling import Priority
-from supplier.usage import CHAT_PATH, parse_body
+from supplier.server.scheduling import Priority
+from supplier.server.usage import CHAT_PATH, parse_body
 from tests.gateway.endpoints import OPENAI
 
 LIMITS = RequestLimits()

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.outbox import Outbox, OwedReceipt, encode_lowered, encode_owed, encode_settled
+from gateway.settlement.outbox import (
+    Outbox,
+    OwedReceipt,
+    encode_lowered,
+    encode_owed,
+    encode_settled,
+)
 from tests.factories import GATEWAY_SIGNER, WEIGHTS, a_hash, a_session, an_address
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway

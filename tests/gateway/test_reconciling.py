@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.outbox import OwedReceipt
-from gateway.reconciling import Finding, compare, sampling_error
+from gateway.settlement.outbox import OwedReceipt
+from gateway.settlement.reconciling import Finding, compare, sampling_error
 from relay_mining import Claim, TrieRoot
 from tests.factories import GATEWAY_SIGNER, SUPPLIER, a_hash, a_session
 

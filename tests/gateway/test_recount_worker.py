@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from gateway.counting import UNKNOWN, CountFiles, CountJob
-from gateway.openai import Endpoint
-from gateway.recounting import RecountWorker, count_jobs, load_files
+from gateway.api.openai import Endpoint
+from gateway.settlement.counting import UNKNOWN, CountFiles, CountJob
+from gateway.settlement.recounting import RecountWorker, count_jobs, load_files
 from localnet.processes import wait_until
 from tests.factories import SERVICE
 from tests.gateway.fakes import TEMPLATE, TOKENIZER
 
 GATEWAY = """
 import asyncio
-from gateway.recounting import RecountWorker
+from gateway.settlement.recounting import RecountWorker
 
 async def main() -> None:
     worker = RecountWorker()

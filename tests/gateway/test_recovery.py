@@ -7,11 +7,11 @@ import httpx
 import openai
 import pytest
 
-from gateway.ledger import Ledger
-from gateway.observation import Ended, Observation, Recount, Result
-from gateway.outbox import encode_lowered, encode_owed, read_accepted
-from gateway.recovery import recover
-from gateway.spool import Spool
+from gateway.books.ledger import Ledger
+from gateway.books.recovery import recover
+from gateway.routing.observation import Ended, Observation, Recount, Result
+from gateway.settlement.outbox import encode_lowered, encode_owed, read_accepted
+from gateway.settlement.spool import Spool
 from node.append_log import AppendLog
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.costs import cost_of
+from gateway.api.responses.requests import read_chat
 from gateway.errors import RequestError
-from gateway.responses.requests import read_chat
+from gateway.routing.costs import cost_of
 from tests.factories import WEIGHTS
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.budgets import DAY_S
-from gateway.outbox import Outbox, encode_owed, encode_settled, read_owed
-from gateway.records import read_log
-from gateway.retention import Retention, name_segment, open_daily
+from gateway.access.budgets import DAY_S
+from gateway.books.records import read_log
+from gateway.books.retention import Retention, name_segment, open_daily
+from gateway.settlement.outbox import Outbox, encode_owed, encode_settled, read_owed
 from node.append_log import AppendLog
 from tests.gateway.test_receipts import owed
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.counting import Count, CountJob
-from gateway.recounting import RecountWorker
+from gateway.settlement.counting import Count, CountJob
+from gateway.settlement.recounting import RecountWorker
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway
 

@@ -13,8 +13,8 @@ import anyio
 import openai
 import pytest
 
-from gateway.api_keys import KeyTerms
-from gateway.budgets import DAY_S
+from gateway.access.api_keys import KeyTerms
+from gateway.access.budgets import DAY_S
 from node.http import ClientPool, serve
 from tests.factories import WEIGHTS
 from tests.gateway.fakes import FakeSupplier
@@ -203,7 +203,7 @@ CHILD = """
 import asyncio, sys
 from pathlib import Path
 import openai
-from gateway.api_keys import KeyTerms
+from gateway.access.api_keys import KeyTerms
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import a_gateway
 from tests.gateway.test_spending import ask, spent

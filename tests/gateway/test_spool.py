@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.outbox import Outbox, encode_owed, encode_settled
-from gateway.spool import Spool, restore_outbox
+from gateway.settlement.outbox import Outbox, encode_owed, encode_settled
+from gateway.settlement.spool import Spool, restore_outbox
 from node.append_log import AppendLog
 from node.http import serve
 from tests.gateway.fakes import FakeSupplier
@@ -107,7 +107,7 @@ async def test_the_outbox_is_what_log_and_spool_say_together(tmp_path: Path) -> 
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-import gateway.settling
+import gateway.settlement.settling
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from relay_mining import SessionKey, Signer
-from supplier.facts import SessionFacts
+from supplier.mining.facts import SessionFacts
 from tests.factories import OPERATOR_SIGNER, SUPPLIER, WEIGHTS, a_session
 from tests.gateway.fakes import SPEC_HASH
 from tests.gateway.harness import MODEL, TIMEOUTS, a_gateway

@@ -8,7 +8,7 @@ import pytest
 
 from simulations.scheduling.engine import Job, Mix, draw_jobs, run
 from simulations.scheduling.experiment import MIX, jain, percentile, run_scheduling
-from supplier.scheduling import WorkQueue
+from supplier.server.scheduling import WorkQueue
 
 ONE = Mix((b"\x01" * 20,), (b"\x02" * 20,), 0.1, 20.0, places=1, load=0.7)
 

@@ -31,23 +31,23 @@ from relay_mining import (
     keccak,
     request_body_hash,
 )
-from supplier.accounts import CreditPolicy
-from supplier.admission import AdmissionRules, Demand
-from supplier.books import Books
-from supplier.directory import DirectoryRules, SessionDirectory
-from supplier.endpoints import Desk, Endpoints, ServiceFace
 from supplier.errors import NotMemberError
-from supplier.exchange import EngineAddress
-from supplier.facts import SessionFacts
-from supplier.gate import Gate
 from supplier.metrics import Metrics
-from supplier.receipt_log import ReceiptLog
-from supplier.receipts import ReceiptDesk
-from supplier.recovery import restore_books
-from supplier.relays import RelayServer
-from supplier.serving import SignOff
+from supplier.mining.books import Books
+from supplier.mining.directory import DirectoryRules, SessionDirectory
+from supplier.mining.facts import SessionFacts
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipts import ReceiptDesk
+from supplier.mining.recovery import restore_books
+from supplier.server.accounts import CreditPolicy
+from supplier.server.admission import AdmissionRules, Demand
+from supplier.server.endpoints import Desk, Endpoints, ServiceFace
+from supplier.server.exchange import EngineAddress
+from supplier.server.gate import Gate
+from supplier.server.relays import RelayServer
+from supplier.server.serving import SignOff
+from supplier.server.usage import RelayBody
 from supplier.settings import AdmissionSettings
-from supplier.usage import RelayBody
 from tests.factories import (
     DOMAIN,
     GATEWAY_SIGNER,

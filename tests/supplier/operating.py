@@ -12,9 +12,9 @@ from localnet.processes import ROOT
 from relay_mining import Claim
 from supplier.cli import cli as app
 from supplier.config_file import set_value
-from supplier.facts import SessionFacts
-from supplier.receipt_log import ReceiptLog
-from supplier.records import Opened, Receipted, Record
+from supplier.mining.facts import SessionFacts
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.records import Opened, Receipted, Record
 from tests.clis import CommandLine, MarketOnChain
 from tests.contracts.world import (
     FEE_BPS,

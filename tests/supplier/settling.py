@@ -16,17 +16,17 @@ from contracts import (
     TxSender,
     decode_outcome,
 )
-from supplier.books import Books
-from supplier.chain_view import ChainView
-from supplier.claiming import Claimer
-from supplier.ends import Ends
 from supplier.metrics import Metrics
-from supplier.miner import Miner
-from supplier.receipt_log import ReceiptLog
-from supplier.recovery import restore_books
+from supplier.mining.books import Books
+from supplier.mining.chain_view import ChainView
+from supplier.mining.claiming import Claimer
+from supplier.mining.ends import Ends
+from supplier.mining.miner import Miner
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.recovery import restore_books
+from supplier.mining.settler import Settler
+from supplier.mining.store import SessionRecord, Store
 from supplier.settings import SettlementSettings
-from supplier.settler import Settler
-from supplier.store import SessionRecord, Store
 from tests.contracts.world import OPERATOR, SERVED, SERVICE_ID, SUPPLIER, World, serve
 from tests.supplier.market import CREDIT
 from tests.supplier.operating import records_of

@@ -12,12 +12,12 @@ import pytest
 
 from node.append_log import AppendLog
 from node.errors import OperatorError
-from supplier import backup
-from supplier.backup import MANIFEST, read_backup, restore_backup, write_backup
-from supplier.ledger import ReceiptReader
-from supplier.records import Receipted, encode_record
+from supplier.mining.records import Receipted, encode_record
+from supplier.mining.store import STORE, Store
+from supplier.operation import backup
+from supplier.operation.backup import MANIFEST, read_backup, restore_backup, write_backup
+from supplier.operation.ledger import ReceiptReader
 from supplier.settings import Settings
-from supplier.store import STORE, Store
 from tests.contracts.world import SERVED, World
 from tests.supplier.operating import Operating
 from tests.supplier.test_earnings import a_record

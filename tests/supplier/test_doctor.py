@@ -14,10 +14,11 @@ from contracts import Listing
 from node.http import ClientPool, Request, Response, serve
 from relay_mining import RosterEntry
 from supplier.config_file import set_value
-from supplier.doctor.chain_checks import ServiceView, judge_gas, judge_service
-from supplier.doctor.engine_checks import check_engine, check_spec, judge_live
-from supplier.doctor.finding import Verdict
-from supplier.doctor.host_checks import (
+from supplier.engines.spec import encode_service_spec, hash_service_spec
+from supplier.operation.doctor.chain_checks import ServiceView, judge_gas, judge_service
+from supplier.operation.doctor.engine_checks import check_engine, check_spec, judge_live
+from supplier.operation.doctor.finding import Verdict
+from supplier.operation.doctor.host_checks import (
     DISK_FREE_LOW,
     DISK_FREE_MIN,
     SYNC_S_MAX,
@@ -28,10 +29,9 @@ from supplier.doctor.host_checks import (
     judge_space,
     judge_sync,
 )
-from supplier.doctor.reach_checks import check_address, check_reach
-from supplier.doctor.settings_checks import check_settings
-from supplier.engines.spec import encode_service_spec, hash_service_spec
-from supplier.services import compute_spec
+from supplier.operation.doctor.reach_checks import check_address, check_reach
+from supplier.operation.doctor.settings_checks import check_settings
+from supplier.server.services import compute_spec
 from supplier.settings import EngineSettings, ServerSettings, Settings
 from tests.contracts.world import OPERATOR, OTHER, PRICE, SERVICE, SERVICE_ID, SUPPLIER, address
 from tests.factories import PARAMS

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from supplier.block_time import BlockTime, describe_span
-from supplier.leaving import Ties, judge_leaving
-from supplier.records import Closed
+from supplier.mining.records import Closed
+from supplier.operation.block_time import BlockTime, describe_span
+from supplier.operation.leaving import Ties, judge_leaving
 from tests.contracts.world import DEPLOYER, SERVED, SERVICE_ID, World
 from tests.factories import CLOCK, a_hash
 from tests.supplier.operating import Operating

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_mining import AMOUNT_MAX, UNITS_MAX
-from supplier.books import Books, Totals
-from supplier.cli_money import parse_span
-from supplier.earnings import BY, Amounts, earn_closed, earn_open, group
-from supplier.ends import NEVER_ACCEPTED, SETTLED
-from supplier.records import Closed
-from supplier.settlement import BELOW_GAS
-from supplier.store import SessionRecord, Store
+from supplier.cli.money import parse_span
+from supplier.mining.books import Books, Totals
+from supplier.mining.ends import NEVER_ACCEPTED, SETTLED
+from supplier.mining.records import Closed
+from supplier.mining.settlement import BELOW_GAS
+from supplier.mining.store import SessionRecord, Store
+from supplier.operation.earnings import BY, Amounts, earn_closed, earn_open, group
 from tests.contracts.world import OTHER, SERVED, World, serve
 from tests.factories import OPERATOR_SIGNER, a_session
 from tests.factories import SUPPLIER as SOMEBODY

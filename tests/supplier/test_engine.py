@@ -17,10 +17,10 @@ import pytest
 
 from node.errors import OperatorError
 from node.http import ClientPool, Request, Response, serve
-from supplier.engine import Engine, build_engine
-from supplier.engine_monitor import EngineMonitor
-from supplier.engine_process import compute_launch, free_port
+from supplier.engines.engine import Engine, build_engine
+from supplier.engines.monitor import EngineMonitor
 from supplier.engines.openai_http import EngineLoad, is_release, parse_load
+from supplier.engines.process import compute_launch, free_port
 from supplier.engines.spec import ServiceSpec
 from supplier.metrics import Metrics
 from supplier.settings import EngineSettings
@@ -141,7 +141,7 @@ async def test_a_killed_engine_is_started_again_without_its_old_workers(program:
 async def test_an_engine_that_keeps_dying_is_tried_again_ever_later(
     program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supplier.engine_process.BACK_OFF_S_MIN", 0.01)
+    monkeypatch.setattr("supplier.engines.process.BACK_OFF_S_MIN", 0.01)
     async with engine_of(settings_of(program)) as (engine, pool):
         page = await about(pool, await engine.start())
         monkeypatch.setenv("FAKE_VLLM", "ends")

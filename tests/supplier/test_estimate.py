@@ -9,9 +9,9 @@ from node.errors import OperatorError
 from node.http import ClientPool, Request, Response, serve
 from relay_mining import Claim, RosterEntry, TrieRoot
 from supplier.config_file import set_value
-from supplier.engine_benchmark import measure_engine
-from supplier.estimate import Demand, Plan, add_newcomer, estimate, sum_demand
-from supplier.services import compute_spec
+from supplier.engines.benchmark import measure_engine
+from supplier.operation.estimate import Demand, Plan, add_newcomer, estimate, sum_demand
+from supplier.server.services import compute_spec
 from supplier.settings import EngineSettings
 from tests.contracts.world import CAP, PRICE, SERVICE_ID
 from tests.factories import PARAMS, SUPPLIER, WEIGHTS, a_hash, a_session, an_address

@@ -7,7 +7,7 @@ import pytest
 
 from relay_mining import RosterEntry
 from supplier.config_file import set_value
-from supplier.funnel import (
+from supplier.operation.funnel import (
     REMEDIES,
     SessionFunnel,
     Standing,

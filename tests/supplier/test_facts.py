@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supplier.facts import decode_facts
+from supplier.mining.facts import decode_facts
 from tests.factories import a_session
 from tests.supplier.market import facts_of
 

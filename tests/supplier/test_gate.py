@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from relay_mining import SessionKey, Status
-from supplier.scheduling import Priority
+from supplier.server.scheduling import Priority
 from supplier.settings import AdmissionSettings
 from tests.factories import OPERATOR_SIGNER, a_session, an_address
 from tests.supplier.market import (

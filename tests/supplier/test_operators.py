@@ -4,8 +4,8 @@ import pytest
 
 from node.keystore import PrivateKey
 from relay_mining import keccak
-from supplier.chain_view import ChainView
-from supplier.operators import Operators
+from supplier.mining.chain_view import ChainView
+from supplier.mining.operators import Operators
 from tests.contracts.world import (
     DEPLOYER,
     OPERATOR,

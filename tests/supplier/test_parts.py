@@ -28,8 +28,8 @@ from relay_mining import (
     encode_request_header,
     verify_next_part,
 )
-from supplier.accounts import Relay
 from supplier.errors import ReceiptRefusedError
+from supplier.server.accounts import Relay
 from tests.factories import DOMAIN, GATEWAY_SIGNER, WEIGHTS, a_receipt, a_session
 from tests.supplier.market import (
     CREDIT,

@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from gateway.balancer import Candidate, power_of_two
+from gateway.routing.balancer import Candidate, power_of_two
 from node.errors import OperatorError
 from relay_mining import UNITS_PER_PRICE, RosterEntry
-from supplier.past_sales import (
+from supplier.operation.past_sales import (
     Costs,
     PastSession,
     Sales,
@@ -17,7 +17,7 @@ from supplier.past_sales import (
     simulate_by_epoch,
     suggest,
 )
-from supplier.past_sessions import span_of
+from supplier.operation.past_sessions import span_of
 from tests.factories import CLOCK, an_address
 
 ME = an_address("me")

@@ -19,10 +19,10 @@ from relay_mining import (
     keccak,
     recover,
 )
-from supplier.books import Books
-from supplier.miner import Miner
-from supplier.receipt_log import ReceiptLog
-from supplier.recovery import restore_books
+from supplier.mining.books import Books
+from supplier.mining.miner import Miner
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.recovery import restore_books
 from tests.factories import (
     DOMAIN,
     GATEWAY_SIGNER,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supplier.records import Served
+from supplier.mining.records import Served
 from tests.factories import a_session
 from tests.supplier.market import CREDIT, RelayWorld, a_body, relay_world
 

@@ -14,7 +14,7 @@ import pytest
 from node.errors import OperatorError
 from node.http import Request, Response, serve
 from supplier.config_file import change_section
-from supplier.rotation import RotationState, Step, next_step
+from supplier.operation.rotation import RotationState, Step, next_step
 from tests.contracts.world import DEPLOYER, OPERATOR, SUPPLIER, World, address
 from tests.factories import CLOCK, an_address
 from tests.supplier.operating import Operating

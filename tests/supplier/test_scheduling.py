@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supplier.scheduling import (
+from supplier.server.scheduling import (
     APPLICATIONS_MAX,
     AimdLimit,
     OutputPredictor,

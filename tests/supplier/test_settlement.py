@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from contracts import BATCH_MAX
 from relay_mining import minimum_bond
-from supplier.miner import allocate_bonds
-from supplier.settlement import (
+from supplier.mining.miner import allocate_bonds
+from supplier.mining.settlement import (
     BELOW_GAS,
     CLAIM_MISSED,
     NOTHING_PAYABLE,

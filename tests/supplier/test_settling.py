@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from contracts import ClaimAccepted, ClaimPaid, RpcError
-from supplier.ends import NEVER_ACCEPTED, SETTLED, VOIDED
-from supplier.settlement import CLAIM_MISSED
+from supplier.mining.ends import NEVER_ACCEPTED, SETTLED, VOIDED
+from supplier.mining.settlement import CLAIM_MISSED
 from tests.clis import MarketOnChain
 from tests.contracts.conftest import restored
 from tests.contracts.world import SERVED, World

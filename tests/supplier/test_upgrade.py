@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from relay_mining import Claim, TrieRoot
-from supplier.block_time import BlockTime
-from supplier.books import Books, SessionBook
-from supplier.doctor import Verdict
-from supplier.records import Sealed
-from supplier.upgrade import Due, find_due, judge_moment, judge_version
+from supplier.mining.books import Books, SessionBook
+from supplier.mining.records import Sealed
+from supplier.operation.block_time import BlockTime
+from supplier.operation.doctor import Verdict
+from supplier.operation.upgrade import Due, find_due, judge_moment, judge_version
 from tests.contracts.world import SERVED, World
 from tests.factories import CLOCK, OPERATOR_SIGNER, SUPPLIER, a_hash, a_session
 from tests.supplier.market import CREDIT, facts_of

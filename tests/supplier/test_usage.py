@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from relay_mining import UnitWeights
-from supplier.usage import EngineAnswerError, StreamMeter, parse_body
+from supplier.server.usage import EngineAnswerError, StreamMeter, parse_body
 
 
 def event(**members: Any) -> bytes:

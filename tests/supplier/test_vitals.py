@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from supplier.books import Books
-from supplier.chain_view import ChainView
 from supplier.metrics import Metrics
-from supplier.vitals import Subject, Vitals, window_left
+from supplier.mining.books import Books
+from supplier.mining.chain_view import ChainView
+from supplier.operation.vitals import Subject, Vitals, window_left
 from tests.contracts.world import OPERATOR, SERVICE_ID, STAKE, SUPPLIER, World, address
 from tests.factories import CLOCK, a_hash
 from tests.supplier.market import CREDIT

@@ -11,12 +11,12 @@ import pytest
 from localnet.provision import MODEL, MODEL_DIR
 from node.http import ClientPool
 from relay_mining import Recounter
-from supplier.engine import build_engine
 from supplier.engines import read_model_files
+from supplier.engines.engine import build_engine
 from supplier.engines.openai_http import EngineLoad, read_load
-from supplier.services import compute_spec
+from supplier.server.services import compute_spec
+from supplier.server.usage import read_answer
 from supplier.settings import EngineSettings
-from supplier.usage import read_answer
 from tests.vllm.parts import ARGUMENTS, program
 
 pytestmark = pytest.mark.anyio

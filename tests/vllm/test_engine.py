@@ -13,10 +13,10 @@ import pytest
 from localnet.provision import MODEL, MODEL_DIR
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool
-from supplier.engine import Engine, build_engine
+from supplier.engines.engine import Engine, build_engine
 from supplier.engines.openai_http import EngineLoad, read_facts, read_load
 from supplier.engines.spec import EngineSpec, ServiceSpec, compute_service_spec
-from supplier.services import compute_spec
+from supplier.server.services import compute_spec
 from supplier.settings import EngineSettings
 from tests.vllm.parts import (
     ARGUMENTS,

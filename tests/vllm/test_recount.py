@@ -13,16 +13,16 @@ import httpx
 import orjson
 import pytest
 
-from gateway.body import RequestLimits
-from gateway.counting import CountFiles, CountJob
-from gateway.openai import Endpoint, read_request
-from gateway.recounting import count_jobs, load_files
+from gateway.api.body import RequestLimits
+from gateway.api.openai import Endpoint, read_request
+from gateway.settlement.counting import CountFiles, CountJob
+from gateway.settlement.recounting import count_jobs, load_files
 from localnet.provision import MODEL, MODEL_DIR
 from relay_mining import UnitWeights
 from supplier.engines import read_model_files
-from supplier.services import build_face
+from supplier.server.services import build_face
+from supplier.server.usage import StreamMeter, read_answer, split_events
 from supplier.settings import EngineSettings
-from supplier.usage import StreamMeter, read_answer, split_events
 from tests.vllm.parts import Vllm
 
 SERVICE = sha256(b"the service").digest()

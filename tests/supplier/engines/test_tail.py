@@ -18,9 +18,9 @@ from supplier.engines.spec import hash_service_spec
 from supplier.engines.tail.app import run_tail_engine
 from supplier.engines.tail.spec import TailServiceSpec
 from supplier.errors import MalformedRelayError
-from supplier.services import build_face, compute_spec
+from supplier.server.services import build_face, compute_spec
+from supplier.server.usage import CHAT_PATH, EDGE_PATH, parse_body, read_answer
 from supplier.settings import EngineSettings
-from supplier.usage import CHAT_PATH, EDGE_PATH, parse_body, read_answer
 from tests.supplier.engines.parts import engine
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,1 @@
+"""Who may use the gateway: keys, what each may spend, and what the operator denies."""

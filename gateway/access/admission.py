@@ -1,0 +1,126 @@
+"""Whether a key's request may run: its scope, its requests in flight, its limits, as errors."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.access.accounts import Account, Accounts
+from gateway.access.limits import Bucket, Demand, Grant, KeyLimiter, Refusal
+from gateway.errors import (
+    InvalidKeyError,
+    KeyBusyError,
+    ModelForbiddenError,
+    QuotaExceededError,
+    RateLimitedError,
+)
+from node.http import HeaderList, Headers
+
+MS_NS = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Lets requests in and takes their leave; a key without limits costs a few comparisons."""
+
+    accounts: Accounts
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+    now: Callable[[], float] = time.time
+
+    def authorize(self, headers: Headers) -> Account:
+        """The account of a request's key; raises InvalidKeyError."""
+        value = headers.get(b"authorization") or b""
+        if value[:7].lower() != b"bearer " or len(value) > 256:
+            raise InvalidKeyError("send your API key as `Authorization: Bearer lode_sk_...`")
+        return self.verify_open(self.accounts.find(value[7:]))
+
+    def verify_open(self, account: Account | None) -> Account:
+        """The account of a key that may still be used (else InvalidKeyError)."""
+        if account is None:
+            raise InvalidKeyError("this API key is unknown or revoked")
+        if account.expires_at is not None and self.now() >= account.expires_at:
+            raise InvalidKeyError("this API key has expired")
+        return account
+
+    def enter(self, account: Account, tokens: int, cost: int) -> Grant | None:
+        """Reserve the most that a request may take; to be given back to `leave`.
+
+        Raises KeyBusyError, RateLimitedError or QuotaExceededError, and then nothing is reserved.
+        """
+        if account.in_flight >= account.in_flight_max:
+            raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
+        grant = None
+        if account.limiter is not None:
+            grant = self._reserve(account.limiter, Demand(tokens, cost))
+        account.in_flight += 1
+        return grant
+
+    def leave(self, account: Account, grant: Grant | None) -> None:
+        """Give back what a request has not used."""
+        account.in_flight -= 1
+        if grant is not None:
+            grant.limiter.release(grant, self.monotonic_ns())
+
+    def headers(self, account: Account) -> HeaderList:
+        """OpenAI's `x-ratelimit-*` of a key whose rates are limited, as they are now."""
+        limiter = account.limiter
+        if limiter is None:
+            return ()
+        at_ns = self.monotonic_ns()
+        return (
+            *_describe(b"requests", limiter.requests, at_ns),
+            *_describe(b"tokens", limiter.tokens, at_ns),
+        )
+
+    def _reserve(self, limiter: KeyLimiter, demand: Demand) -> Grant:
+        decision = limiter.admit(demand, self.monotonic_ns(), int(self.now()))
+        if isinstance(decision, Refusal):
+            kind = QuotaExceededError if decision.limit.is_budget else RateLimitedError
+            raise kind(_explain(decision), decision.retry_after_s)
+        return decision
+
+
+def may_use(account: Account, model: str) -> bool:
+    """Whether a model is in the key's scope."""
+    return account.models is None or model in account.models
+
+
+def verify_scope(account: Account, model: str) -> None:
+    """Raise ModelForbiddenError where the key may not use a model, whether there is one or not."""
+    if not may_use(account, model):
+        raise ModelForbiddenError(
+            f"this key may not use {model[:128]!r}; see /v1/models for what it may", param="model"
+        )
+
+
+def _explain(refusal: Refusal) -> str:
+    unit = " token base units" if refusal.limit.is_budget else ""
+    text = (
+        f"the key's {refusal.limit.value} are {refusal.allowed}{unit}, "
+        f"and this request may take {refusal.asked}"
+    )
+    if refusal.retry_after_s is None:
+        return text + ": shorten it, lower max_tokens, or ask for a higher limit"
+    return text + f"; try again in {refusal.retry_after_s} s"
+
+
+def _describe(name: bytes, bucket: Bucket | None, at_ns: int) -> HeaderList:
+    if bucket is None:
+        return ()
+    bucket.drain(at_ns)
+    return (
+        (b"x-ratelimit-limit-" + name, b"%d" % bucket.limit),
+        (b"x-ratelimit-remaining-" + name, b"%d" % bucket.remaining()),
+        (b"x-ratelimit-reset-" + name, show_duration(bucket.full_in_ns())),
+    )
+
+
+def show_duration(nanoseconds: int) -> bytes:
+    """A duration as OpenAI writes it, rounded up: `0s`, `120ms`, `1.5s`, `6m0s`."""
+    ms = -(-nanoseconds // MS_NS)
+    if 0 < ms < 1000:
+        return b"%dms" % ms
+    minutes, ms = divmod(ms, 60_000)
+    seconds = b"%d" % (ms // 1000)
+    if ms % 1000:
+        seconds += (b".%03d" % (ms % 1000)).rstrip(b"0")
+    return (b"%dm" % minutes if minutes else b"") + seconds + b"s"

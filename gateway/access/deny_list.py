@@ -1,0 +1,58 @@
+"""Suppliers that the operator does not want asked, whatever session they are drawn for."""
+
+import time
+from pathlib import Path
+
+from sqlmodel import Field, Session, SQLModel, select
+
+from gateway.access.audit_log import COMMAND_LINE, note
+from gateway.access.database import open_database
+from relay_mining import Address
+
+
+class DeniedSupplier(SQLModel, table=True):
+    """One row a supplier."""
+
+    __tablename__ = "denied_supplier"
+
+    supplier: str = Field(primary_key=True)
+    """0x and 40 hex digits."""
+    reason: str
+    denied_at: int
+
+
+class DenyList:
+    """The table of denied suppliers; slow, for the command line and a look now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = open_database(path)
+
+    def deny(self, supplier: Address, reason: str) -> None:
+        """Add a supplier, or change why."""
+        row = DeniedSupplier(
+            supplier="0x" + supplier.hex(), reason=reason, denied_at=int(time.time())
+        )
+        with Session(self._engine) as session:
+            session.merge(row)
+            note(session, COMMAND_LINE, "deny supplier", row.supplier, {"reason": reason})
+            session.commit()
+
+    def allow(self, supplier: Address) -> bool:
+        """Take a supplier off; whether it was on."""
+        with Session(self._engine) as session:
+            row = session.get(DeniedSupplier, "0x" + supplier.hex())
+            if row is not None:
+                session.delete(row)
+                note(session, COMMAND_LINE, "allow supplier", row.supplier)
+                session.commit()
+            return row is not None
+
+    def rows(self) -> dict[Address, str]:
+        """The denied suppliers, and why."""
+        with Session(self._engine) as session:
+            rows = session.exec(select(DeniedSupplier)).all()
+            return {bytes.fromhex(each.supplier[2:]): each.reason for each in rows}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()

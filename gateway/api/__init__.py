@@ -1,0 +1,1 @@
+"""What a client sees: requests read once and within limits, endpoints, files and batches."""

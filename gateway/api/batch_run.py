@@ -1,0 +1,152 @@
+"""Answering the lines of batches: few at a time, after whoever waits, kept part by part.
+
+What is answered is in a part before it counts as answered. A kill loses no line and doubles none:
+lines that were under way, or answered and in no part yet, are asked again.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.access.accounts import Accounts
+from gateway.api.batch_lines import (
+    BatchLine,
+    BatchResult,
+    join_results,
+    read_results,
+    write_answer,
+    write_failure,
+)
+from gateway.api.file_store import FileStore
+from gateway.api.files import Files
+from gateway.api.openai import Endpoint
+from gateway.api.tape import Tape
+from gateway.errors import GatewayError
+from gateway.routing.relaying import Call, Relays
+from node.http import Headers, Response
+
+PART = ".part"
+PART_S = 0.5
+PART_LINES = 200
+"""Results are kept together at most this long, and at most so many."""
+TRIES_MAX = 8
+WAIT_S_MAX = 30.0
+YIELD_S = 0.02
+RETRIED = (429, 502, 503, 504)
+
+
+@dataclass(slots=True)
+class BatchRunner:
+    """Answers lines through the gateway's relays; at most `width` at a time over all batches."""
+
+    relays: Relays
+    accounts: Accounts
+    store: FileStore
+    yield_above: int = 32
+    """Requests of waiting clients from which on no line is begun."""
+    width: int = 8
+    _cancelled: set[str] = field(default_factory=set)
+    _room: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = asyncio.Semaphore(self.width)
+
+    def cancel(self, batch: str) -> None:
+        """Begin no more lines of a batch."""
+        self._cancelled.add(batch)
+
+    def is_cancelled(self, batch: str) -> bool:
+        """Whether no more lines are to be begun."""
+        return batch in self._cancelled
+
+    async def answer_all(
+        self, batch: str, endpoint: Endpoint, lines: Sequence[BatchLine], key_id: str, until: int
+    ) -> bool:
+        """Answer what no part has yet; whether all is answered, not cancelled and not too late."""
+        known = {each.number for each in await asyncio.to_thread(self.read_parts, batch)}
+        left = [each for each in reversed(lines) if each.number not in known]
+        waiting: list[BatchResult] = []
+
+        async def work() -> None:
+            while left and not self.is_cancelled(batch) and time.time() < until:
+                line = left.pop()
+                waiting.append(await self._answer(line, endpoint, key_id, batch))
+
+        async with asyncio.TaskGroup() as tasks:
+            workers = [tasks.create_task(work()) for _ in range(self.width)]
+            while not all(each.done() for each in workers):
+                await asyncio.wait(workers, timeout=PART_S)
+                await self._keep(batch, waiting)
+        await self._keep(batch, waiting)
+        return not left
+
+    def read_parts(self, batch: str) -> list[BatchResult]:
+        """The results of a batch so far."""
+        parts = [self.store.get(each) or b"" for each in self.store.names(PART)
+                 if each.startswith(batch + ".")]  # fmt: skip
+        return [result for part in parts for result in read_results(part)]
+
+    def write_files(self, files: Files, key_id: str, batch: str) -> dict[str, Any]:
+        """Put the parts together as files; what the batch is to say of them."""
+        results = self.read_parts(batch)
+        failed = sum(each.is_error for each in results)
+        said: dict[str, Any] = {"request_counts": {
+            "total": len(results), "completed": len(results) - failed, "failed": failed,
+        }}  # fmt: skip
+        for name, is_error in (("output_file_id", False), ("error_file_id", True)):
+            data = join_results(results, is_error=is_error)
+            if data:
+                filename = f"{batch}_{'errors' if is_error else 'output'}.jsonl"
+                said[name] = files.write(key_id, filename, "batch_output", data)["id"]
+        return said
+
+    def forget(self, batch: str) -> None:
+        """Remove the parts of a batch whose files are written."""
+        for name in self.store.names(PART):
+            if name.startswith(batch + "."):
+                self.store.delete(name)
+        self._cancelled.discard(batch)
+
+    async def _keep(self, batch: str, waiting: list[BatchResult]) -> None:
+        while waiting:
+            part, waiting[:] = waiting[:PART_LINES], waiting[PART_LINES:]
+            name = f"{batch}.{time.time_ns():020d}{PART}"
+            await asyncio.to_thread(self.store.put, name, b"".join(each.encode() for each in part))
+
+    async def _answer(
+        self, line: BatchLine, endpoint: Endpoint, key_id: str, batch: str
+    ) -> BatchResult:
+        for attempt in range(TRIES_MAX):
+            call = Call(Tape(None), Headers(()), line.body, is_waited_for=False)
+            try:
+                async with self._room:
+                    await self._yield()
+                    return await self._ask(call, line, endpoint, key_id)
+            except GatewayError as error:
+                failure = error
+            if failure.status not in RETRIED or failure.retry_after_s is None:
+                break
+            if self.is_cancelled(batch):
+                break
+            await asyncio.sleep(min(WAIT_S_MAX, max(failure.retry_after_s, 0.5 * 2**attempt)))
+        return write_failure(line, call.id, failure)
+
+    async def _yield(self) -> None:
+        """Let whoever waits go first."""
+        while True:
+            if self.relays.in_flight < self.yield_above:
+                return
+            await asyncio.sleep(YIELD_S)
+
+    async def _ask(
+        self, call: Call, line: BatchLine, endpoint: Endpoint, key_id: str
+    ) -> BatchResult:
+        call.account = self.accounts.get(key_id)
+        if line.error is not None:
+            raise line.error
+        self.relays.admission.verify_open(call.account)
+        answer = await self.relays.answer(call, endpoint)
+        assert isinstance(answer, Response)
+        return write_answer(line, call.id, answer.body)

@@ -1,0 +1,164 @@
+"""`/v1/batches`: files of requests, answered when there is room, whatever is killed meanwhile."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.access.admission import Admission
+from gateway.api.batch_lines import ENDPOINTS, read_lines
+from gateway.api.batch_run import BatchRunner
+from gateway.api.body import RequestLimits, parse_object
+from gateway.api.file_store import NAME, FileStore
+from gateway.api.files import META, Files
+from gateway.errors import (
+    FileNotFoundHereError,
+    InvalidParameterError,
+    MethodNotAllowedError,
+)
+from gateway.routing.dispatch import Answer
+from gateway.routing.relaying import Call
+from node.http import Response
+
+WINDOW = "24h"
+OPEN = ("in_progress", "cancelling")
+OPEN_MAX = 64
+"""Batches under way at once."""
+
+
+@dataclass(slots=True)
+class Batches:
+    """The batches of a gateway; `answer` takes everything at or below `/v1/batches`."""
+
+    admission: Admission
+    files: Files
+    store: FileStore
+    runner: BatchRunner
+    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def answer(self, call: Call, path: bytes) -> Answer:
+        """Create, list, show or cancel; raises RequestError."""
+        account = call.account = self.admission.authorize(call.headers)
+        _, _, *rest = path.decode("latin-1").strip("/").split("/")
+        match (call.method, rest):
+            case b"POST", []:
+                found: object = await self._create(account.key_id, call.body)
+            case b"GET", []:
+                data = await asyncio.to_thread(self._list, account.key_id)
+                found = {"object": "list", "data": data, "has_more": False}
+            case b"GET", [batch_id]:
+                found = _shown(await asyncio.to_thread(self._find, account.key_id, batch_id))
+            case b"POST", [batch_id, "cancel"]:
+                found = await self._cancel(account.key_id, batch_id)
+            case _:
+                raise MethodNotAllowedError("POST and GET /v1/batches, POST .../cancel")
+        return Response(200, orjson.dumps(found), call.answer_headers)
+
+    async def run(self) -> None:
+        """Take up what an earlier process left, and work until cancelled."""
+        for document in await asyncio.to_thread(self._read_all):
+            if document["status"] in OPEN:
+                self._start(document)
+            else:
+                await asyncio.to_thread(self.runner.forget, document["id"])
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            tasks = list(self._tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _create(self, key_id: str, body: bytes) -> dict[str, Any]:
+        asked = parse_object(body, RequestLimits())
+        file_id, endpoint = asked.get("input_file_id"), asked.get("endpoint")
+        if not isinstance(endpoint, str) or endpoint not in ENDPOINTS:
+            raise InvalidParameterError(
+                "endpoint must be one of " + ", ".join(ENDPOINTS), param="endpoint"
+            )
+        if asked.get("completion_window") != WINDOW:
+            raise InvalidParameterError(
+                f"completion_window must be {WINDOW}", param="completion_window"
+            )
+        if not isinstance(file_id, str):
+            raise InvalidParameterError("input_file_id must be a file's", param="input_file_id")
+        if len(self._tasks) >= OPEN_MAX:
+            raise InvalidParameterError(f"{OPEN_MAX} batches are under way", param="input_file_id")
+        data = await asyncio.to_thread(self.files.read, key_id, file_id)
+        lines = await asyncio.to_thread(read_lines, data, endpoint)
+        now = int(time.time())
+        document = {
+            "id": "batch_" + secrets.token_hex(16), "object": "batch", "endpoint": endpoint,
+            "input_file_id": file_id, "completion_window": WINDOW, "status": "in_progress",
+            "created_at": now, "in_progress_at": now, "expires_at": now + 86_400,
+            "metadata": asked.get("metadata"), "output_file_id": None, "error_file_id": None,
+            "request_counts": {"total": len(lines), "completed": 0, "failed": 0}, "key": key_id,
+        }  # fmt: skip
+        await asyncio.to_thread(self._write, document)
+        self._start(document)
+        return _shown(document)
+
+    async def _cancel(self, key_id: str, batch_id: str) -> dict[str, Any]:
+        document = await asyncio.to_thread(self._find, key_id, batch_id)
+        if document["status"] == "in_progress":
+            document["status"] = "cancelling"
+            await asyncio.to_thread(self._write, document)
+            self.runner.cancel(batch_id)
+        return _shown(document)
+
+    def _start(self, document: dict[str, Any]) -> None:
+        name = document["id"]
+        task = asyncio.ensure_future(self._work(document))
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+
+    async def _work(self, document: dict[str, Any]) -> None:
+        """Answer what is left of a batch, then put its files together."""
+        key_id, name = document["key"], document["id"]
+        if document["status"] == "cancelling":
+            self.runner.cancel(name)
+        data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
+        lines = read_lines(data, document["endpoint"])
+        endpoint = ENDPOINTS[document["endpoint"]]
+        done = await self.runner.answer_all(name, endpoint, lines, key_id, document["expires_at"])
+        written = await asyncio.to_thread(self.runner.write_files, self.files, key_id, name)
+        status = "completed" if done else "cancelled"
+        if not done and not self.runner.is_cancelled(name):
+            status = "expired"
+        document |= {**written, "status": status, f"{status}_at": int(time.time())}
+        await asyncio.to_thread(self._write, document)
+        await asyncio.to_thread(self.runner.forget, name)
+
+    def _find(self, key_id: str, batch_id: str) -> dict[str, Any]:
+        known = self.store.get(batch_id + META) if NAME.fullmatch(batch_id) else None
+        document: dict[str, Any] = orjson.loads(known or b"{}")
+        if document.get("key") != key_id:
+            raise FileNotFoundHereError(f"this key has no batch {batch_id[:64]!r}", param="id")
+        return self._count(document)
+
+    def _list(self, key_id: str) -> list[dict[str, Any]]:
+        mine = [each for each in self._read_all() if each.get("key") == key_id]
+        mine.sort(key=lambda each: (each["created_at"], each["id"]), reverse=True)
+        return [_shown(self._count(each)) for each in mine]
+
+    def _count(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A batch under way with what is answered of it by now."""
+        if document["status"] in OPEN:
+            results = self.runner.read_parts(document["id"])
+            failed = sum(each.is_error for each in results)
+            counts = {"completed": len(results) - failed, "failed": failed}
+            document["request_counts"] |= counts
+        return document
+
+    def _read_all(self) -> list[dict[str, Any]]:
+        return [orjson.loads(self.store.get(each) or b"{}") for each in self.store.names(META)]
+
+    def _write(self, document: dict[str, Any]) -> None:
+        self.store.put(document["id"] + META, orjson.dumps(document))
+
+
+def _shown(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "key"}

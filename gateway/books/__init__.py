@@ -1,0 +1,1 @@
+"""What became of every request: lines of an append-only log, and what is read from them."""

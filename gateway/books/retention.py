@@ -1,0 +1,70 @@
+"""How long the logs go back: a segment a day, removed whole once it is old enough."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.access.budgets import DAY_S
+from gateway.settlement.outbox import Outbox, encode_owed
+from node.append_log import AppendLog
+
+TURN_S = 600.0
+PREFIX = "on-"
+"""Sorts behind `main`, the one segment of logs from before there was one a day."""
+
+
+def name_segment(now: float, newest: str = "") -> str:
+    """The segment that takes records now: this UTC day's, or a later one that is there already."""
+    return max(newest, PREFIX + datetime.fromtimestamp(now, UTC).strftime("%Y%m%d"))
+
+
+def open_daily(path: Path, now: float) -> AppendLog:
+    """A log whose records of today go to a segment of today's."""
+    newest = max((each.stem for each in path.glob(PREFIX + "*.log")), default="")
+    return AppendLog(path, name_segment(now, newest))
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Turns the segments of both logs, and removes those last written `kept_days` ago."""
+
+    receipts: AppendLog
+    usage: AppendLog
+    outbox: Outbox
+    data_dir: Path
+    kept_days: int
+    now: Callable[[], float] = time.time
+
+    async def run(self) -> None:
+        """Turn now and then, until cancelled."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(TURN_S)
+
+    async def turn(self) -> None:
+        """Begin the segments of a new day; what is still owed outlives the segment it was in."""
+        for log in (self.usage, self.receipts):  # so that no line is older than its debt
+            name = name_segment(self.now(), log.segment)
+            if name != log.segment:
+                await log.rotate(name)
+        old = await asyncio.to_thread(self._find_old, "receipts", self.receipts)
+        if old:
+            carried = [replace(each, bill=None) for each in self.outbox]  # it was charged
+            await self.receipts.append_many([encode_owed(each) for each in carried])
+        for log, names in (
+            (self.receipts, old),
+            (self.usage, await asyncio.to_thread(self._find_old, "usage", self.usage)),
+        ):
+            for name in names:
+                await asyncio.to_thread(log.delete, name)
+
+    def _find_old(self, folder: str, log: AppendLog) -> list[str]:
+        limit = self.now() - self.kept_days * DAY_S
+        return [
+            path.stem
+            for path in sorted((self.data_dir / folder).glob("*.log"))
+            if path.stem != log.segment and path.stat().st_mtime < limit
+        ]

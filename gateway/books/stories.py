@@ -1,0 +1,75 @@
+"""The story of one request: who was considered, chosen and why, what was measured, what it cost."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gateway.access.budgets import round_up
+from gateway.books.dispositions import IN_FLIGHT, Dispositions
+from gateway.books.lines import Line, cost_of, count_request
+
+Considered = Sequence[Any]
+"""A candidate as a line has it: supplier, requests in flight, whether in good standing, price."""
+
+
+def tell(request: str, lines: Iterable[Line]) -> dict[str, Any] | None:
+    """What lines of the usage log say of a request; None where they say nothing.
+
+    Money is in token base units, rounded up; times are Unix seconds and milliseconds.
+    """
+    mine = [each for each in lines if each.get("id") == request]
+    if not mine:
+        return None
+    book = Dispositions()
+    for line in mine:
+        count_request(book, line)
+    disposition = next((each.value for each in book.ended), IN_FLIGHT)
+    ends = [each for each in mine if each["kind"] == "end"]
+    counted = [each for each in mine if each["kind"] in ("try", "recount")]
+    return {
+        "id": request,
+        "object": "request",
+        "created": mine[0]["time"],
+        "model": next((each["model"] for each in mine if each["model"]), ""),
+        "key": mine[0]["key"],
+        "disposition": disposition,
+        "status": ends[-1]["status"] if ends else None,
+        "code": (ends[-1]["code"] or None) if ends else None,
+        "latency_ms": ends[-1]["latency_ms"] if ends else None,
+        "cost": round_up(sum(cost_of(each) for each in counted)),
+        "tries": [_tell_try(each) for each in mine if each["kind"] == "try"],
+        "recounts": [_tell_recount(each) for each in mine if each["kind"] == "recount"],
+    }
+
+
+def _tell_try(line: Line) -> dict[str, Any]:
+    names = (
+        "supplier", "session", "service", "disposition", "is_answer", "latency_ms",
+        "first_byte_ms", "input_tokens", "output_tokens", "units", "price", "detail", "request",
+    )  # fmt: skip
+    considered = [
+        {"supplier": who, "in_flight": in_flight, "is_good": is_good, "price": price}
+        for who, in_flight, is_good, price in line["considered"]
+    ]
+    return {
+        **{name: line[name] for name in names},
+        "considered": considered,
+        "why": explain_choice(line["considered"]),
+    }
+
+
+def _tell_recount(line: Line) -> dict[str, Any]:
+    names = ("supplier", "response", "disposition", "units", "units_receipted", "price")
+    return {name: line[name] for name in names}
+
+
+def explain_choice(considered: Sequence[Considered]) -> str:
+    """Why one of these was chosen, by the rule that the gateway chooses by."""
+    good = sum(bool(each[2]) for each in considered)
+    rule = "fewer requests in flight, then the lower price, of two drawn at random"
+    if len(considered) <= 1:
+        return "nobody else was left to ask"
+    if good == 0:
+        return f"nobody is in good standing, so of all {len(considered)}: {rule}"
+    if good == 1:
+        return f"the only one of {len(considered)} in good standing"
+    return f"of {good} in good standing among {len(considered)}: {rule}"

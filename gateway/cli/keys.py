@@ -1,0 +1,174 @@
+"""The commands for API keys: who may use the gateway, and what each may spend."""
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from gateway.access.api_keys import KeyStore, KeyTerms
+from gateway.cli.command import Config, Json, Key, resolve, run
+from gateway.settings import Settings
+from node.errors import OperatorError
+from node.output import Output
+from node.settings import parse_hex
+
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway's clients.")
+
+InFlight = Annotated[int | None, typer.Option(min=1, help="Requests at the same time.")]
+Rpm = Annotated[int | None, typer.Option(min=0, help="Requests per minute; 0: no limit.")]
+Tpm = Annotated[int | None, typer.Option(min=0, help="Tokens per minute; 0: no limit.")]
+Daily = Annotated[
+    int | None, typer.Option(min=0, help="Token base units per UTC day; 0: no limit.")
+]
+Monthly = Annotated[
+    int | None, typer.Option(min=0, help="Token base units per UTC month; 0: no limit.")
+]
+Models = Annotated[
+    str | None, typer.Option(help="The only models it may use, with commas; `any` lifts it.")
+]
+Expires = Annotated[
+    str | None, typer.Option(help="`30d`, `12h`, an ISO 8601 date or time, or `never`.")
+]
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
+
+
+@keys_app.command("create")
+def create_key(  # noqa: PLR0913, PLR0917 - options
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    application: Annotated[str, typer.Option(help="Who pays; unset: your own.")] = "",
+    in_flight_max: InFlight = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    daily_budget: Daily = None,
+    monthly_budget: Monthly = None,
+    models: Models = None,
+    expires: Expires = None,
+    config: Config = None,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Create an API key; it is shown this once.
+
+    Example: gateway keys create "web shop" --rpm 600 --daily-budget 5000000 --expires 90d
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        named = application or settings.application or resolve(settings, key).application
+        payer = parse_hex("application", named, 20)
+        terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
+        api_key, row = open_keys(settings).create(name, payer, KeyTerms(**terms))
+        return {"key": api_key, "id": row.id, "application": row.application, **terms}
+
+    run(config, json, work)
+
+
+@keys_app.command("update")
+def update_key(  # noqa: PLR0913, PLR0917 - options
+    key_id: Annotated[str, typer.Argument(help="From `gateway keys list`.")],
+    in_flight_max: InFlight = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    daily_budget: Daily = None,
+    monthly_budget: Monthly = None,
+    models: Models = None,
+    expires: Expires = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Change what an API key may do and spend; a running gateway follows within a second.
+
+    Example: gateway keys update key_1f2e3d4c5b6a7988 --rpm 1200 --monthly-budget 0
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
+        row = open_keys(settings).update(key_id, terms)
+        return row.model_dump(exclude={"sha256"})
+
+    run(config, json, work)
+
+
+@keys_app.command("list")
+def list_keys(config: Config = None, json: Json = False) -> None:
+    """List API keys by their ids; the keys themselves are not kept.
+
+    Example: gateway keys list
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        rows = [row.model_dump(exclude={"sha256"}) for row in open_keys(settings).list()]
+        columns = ["id", "name", "shown", *KeyTerms.model_fields, "revoked_at"]
+        output.table("API keys", columns, [[row[each] for each in columns] for row in rows])
+        return {"keys": rows}
+
+    run(config, json, work)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="From `gateway keys list`.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Revoke an API key; a running gateway refuses it within a second.
+
+    Example: gateway keys revoke key_1f2e3d4c5b6a7988
+    """
+
+    async def work(settings: Settings, output: Output) -> dict[str, object]:
+        row = open_keys(settings).revoke(key_id)
+        return {"id": row.id, "revoked_at": row.revoked_at}
+
+    run(config, json, work)
+
+
+def open_keys(settings: Settings) -> KeyStore:
+    """The keys of the configured gateway, whether it is running or not."""
+    return KeyStore(settings.data_dir / "keys.db")
+
+
+def _read_terms(
+    in_flight_max: int | None, rpm: int | None, tpm: int | None, daily: int | None,
+    monthly: int | None, models: str | None, expires: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The terms that options were given for, None for those that are lifted."""
+    given: dict[str, Any] = {
+        "in_flight_max": in_flight_max,
+        "requests_per_minute": rpm,
+        "tokens_per_minute": tpm,
+        "daily_budget": daily,
+        "monthly_budget": monthly,
+        "models": models and [each.strip() for each in models.split(",") if each.strip()],
+        "expires_at": expires and parse_expiry(expires, int(time.time())),
+    }
+    lifted = {"models": ["any"]}
+    terms = {
+        name: None if value in (0, lifted.get(name)) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    try:
+        KeyTerms.model_validate(terms)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise OperatorError(f"{first['loc'][0]}: {first['msg']}") from error
+    return terms
+
+
+def parse_expiry(text: str, now: int) -> int:
+    """Unix seconds; 0 for `never` (OperatorError for what is no time)."""
+    if text == "never":
+        return 0
+    span = re.fullmatch(r"([1-9][0-9]{0,5})([dhm])", text)
+    if span is not None:
+        return now + int(span[1]) * SECONDS[span[2]]
+    try:
+        time_of = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise OperatorError(
+            f"expires: {text!r} is no time; give 30d, 12h, 2031-01-31 or never"
+        ) from error
+    return int((time_of if time_of.tzinfo else time_of.replace(tzinfo=UTC)).timestamp())

@@ -1,5 +1,0 @@
-"""`/v1/responses` over chat completions: requests, answers and streams translated, both ways."""
-
-from gateway.responses.plane import ResponsesPlane
-
-__all__ = ["ResponsesPlane"]

@@ -1,0 +1,340 @@
+"""One request, from the choice of a member to a verified answer in the client's hands.
+
+Every try ends in exactly one `Observation`. A try that fails before the client has a byte is
+followed by another member; one that fails later ends the stream with an error event.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from gateway.api.clients import Client, EventStream, Writer
+from gateway.errors import (
+    GatewayError,
+    NoSupplierError,
+    RejectedBySupplierError,
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamInvalidError,
+    UpstreamRefusedError,
+    UpstreamTimeoutError,
+)
+from gateway.routing.balancer import Candidate, Policy
+from gateway.routing.costs import cost_of, splice_cost, write_error_event, write_verdict
+from gateway.routing.observation import Observation, Observe, Result
+from gateway.routing.relay import SERVED, Relay, Served
+from gateway.routing.sessions import Member
+from gateway.routing.sse import DONE, Frame, StreamReader
+from gateway.routing.standing import Standing
+from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
+from node.http import ClientDisconnected, Response
+from relay_mining import Status
+
+Answer = Response | Writer | None
+REJECTIONS_MAX = 2
+"""Suppliers that must reject a request before the client is told that it is at fault."""
+
+RESULTS: dict[type[GatewayError], Result] = {
+    UpstreamRefusedError: Result.REFUSED,
+    UpstreamBrokenError: Result.BROKEN,
+    UpstreamInvalidError: Result.INVALID,
+    UpstreamTimeoutError: Result.TIMEOUT,
+    RejectedBySupplierError: Result.REJECTED,
+}
+"""What a try is that ended with an error."""
+
+
+@dataclass(slots=True)
+class Try:
+    """One supplier's turn; becomes an `Observation` when it ends."""
+
+    relay: Relay
+    member: Member
+    header: bytes
+    request_hash: bytes
+    considered: Sequence[Candidate]
+    started: float
+    reserved: int
+    """Units it may still take."""
+    first_byte: float | None = None
+    has_left: bool = False
+    """Whether the client has gone."""
+    result: Result = Result.CLIENT_ABORT
+    served: Served | None = None
+    """The last response accepted: of a stream in parts, the newest part."""
+    owed: int = 0
+    """Responses that are to be receipted."""
+    is_answer: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Sends a request to one member after another until one answers well."""
+
+    upstream: Upstream
+    choose: Policy
+    standing: Standing
+    observe: Observe
+    owe: Callable[[Served], None]
+    """Takes every accepted answer whose units are to be receipted."""
+    tries_max: int = 3
+    beat_s: float = 10.0
+    """Seconds of silence after which the client of a stream is sent a comment."""
+    _cancels: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def answer(self, relay: Relay, client: Client) -> Answer:
+        """Answer the client; raises GatewayError while nothing has been sent to it.
+
+        None where the client left first.
+        """
+        if not relay.request.is_stream:
+            return await self._ask(relay, client, None)
+        stream = EventStream(client, relay.headers, self.beat_s)
+        try:
+            return await self._ask(relay, client, stream)
+        except GatewayError as error:
+            if stream.writer is None:
+                raise
+            await stream.end(write_error_event(error, None, 0))
+            return stream.writer
+        finally:
+            stream.stop_beating()
+
+    async def _ask(self, relay: Relay, client: Client, stream: EventStream | None) -> Answer:
+        left = [each for each in relay.session.members if self._may_ask(each, relay)]
+        failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
+        rejections = 0
+        for _ in range(min(self.tries_max, len(left))):
+            member, considered = self._choose(left, relay.max_units)
+            left.remove(member)
+            try:
+                with self._watched(relay, member, considered, client) as (attempt, deadline):
+                    return await self._try(attempt, deadline, client, stream)
+            except RejectedBySupplierError as error:
+                failure, rejections = error, rejections + 1
+                if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
+                    break
+            except UpstreamError as error:
+                if not isinstance(failure, RejectedBySupplierError):
+                    failure = error
+            if client.disconnected.done():
+                return None
+        raise failure
+
+    def _may_ask(self, member: Member, relay: Relay) -> bool:
+        return member.terms.price <= relay.price_max and not self.standing.is_out(member.supplier)
+
+    def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
+        """The next to ask, and among whom it was chosen."""
+        standing = self.standing
+        candidates = [
+            Candidate(
+                index,
+                standing.of(each.supplier).in_flight,
+                standing.is_good(each.supplier, max_units),
+                each.terms.price,
+                each.supplier,
+            )
+            for index, each in enumerate(members)
+        ]
+        return members[self.choose(candidates).index], candidates
+
+    async def _try(
+        self, attempt: Try, deadline: asyncio.Timeout, client: Client, stream: EventStream | None
+    ) -> Answer:
+        try:
+            async with deadline:
+                if stream is not None:
+                    return await self._stream(attempt, stream)
+                return await self._plain(attempt, client)
+        except TimeoutError as error:
+            raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from error
+
+    @contextmanager
+    def _watched(
+        self, relay: Relay, member: Member, considered: Sequence[Candidate], client: Client
+    ) -> Iterator[tuple[Try, asyncio.Timeout]]:
+        """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
+        loop = asyncio.get_running_loop()
+        header, request_hash = self.upstream.signer.sign(relay, member)
+        now, most = loop.time(), relay.max_units
+        attempt = Try(relay, member, header, request_hash, considered, now, most)
+        deadline = asyncio.timeout(None)
+        state = self.standing.of(member.supplier)
+
+        def leave(_: object) -> None:
+            attempt.has_left = True
+            with suppress(RuntimeError):  # the try may have ended in this very turn
+                deadline.reschedule(loop.time() + self.upstream.timeouts.cancel)
+            self._cancel_soon(attempt)
+
+        client.disconnected.add_done_callback(leave)
+        state.in_flight += 1
+        state.reserved += relay.max_units
+        try:
+            yield attempt, deadline
+        except (UpstreamError, RejectedBySupplierError) as error:
+            _blame(attempt, error)
+            raise
+        finally:
+            client.disconnected.remove_done_callback(leave)
+            state.in_flight -= 1
+            state.reserved -= attempt.reserved
+            self._finish(attempt, loop.time())
+
+    def _finish(self, attempt: Try, now: float) -> None:
+        served = attempt.served
+        response = served.response if served is not None else None
+        self.observe(
+            Observation(
+                supplier=attempt.member.supplier,
+                session=attempt.relay.session.key,
+                model=attempt.relay.request.model,
+                key_id=attempt.relay.key_id,
+                result=attempt.result,
+                is_stream=attempt.relay.request.is_stream,
+                is_answer=attempt.is_answer,
+                latency_s=now - attempt.started,
+                first_byte_s=attempt.first_byte and attempt.first_byte - attempt.started,
+                units=response.units if response else 0,
+                input_tokens=response.input_tokens if response else 0,
+                output_tokens=response.output_tokens if response else 0,
+                detail=attempt.detail,
+                price=attempt.member.terms.price,
+                request=attempt.relay.id,
+                request_hash=attempt.request_hash,
+                considered=attempt.considered,
+                owed=attempt.owed,
+                premium=attempt.relay.premium if attempt.is_answer else 0,
+            )
+        )
+
+    def _take(self, attempt: Try, served: Served) -> None:
+        """Accept a response; what it adds is owed, and reserved no more.
+
+        One whose debt cannot be kept (OSError) was not accepted.
+        """
+        if served.added > 0:
+            self.owe(served)
+            attempt.owed += 1
+            attempt.reserved -= served.added
+            self.standing.of(served.supplier).reserved -= served.added
+        attempt.served = served
+
+    def _cancel_soon(self, attempt: Try) -> None:
+        task = asyncio.ensure_future(self._cancel(attempt))
+        self._cancels.add(task)
+        task.add_done_callback(self._cancels.discard)
+
+    async def _cancel(self, attempt: Try) -> None:
+        with suppress(UpstreamError):  # the try itself ends by its own deadline
+            await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
+
+    async def _plain(self, attempt: Try, client: Client) -> Response:
+        served = await self.upstream.send_plain(
+            attempt.relay, attempt.member, attempt.header, attempt.request_hash
+        )
+        _require_served(attempt, served)
+        self._take(attempt, served)
+        attempt.is_answer = not attempt.has_left
+        if attempt.is_answer:
+            attempt.result = Result.OK
+        cost = cost_of(served.response.units, attempt.member.terms.price) + attempt.relay.premium
+        answer = Response(200, splice_cost(served.answer, cost), attempt.relay.headers)
+        client.respond(answer)
+        return answer
+
+    async def _stream(self, attempt: Try, client: EventStream) -> Writer | None:
+        reader = StreamReader(attempt.relay.request.wants_usage, attempt.relay.answer_bytes_max)
+        price = attempt.member.terms.price
+        try:
+            async with self.upstream.open_stream(
+                attempt.relay, attempt.member, attempt.header
+            ) as stream:
+                async for chunk in stream.chunks():
+                    for piece in reader.read(chunk):
+                        if isinstance(piece, Frame):
+                            self._accept_frame(attempt, reader, piece)
+                        elif not attempt.has_left:
+                            await _write(client, piece, attempt)
+            _require_end(attempt, reader)
+        except UpstreamError as error:
+            if not client.has_begun:
+                raise
+            _blame(attempt, error)
+            if not attempt.has_left:
+                await client.end(write_error_event(error, attempt.served, price))
+            return client.writer
+        if attempt.has_left or attempt.served is None:
+            return client.writer
+        attempt.is_answer = True
+        attempt.result = Result.OK
+        await client.end(_write_end(attempt.relay.id, attempt.served, reader.usage, price))
+        return client.writer
+
+    def _accept_frame(self, attempt: Try, reader: StreamReader, frame: Frame) -> None:
+        served = self.upstream.accept_frame(
+            attempt.relay, attempt.member, attempt.request_hash, frame, reader.body, attempt.served
+        )
+        status = served.response.status
+        if status is not Status.PARTIAL:
+            reader.end()
+        _require_served(attempt, served)
+        self._take(attempt, served)
+        if status is Status.REFUSED:
+            if self.standing.of(served.supplier).owed > served.added:
+                raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
+            raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
+
+
+def _write_end(request: bytes, served: Served, usage: bytes, price: int) -> bytes:
+    """What a stream that holds ends with: its usage with the cost, the verdict, the end."""
+    if usage:
+        usage = splice_cost(usage, cost_of(served.response.units, price))
+    return usage + write_verdict(request, served, price) + DONE
+
+
+def _require_served(attempt: Try, served: Served) -> None:
+    """Refuse a signed response that is not paid for.
+
+    An engine that failed serves nothing, nor does who refuses before a part or signs for a stream
+    before the client has a byte: the request goes on to another supplier, and is paid for once.
+    """
+    status = served.response.status
+    if status is Status.REFUSED:
+        is_served = attempt.served is not None
+    elif status is Status.CLIENT_ABORT:
+        is_served = attempt.has_left
+    else:
+        is_expected = status in SERVED or status is Status.PARTIAL
+        is_plain = not attempt.relay.request.is_stream
+        is_served = is_expected and (is_plain or attempt.is_answer or attempt.has_left)
+    if not is_served:
+        raise UpstreamBrokenError(f"the supplier ended with status {status.name}, serving nothing")
+
+
+def _require_end(attempt: Try, reader: StreamReader) -> None:
+    if not reader.is_ended:
+        raise UpstreamInvalidError("the stream ended without the supplier's signed response")
+    if not reader.has_done and not attempt.has_left:
+        raise UpstreamInvalidError("the supplier's stream has no end")
+
+
+def _blame(attempt: Try, error: GatewayError) -> None:
+    """Note what ended a try; a relay cut short because the client left is no fault."""
+    attempt.detail = str(error)[:200]
+    if not attempt.has_left or isinstance(error, UpstreamInvalidError):
+        attempt.result = RESULTS[type(error)]
+
+
+async def _write(client: EventStream, events: bytes, attempt: Try) -> None:
+    """Send to the client; one that has left makes the try go on without it."""
+    if not attempt.is_answer:
+        attempt.first_byte = asyncio.get_running_loop().time()
+        attempt.is_answer = True
+    try:
+        await client.write(events)
+    except ClientDisconnected:
+        attempt.has_left = True

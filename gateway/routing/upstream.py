@@ -1,0 +1,184 @@
+"""Talking to suppliers over HTTP: what their failures mean, and the exchange of one relay."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import orjson
+
+from gateway.errors import (
+    RejectedBySupplierError,
+    UpstreamBrokenError,
+    UpstreamError,
+    UpstreamInvalidError,
+    UpstreamRefusedError,
+    UpstreamTimeoutError,
+)
+from gateway.routing.relay import Relay, RelaySigner, Served
+from gateway.routing.sessions import Member
+from gateway.routing.sse import Frame
+from node.http import (
+    ClientPool,
+    ClientStream,
+    HttpClientError,
+    TimedOut,
+    Timeout,
+    TooLarge,
+)
+from relay_mining import STREAM_FRAME_PREFIX, Hash32, Status, encode_cancel
+
+REQUEST_HEADER = b"lode-request"
+RESPONSE_HEADER = b"lode-response"
+ERROR_BYTES_MAX = 64 << 10
+CONTEXT_EXCEEDED = "context_length_exceeded"
+ENGINE_KINDS = ("invalid_request_error", "BadRequestError")
+RELAY_EXPIRED = "relay_expired"
+RELAY_CODES = frozenset(
+    {"malformed_relay", RELAY_EXPIRED, "body_mismatch", "max_units_too_small", "relay_refused"}
+)
+"""Codes of a supplier's own refusals, which carry OpenAI's `invalid_request_error` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTimeouts:
+    """Deadlines of one try, in seconds."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    """To the head of an answer; a plain answer is whole by then."""
+    stall: float = 30.0
+    """Longest silence inside an answer."""
+    total: float = 600.0
+    cancel: float = 5.0
+    """After the client left: for the signed response to what it had received."""
+
+    of_try: Timeout = field(init=False)
+    """The same as the chassis wants them."""
+
+    def __post_init__(self) -> None:
+        timeout = Timeout(self.connect, self.first_byte, self.stall, self.total)
+        object.__setattr__(self, "of_try", timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The relay exchanges; the client's own headers, its key among them, stay here."""
+
+    signer: RelaySigner
+    pool: ClientPool
+    timeouts: UpstreamTimeouts
+
+    async def send_plain(
+        self, relay: Relay, member: Member, header: bytes, request_hash: Hash32
+    ) -> Served:
+        """A verified whole answer; raises UpstreamError or RejectedBySupplierError."""
+        url = member.url + relay.request.endpoint.value.decode()
+        try:
+            answer = await self.pool.request(
+                b"POST", url, _headers(header), relay.body, self.timeouts.of_try
+            )
+        except HttpClientError as error:
+            raise translate(error) from error
+        signed = answer.headers.get(RESPONSE_HEADER)
+        if signed is None:
+            raise refusal(answer.status, answer.body)
+        if len(answer.body) > relay.answer_bytes_max:
+            raise UpstreamInvalidError("the supplier's answer exceeds what was asked for")
+        served = self.signer.accept(
+            relay, member, request_hash, signed.decode("latin-1"), answer.body,
+            sha256(answer.body).digest(),
+        )  # fmt: skip
+        if answer.status != 200 and served.response.status is not Status.CLIENT_ABORT:
+            raise refusal(answer.status, answer.body)
+        return served
+
+    def accept_frame(
+        self, relay: Relay, member: Member, request_hash: Hash32, frame: Frame, answer: bytes,
+        previous: Served | None,
+    ) -> Served:  # fmt: skip
+        """The verified relay of a stream's frame (else UpstreamInvalidError)."""
+        header = frame.data[len(STREAM_FRAME_PREFIX) : -2].decode("latin-1")
+        return self.signer.accept(
+            relay, member, request_hash, header, answer, frame.body_hash, previous
+        )
+
+    @asynccontextmanager
+    async def open_stream(
+        self, relay: Relay, member: Member, header: bytes
+    ) -> AsyncIterator[ClientStream]:
+        """An event stream whose head is 200; raises as `send_plain` does, while it is read too."""
+        url = member.url + relay.request.endpoint.value.decode()
+        try:
+            async with self.pool.stream(
+                b"POST", url, _headers(header), relay.body, self.timeouts.of_try
+            ) as stream:
+                if stream.status != 200:
+                    raise refusal(stream.status, await stream.read(ERROR_BYTES_MAX))
+                kind = stream.headers.get(b"content-type", b"") or b""
+                if not kind.startswith(b"text/event-stream"):
+                    raise UpstreamInvalidError("the supplier did not answer with a stream")
+                yield stream
+        except HttpClientError as error:
+            raise translate(error) from error
+
+    async def cancel(self, relay: Relay, member: Member, request_hash: Hash32) -> None:
+        """Tell a supplier that the client has left; raises UpstreamError."""
+        body = encode_cancel(self.signer.sign_cancel(relay, request_hash))
+        timeout = self.timeouts.cancel
+        try:
+            await self.pool.request(
+                b"POST",
+                member.url + "/lode/v1/cancel",
+                ((b"content-type", b"application/octet-stream"),),
+                body,
+                Timeout(timeout, timeout, timeout, timeout),
+                replay_safe=True,
+            )
+        except HttpClientError as error:
+            raise translate(error) from error
+
+
+def _headers(header: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"content-type", b"application/json"), (REQUEST_HEADER, header))
+
+
+def translate(error: HttpClientError) -> UpstreamError:
+    """What a failure on the wire means for the relay."""
+    if isinstance(error, TimedOut):
+        return UpstreamTimeoutError(f"the supplier was silent for too long ({error.phase})")
+    if isinstance(error, TooLarge):
+        return UpstreamInvalidError("the supplier's answer is too large")
+    return UpstreamBrokenError(f"the connection to the supplier failed: {error}")
+
+
+def refusal(status: int, body: bytes) -> UpstreamError | RejectedBySupplierError:
+    """What an unsigned answer means: whose fault it says it is."""
+    error = read_error(body)
+    message, code = error["message"][:1024], error["code"][:64]
+    if status == 200:
+        return UpstreamInvalidError("the supplier did not sign its answer")
+    if status == 400 and (code == CONTEXT_EXCEEDED or "maximum context length" in message):
+        return RejectedBySupplierError(message, CONTEXT_EXCEEDED, error["param"] or "messages")
+    if status in (400, 422) and error["type"] in ENGINE_KINDS and code not in RELAY_CODES:
+        return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)
+    if status >= 500 and code not in ("supplier_busy", "chain_unavailable"):
+        return UpstreamBrokenError(f"the supplier failed with status {status}")
+    if code == RELAY_EXPIRED:
+        return UpstreamRefusedError(f"the supplier's clock and the gateway's differ: {message}")
+    return UpstreamRefusedError(f"the supplier refused the relay ({status} {code})")
+
+
+def read_error(body: bytes) -> dict[str, str]:
+    """The members of an OpenAI error body as text, empty where they are missing."""
+    try:
+        parsed = orjson.loads(body[:ERROR_BYTES_MAX])
+    except orjson.JSONDecodeError:
+        parsed = {}
+    error = parsed.get("error", parsed) if isinstance(parsed, dict) else {}
+    if not isinstance(error, dict):
+        error = {"message": str(error)}
+    return {
+        name: str(error[name]) if error.get(name) is not None else ""
+        for name in ("message", "type", "code", "param")
+    }

@@ -1,0 +1,341 @@
+"""What each session and each gateway owe: reservations, receipts, slice and credit. No I/O.
+
+A relay is reserved, signed in one part or more, ended, and gone once every part is receipted, once
+it ends unpaid, or once its session is sealed. Units are compute units throughout.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from relay_mining import (
+    Address,
+    Claim,
+    CreditLine,
+    CreditPool,
+    Hash32,
+    InvalidProofError,
+    InvalidRelayError,
+    Leaf,
+    Receipt,
+    SessionKey,
+    SliceMeter,
+    Verifier,
+    initial_units_max,
+    keccak,
+    mine_receipt,
+)
+from supplier.errors import ReceiptRefusedError
+from supplier.mining.facts import SessionFacts
+from supplier.server.accounts import Account, CreditPolicy, History, Relay
+
+
+@dataclass(slots=True)
+class Totals:
+    """The funnel of one session, in units."""
+
+    served: int = 0
+    receipted: int = 0
+    payable: int = 0
+    lost: int = 0
+    """Served, and never receipted before the claim was made, or receipted short."""
+    relays: int = 0
+    receipts: int = 0
+
+
+@dataclass(slots=True)
+class SessionBook:
+    """One session: its facts, its meter, its open relays and the receipts it has."""
+
+    facts: SessionFacts
+    session_id: Hash32
+    salt: Hash32
+    salt_hash: Hash32
+    verifier: Verifier
+    meter: SliceMeter
+    relays: dict[Hash32, Relay] = field(default_factory=dict)
+    nonces: set[Hash32] = field(default_factory=set)
+    receipts: set[Hash32] = field(default_factory=set)
+    receipted_requests: set[Hash32] = field(default_factory=set)
+    """Requests with at least one receipt."""
+    receipted_parts: set[tuple[Hash32, Hash32]] = field(default_factory=set)
+    """Request and response of every receipt."""
+    done: set[Hash32] = field(default_factory=set)
+    """Requests that this process served and that nothing more is owed for."""
+    totals: Totals = field(default_factory=Totals)
+    claims: list[Claim] = field(default_factory=list)
+    """Claims made up for this session, the last one the one to send; at most one is accepted."""
+    is_sealed: bool = False
+
+    @property
+    def key(self) -> SessionKey:
+        """The session."""
+        return self.facts.key
+
+
+class Books:
+    """Every session and gateway of one supplier, in memory; rebuilt from the receipt log."""
+
+    def __init__(
+        self,
+        supplier: Address,
+        credit: CreditPolicy,
+        history: Mapping[Address, History] | None = None,
+    ) -> None:
+        self.supplier = supplier
+        self.credit = credit
+        self.sessions: dict[Hash32, SessionBook] = {}
+        self.accounts: dict[Address, Account] = {}
+        self.history: dict[Address, History] = dict(history or {})
+        """What each gateway did before it had an account in this process."""
+        self._newcomers = CreditPool(credit.newcomers_units)
+
+    def open(self, facts: SessionFacts, salt: Hash32) -> SessionBook:
+        """The book of a session, made where there is none."""
+        session_id = facts.key.id
+        book = self.sessions.get(session_id)
+        if book is None:
+            terms = facts.terms
+            book = SessionBook(
+                facts=facts,
+                session_id=session_id,
+                salt=salt,
+                salt_hash=keccak(salt),
+                verifier=Verifier(facts.gateway_signer),
+                meter=SliceMeter(terms.slice_units, terms.tau),
+            )
+            self.sessions[session_id] = book
+        return book
+
+    def account(self, facts: SessionFacts) -> Account:
+        """The credit account of a session's gateway, made where there is none."""
+        gateway = facts.key.gateway
+        account = self.accounts.get(gateway)
+        if account is None:
+            history = self.history.get(gateway, History())
+            account = Account(
+                CreditLine(
+                    self.credit.initial_units,
+                    self.credit.growth,
+                    receipted_units=history.receipted,
+                    lost_units=history.lost,
+                    newcomers=self._newcomers,
+                )
+            )
+            self.accounts[gateway] = account
+        if self.credit.is_bound_by_fee:
+            account.line.bound_initial(
+                initial_units_max(facts.delegation_fee, facts.terms.price, facts.members)
+            )
+        return account
+
+    def reserve(self, book: SessionBook, relay: Relay, nonce: Hash32) -> None:
+        """Hold the worst case of a relay in slice and credit; raises, and holds it in neither.
+
+        Raises OverBudgetError where it does not fit one of them, ReplayedError where it is open.
+        """
+        book.meter.reserve(relay.held_units, relay.held_parts)
+        try:
+            self.account(book.facts).line.reserve(relay.request_hash, relay.max_units)
+        except InvalidRelayError:
+            book.meter.release(relay.held_units, relay.held_parts)
+            raise
+        book.nonces.add(nonce)
+        book.relays[relay.request_hash] = relay
+
+    def sign(self, book: SessionBook, relay: Relay, response_hash: Hash32, units: int) -> int:
+        """Enter a signed response of a relay, cumulative `units`; returns what it adds."""
+        added = units - relay.signed_units
+        relay.signed_parts += 1
+        relay.signed_units = units
+        if added and relay.request_hash in book.relays:
+            relay.parts[response_hash] = added
+            book.totals.served += added
+        return added
+
+    def resume(
+        self, book: SessionBook, request_hash: Hash32, response_hash: Hash32, added: int, now: float
+    ) -> None:
+        """Owe again what was served before a restart and is not receipted yet.
+
+        Nothing is held where the slice has no room for it, as after terms that changed: its
+        receipt must then fit what is left.
+        """
+        relay = book.relays.get(request_hash)
+        if relay is None:
+            relay = Relay(request_hash, added, is_ended=True, is_resumed=True)
+            held, units, parts = 0, added, 1
+            is_new = request_hash not in book.receipted_requests
+        else:
+            held = book.meter.worst_weight(relay.held_units, relay.held_parts)
+            units, parts = relay.held_units + added, relay.held_parts + 1
+            is_new = False
+        if book.meter.worst_weight(units, parts) - held > book.meter.free:
+            return
+        if held:
+            book.meter.release(relay.held_units, relay.held_parts)
+        book.meter.reserve(units, parts)
+        relay.held_units, relay.held_parts = units, parts
+        relay.parts[response_hash] = added
+        book.relays[request_hash] = relay
+        book.totals.served += added
+        book.totals.relays += is_new
+        account = self.account(book.facts)
+        account.line.resume(request_hash, added)
+        account.await_receipt(request_hash, response_hash, now)
+
+    def end(self, book: SessionBook, relay: Relay) -> None:
+        """Hold no more for a relay than is signed; one that owes nothing is done."""
+        if relay.is_ended:
+            return
+        relay.is_ended = True
+        if relay.request_hash not in book.relays:
+            return
+        book.totals.relays += 1
+        book.meter.release(relay.held_units, relay.held_parts)
+        if book.is_sealed:
+            self._write_off(book, relay)
+            return
+        if not relay.parts:
+            self.account(book.facts).line.release(relay.request_hash)
+            self._forget(book, relay)
+            return
+        relay.held_units, relay.held_parts = relay.owed, len(relay.parts)
+        book.meter.reserve(relay.held_units, relay.held_parts)
+        self.account(book.facts).line.lower(relay.request_hash, relay.held_units)
+
+    def delivered(self, book: SessionBook, relay: Relay, response_hash: Hash32, now: float) -> None:
+        """Start waiting for a receipt: the gateway has the signed response."""
+        if relay.request_hash in book.relays and response_hash in relay.parts:
+            self.account(book.facts).await_receipt(relay.request_hash, response_hash, now)
+
+    def receipt_due_in(self, book: SessionBook, relay: Relay, now: float) -> float:
+        """Seconds until the oldest receipt a relay waits for is overdue."""
+        since = self.account(book.facts).awaited_since(relay)
+        return (
+            self.credit.receipt_due_s
+            if since is None
+            else (since + self.credit.receipt_due_s - now)
+        )
+
+    def check_receipt(self, book: SessionBook, receipt: Receipt, digest: Hash32) -> Leaf | None:
+        """The leaf a new receipt stands for, or None where the coin leaves it out.
+
+        Raises ReceiptRefusedError for one that the contract, the relay or the slice refuses.
+        """
+        if book.is_sealed:
+            raise ReceiptRefusedError("the session is already claimed")
+        if receipt.session_id != book.session_id or receipt.supplier != self.supplier:
+            raise ReceiptRefusedError("the receipt is of another session or supplier")
+        if receipt.salt_hash != book.salt_hash:
+            raise ReceiptRefusedError("the receipt commits to another salt")
+        try:
+            leaf = mine_receipt(digest, receipt.units, book.salt, book.facts.terms.tau)
+        except InvalidProofError as error:
+            raise ReceiptRefusedError(str(error)) from error
+        relay = self._relay_of(book, receipt)
+        if relay is None:
+            self._check_unknown(book, receipt)
+            return leaf
+        if _part_of(receipt) in book.receipted_parts:
+            raise ReceiptRefusedError("the part is already receipted")
+        if receipt.response_hash not in relay.parts:
+            raise ReceiptRefusedError("the receipt is of a response this supplier did not sign")
+        signed = relay.parts[receipt.response_hash]
+        if receipt.units > signed:
+            raise ReceiptRefusedError(
+                f"the receipt says {receipt.units} units, the response adds {signed}"
+            )
+        return leaf
+
+    @staticmethod
+    def _relay_of(book: SessionBook, receipt: Receipt) -> Relay | None:
+        """The relay a receipt is for; None where this process knows nothing of the response."""
+        relay = book.relays.get(receipt.request_hash)
+        if relay is None or (relay.is_resumed and receipt.response_hash not in relay.parts):
+            return None
+        return relay
+
+    @staticmethod
+    def _check_unknown(book: SessionBook, receipt: Receipt) -> None:
+        """A relay served before a restart: its receipt must fit what is left of the slice."""
+        if receipt.request_hash in book.done or _part_of(receipt) in book.receipted_parts:
+            raise ReceiptRefusedError("the relay is already receipted")
+        if not book.meter.can_accept(receipt.units):
+            raise ReceiptRefusedError("the slice of the session is spent")
+
+    def apply_receipt(
+        self, book: SessionBook, receipt: Receipt, digest: Hash32, leaf: Leaf | None
+    ) -> None:
+        """Count a checked receipt: slice by weight, credit by units."""
+        weight = leaf.weight if leaf is not None else 0
+        relay = self._relay_of(book, receipt)
+        if relay is None:
+            self._apply_unknown(book, receipt.units, weight)
+        else:
+            self._apply_part(book, relay, receipt, weight)
+            relay.on_receipt()
+        book.receipts.add(digest)
+        book.receipted_requests.add(receipt.request_hash)
+        book.receipted_parts.add(_part_of(receipt))
+        book.totals.receipts += 1
+        book.totals.receipted += receipt.units
+        book.totals.payable += weight
+
+    def _apply_unknown(self, book: SessionBook, units: int, weight: int) -> None:
+        book.meter.reserve(units)
+        book.meter.settle(units, weight)
+        book.totals.served += units
+        gateway = book.key.gateway
+        account = self.accounts.get(gateway)
+        if account is not None:
+            account.line.earn(units)
+        else:
+            self.history[gateway] = self.history.get(gateway, History()).plus(units, 0)
+
+    def _apply_part(self, book: SessionBook, relay: Relay, receipt: Receipt, weight: int) -> None:
+        signed = relay.parts.pop(receipt.response_hash)
+        account = self.account(book.facts)
+        book.totals.lost += signed - receipt.units
+        if relay.is_ended and not relay.parts:
+            book.meter.settle(relay.held_units, weight)
+            account.settle(relay, receipt.response_hash, receipt.units, signed)
+            self._forget(book, relay)
+            return
+        book.meter.settle_part(relay.held_units, signed, weight, relay.held_parts)
+        account.settle_part(relay, receipt.response_hash, receipt.units, signed)
+        relay.held_units -= signed
+        relay.held_parts -= 1
+
+    @staticmethod
+    def _forget(book: SessionBook, relay: Relay) -> None:
+        del book.relays[relay.request_hash]
+        if not relay.is_resumed:
+            book.done.add(relay.request_hash)
+
+    def seal(self, book: SessionBook) -> int:
+        """Take no more receipts for a session; returns what is unreceipted, and written off.
+
+        What is still being served is written off when it ends: else a gateway that reads slowly
+        until then would be served on credit for nothing, every session.
+        """
+        if book.is_sealed:
+            return 0
+        book.is_sealed = True
+        before = book.totals.lost
+        for relay in [each for each in book.relays.values() if each.is_ended]:
+            self._write_off(book, relay)
+        return book.totals.lost - before
+
+    def _write_off(self, book: SessionBook, relay: Relay) -> None:
+        self.account(book.facts).write_off(relay)
+        book.totals.lost += relay.owed
+        self._forget(book, relay)
+
+    def drop(self, session_ids: Iterable[Hash32]) -> None:
+        """Forget sessions that are over."""
+        for session_id in session_ids:
+            self.sessions.pop(session_id, None)
+
+
+def _part_of(receipt: Receipt) -> tuple[Hash32, Hash32]:
+    return receipt.request_hash, receipt.response_hash

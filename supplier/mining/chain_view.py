@@ -1,0 +1,111 @@
+"""The chain as one supplier sees it: its head, and the facts of the sessions it may serve."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from contracts import ChainError, ContractError, Market, Service, SkewWatch
+from relay_mining import Address, Clock, Hash32, SessionKey
+from supplier.errors import ChainUnavailableError, NotMemberError, WrongSessionError
+from supplier.mining.facts import SessionFacts
+
+REFRESH_S_MIN = 0.05
+
+
+class ChainView:
+    """Follows the head and reads sessions; `start` before use."""
+
+    def __init__(
+        self, market: Market, supplier: Address, confirmations: int, poll_s: float,
+        skew: SkewWatch | None = None,
+    ) -> None:  # fmt: skip
+        self.market = market
+        self.supplier = supplier
+        self.head = 0
+        self.clock: Clock
+        self.skew = skew or SkewWatch()
+        self._confirmations = confirmations
+        self._poll_s = poll_s
+        self._services: dict[Hash32, Service] = {}
+        self._refreshed_at = 0.0
+
+    async def start(self) -> None:
+        """Read the clock and the head; raises ChainError."""
+        self.clock = await self.market.sessions.clock()
+        await self.refresh()
+
+    @property
+    def current(self) -> int:
+        """The running session."""
+        return self.clock.session_at(self.head)
+
+    @property
+    def final(self) -> int:
+        """The newest block held final."""
+        return max(0, self.head - self._confirmations)
+
+    async def refresh(self) -> None:
+        """Look at the head now."""
+        self._refreshed_at = time.monotonic()
+        head = await self.market.chain.head()
+        self.skew.see(head)
+        self.head = head.number
+
+    async def heads(self) -> AsyncIterator[int]:
+        """Each new head's number, the newest only; a chain that does not answer is waited for."""
+        seen = -1
+        while True:
+            try:
+                await self.refresh()
+            except ChainError:
+                await asyncio.sleep(self._poll_s)
+                continue
+            if self.head != seen:
+                seen = self.head
+                yield seen
+            await asyncio.sleep(self._poll_s)
+
+    async def is_current(self, number: int) -> bool:
+        """Whether session `number` is running; the head is looked at where it may just be."""
+        if number == self.current + 1 and time.monotonic() - self._refreshed_at > REFRESH_S_MIN:
+            try:
+                await self.refresh()
+            except ChainError as error:
+                raise ChainUnavailableError("the chain does not answer") from error
+        return number == self.current
+
+    async def service(self, service: Hash32) -> Service:
+        """A listed service; immutable, so read once."""
+        found = self._services.get(service)
+        if found is None:
+            found = self._services[service] = await self.market.registry.service(service)
+        return found
+
+    async def session_facts(self, key: SessionKey, block: int | None = None) -> SessionFacts:
+        """The facts of a session as of `block`, the head by default; see `MarketView`."""
+        try:
+            state = await self.market.sessions.session(key, block or self.head)
+            service = await self.service(key.service)
+        except ContractError as error:
+            raise WrongSessionError(f"the chain knows no such session: {error}") from error
+        except ChainError as error:
+            raise ChainUnavailableError("the chain does not answer") from error
+        if not state.is_valid or state.gateway_signer is None:
+            raise WrongSessionError("the session is not valid on chain")
+        member = state.member(self.supplier)
+        if member is None:
+            raise NotMemberError("this supplier was not drawn for the session")
+        return SessionFacts(
+            terms=state.terms(member),
+            gateway_signer=state.gateway_signer,
+            weights=service.weights,
+            spec_hash=service.spec_hash,
+            fee_bps=state.fee_bps,
+            source_bps=service.source_bps,
+            protocol_bps=state.params.protocol_bps,
+            seat=member,
+            margin_bps=state.params.margin_bps,
+            bond_ratio_max=state.params.bond_ratio_max,
+            members=state.params.members,
+            delegation_fee=state.params.delegation_fee,
+        )

@@ -1,0 +1,102 @@
+"""The sessions this supplier serves: looked up once, kept, and bounded against strangers."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from relay_mining import Hash32, SessionKey
+from supplier.errors import BusyError, FeeTooHighError, RelayRefusedError, WrongSessionError
+from supplier.mining.books import Books, SessionBook
+from supplier.mining.facts import MarketView, SessionFacts
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.records import Opened
+from supplier.server.serving import SignerOf
+
+REFUSALS_KEPT_MAX = 4096
+REFUSAL_KEPT_S = 2.0
+SESSIONS_OPEN_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRules:
+    """The supplier's own bounds on the sessions it serves."""
+
+    lookups_max: int
+    """Sessions looked up at once."""
+    gateway_fee_bps_max: int
+    """The highest gateway fee of a delegation that is served; it comes out of the ask."""
+
+
+class SessionDirectory:
+    """Finds the book of a session, asking the chain at most once for each.
+
+    A stranger who invents sessions costs at most `lookups_max` questions at a time, and each
+    invented session one in a while: a refusal is remembered for REFUSAL_KEPT_S seconds. A session
+    is in the receipt log before its first relay, so that receipts find it after any stop.
+    """
+
+    def __init__(
+        self, market: MarketView, books: Books, log: ReceiptLog, signer_of: SignerOf,
+        services: frozenset[Hash32], rules: DirectoryRules,
+    ) -> None:  # fmt: skip
+        self._market = market
+        self._books = books
+        self._log = log
+        self._signer_of = signer_of
+        self._services = services
+        self._rules = rules
+        self._asking: dict[Hash32, asyncio.Task[SessionBook]] = {}
+        self._refused: OrderedDict[Hash32, tuple[RelayRefusedError, float]] = OrderedDict()
+
+    async def find(self, key: SessionKey) -> SessionBook:
+        """The book of a current session of a service served here; raises RelayRefusedError."""
+        if key.service not in self._services:
+            raise WrongSessionError("the service is not served here")
+        if not await self._market.is_current(key.number):
+            raise WrongSessionError(f"session {key.number} is not current")
+        session_id = key.id
+        book = self._books.sessions.get(session_id)
+        if book is not None:
+            return book
+        refused = self._refused.get(session_id)
+        if refused is not None:
+            if time.monotonic() < refused[1]:
+                raise type(refused[0])(*refused[0].args)
+            del self._refused[session_id]
+        task = self._asking.get(session_id)
+        if task is None:
+            task = self._ask(key, session_id)
+        return await asyncio.shield(task)
+
+    def _ask(self, key: SessionKey, session_id: Hash32) -> asyncio.Task[SessionBook]:
+        if len(self._asking) >= self._rules.lookups_max:
+            raise BusyError("too many sessions are being looked up; try again")
+        if len(self._books.sessions) >= SESSIONS_OPEN_MAX:
+            raise BusyError("too many sessions are open")
+        task = asyncio.create_task(self._look_up(key, session_id))
+        self._asking[session_id] = task
+        task.add_done_callback(lambda _: self._asking.pop(session_id, None))
+        return task
+
+    async def _look_up(self, key: SessionKey, session_id: Hash32) -> SessionBook:
+        try:
+            facts = await self._market.session_facts(key)
+            self._check_fee(facts)
+        except RelayRefusedError as error:
+            if error.status != 503:
+                self._refused[session_id] = (error, time.monotonic() + REFUSAL_KEPT_S)
+                if len(self._refused) > REFUSALS_KEPT_MAX:
+                    self._refused.popitem(last=False)
+            raise
+        salt = self._signer_of(key.number).session_salt(session_id)
+        await self._log.append([Opened(facts, salt)])
+        return self._books.open(facts, salt)
+
+    def _check_fee(self, facts: SessionFacts) -> None:
+        fee, most = facts.fee_bps, self._rules.gateway_fee_bps_max
+        if fee > most:
+            raise FeeTooHighError(
+                f"the delegation gives its gateway {fee} basis points of this supplier's ask, "
+                f"more than the {most} accepted here"
+            )

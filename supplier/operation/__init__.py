@@ -1,0 +1,1 @@
+"""What an operator asks: earnings, funds, prices, health, backups, upgrades and leaving."""

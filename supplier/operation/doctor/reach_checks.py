@@ -1,0 +1,64 @@
+"""Whether gateways reach this server at its URL on the chain, as far as one can tell here."""
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from node.addresses import is_public
+from node.http import ClientPool, HttpClientError, Timeout
+from node.keystore import LOCALNET_CHAIN_ID
+from relay_mining import Address
+from supplier.operation.doctor.finding import Finding, failed, ok, skipped, warning
+
+ANSWER = Timeout(connect=5.0, first_byte=5.0, read=5.0, total=10.0)
+FORWARD = "forward the port to this machine, or mend DNS and public_url"
+
+
+async def check_reach(pool: ClientPool, url: str, supplier: Address, is_serving: bool) -> Finding:
+    """Open the advertised URL as a gateway would, certificate and name included."""
+    try:
+        answer = await pool.request(b"GET", f"{url.rstrip('/')}/lode/v1/health", timeout=ANSWER)
+        page: dict[str, Any] = orjson.loads(answer.body)
+        found = page["supplier"]
+    except HttpClientError as error:
+        if not is_serving:
+            return skipped("reachability", "`supplier serve` is not running; ask again when it is")
+        return failed("reachability", f"{url} does not answer: {error}", FORWARD)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return failed("reachability", f"{url} is answered by something else", FORWARD)
+    if found != "0x" + supplier.hex():
+        return failed("reachability", f"{url} is answered by the supplier {found}", FORWARD)
+    return ok("reachability", f"{url} is answered by this supplier, opened from this machine")
+
+
+def check_address(url: str, chain_id: int) -> Finding:
+    """Whether the advertised host is one that gateways connect to: a public address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        return failed("address", f"{host} does not resolve: {error}", "mend DNS or public_url")
+    private = sorted(each for each in found if not is_public(ipaddress.ip_address(each)))
+    if chain_id == LOCALNET_CHAIN_ID:
+        return ok("address", f"{host}, on a local network")
+    if private:
+        says = f"{host} is {', '.join(private)}, which gateways elsewhere do not connect to"
+        return failed("address", says, "advertise a public address in public_url")
+    if url.startswith("http://"):
+        return warning(
+            "address", "prompts and answers travel in clear",
+            "get a certificate and advertise https",
+        )  # fmt: skip
+    return ok("address", f"{host} is {', '.join(sorted(found))}")
+
+
+def judge_visits(sessions: list[tuple[int, int]], current: int) -> Finding:
+    """What the last sessions say of reachability from outside: `(number, relays)`, newest first."""
+    for number, relays in sessions:
+        if relays:
+            return ok("visits", f"gateways had {relays} relays served in session {number}, "
+                      f"{current - number} before this one")  # fmt: skip
+    return skipped("visits", "no gateway has had a relay served yet: `supplier explain` says why")

@@ -1,0 +1,109 @@
+"""Settings that parse and still cannot work, or cost money."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from supplier.operation.doctor.finding import Finding, failed, ok, warning
+from supplier.settings import Settings
+
+BOND_PERCENT_MAX = 2_000
+RECEIPT_DUE_S_MIN = 5.0
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    """What is wrong with the settings by themselves; a single finding where nothing is."""
+    found = [
+        *_check_url(settings.public_url),
+        *_check_files(settings),
+        *_check_engine(settings),
+        *_check_money(settings),
+        *_check_listeners(settings),
+    ]
+    return found or [ok("settings", "they fit together")]
+
+
+def _check_url(url: str) -> Iterator[Finding]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        says = f"public_url is {url!r}, which is no http or https URL with a host"
+        yield failed("public_url", says, "set public_url to what gateways can open")
+    elif parts.query or parts.fragment or parts.username:
+        yield failed(
+            "public_url", "public_url carries a query, a fragment or a user",
+            "set it to scheme, host, port and path only",
+        )  # fmt: skip
+
+
+def _check_files(settings: Settings) -> Iterator[Finding]:
+    keys = settings.keys
+    named = {
+        "chain.address_book": settings.chain.address_book,
+        "keys.operator_keystore": keys.operator_keystore,
+        "keys.operator_password_file": keys.operator_password_file,
+        "keys.owner_password_file": keys.owner_password_file,
+        "server.tls.certificate": settings.server.tls.certificate,
+        "server.tls.key": settings.server.tls.key,
+        "server.tls.client_ca": settings.server.tls.client_ca,
+    }
+    for name, path in named.items():
+        if path is not None and not path.is_file():
+            yield failed(name, f"{path} is not there", f"put the file there, or mend {name}")
+    if keys.operator_key is None and keys.operator_keystore is None:
+        yield failed("keys.operator", "no operator key is set", "run `supplier init`")
+    owner = keys.owner_keystore
+    if owner is not None and owner.is_file() and keys.owner_password_file is not None:
+        yield warning(
+            "keys.owner", "the owner's key and its password are both on this machine",
+            "keep the keystore elsewhere and use it only to stake and withdraw: `serve` needs the "
+            "operator's only",
+        )  # fmt: skip
+
+
+def _check_engine(settings: Settings) -> Iterator[Finding]:
+    engine = settings.engine
+    if not engine.count_prompts:
+        yield warning(
+            "engine.count_prompts", "prompts are not counted before they are served",
+            "set it true, or be paid short by gateways that understate prompts",
+        )  # fmt: skip
+    if engine.connections_max < settings.server.relays_open_max:
+        says = (
+            f"{settings.server.relays_open_max} relays may be open and only "
+            f"{engine.connections_max} connections to the engine"
+        )
+        remedy = "raise engine.connections_max to server.relays_open_max, or lower the latter"
+        yield warning("engine.connections_max", says, remedy)
+
+
+def _check_money(settings: Settings) -> Iterator[Finding]:
+    settlement, credit = settings.settlement, settings.credit
+    if settlement.bond_percent > BOND_PERCENT_MAX:
+        yield warning(
+            "settlement.bond_percent", f"each claim wants {settlement.bond_percent} % as its bond",
+            "lower it: stake that backs a bond is at risk and backs no other claim",
+        )  # fmt: skip
+    if not settlement.token_per_native:
+        yield warning(
+            "settlement.token_per_native", "claims smaller than their gas are not skipped",
+            "set it to the base units that one native coin is worth",
+        )  # fmt: skip
+    if credit.receipt_due_s < RECEIPT_DUE_S_MIN:
+        yield warning(
+            "credit.receipt_due_s", f"receipts are overdue after {credit.receipt_due_s} s",
+            "give gateways a few seconds: they gather receipts before they sign",
+        )  # fmt: skip
+
+
+def _check_listeners(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    if server.metrics_port and server.metrics_port == server.port:
+        yield failed(
+            "server.metrics_port", "relays and metrics are to share a port",
+            "set metrics_port to another, or to 0: /metrics is on `port` as well",
+        )  # fmt: skip
+    is_clear = server.tls.certificate is None
+    if settings.public_url.startswith("https://") and is_clear:
+        yield warning(
+            "server.tls", "public_url is https and this server has no certificate",
+            "set server.tls.certificate and server.tls.key, unless a proxy speaks TLS for it",
+        )  # fmt: skip

@@ -1,0 +1,53 @@
+"""Leaving a market without losing a claim: what still binds a supplier, and until when. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relay_mining import Clock
+from supplier.operation.block_time import BlockTime
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What of a supplier is still in the market, as of one block."""
+
+    listed: tuple[bytes, ...]
+    """Services with an ask."""
+    rosters: Mapping[int, Sequence[bytes]]
+    """By epoch, the running one and the next, the services whose roster holds it as of now."""
+    open_sessions: tuple[int, ...]
+    """Session numbers in the receipt log that are not closed."""
+    bonds: int
+    """Stake that backs open claims, in token base units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """How far the leaving has come."""
+
+    is_over: bool
+    waits_for: str
+    """What comes next, for people; empty where it is over."""
+
+
+def judge_leaving(ties: Ties, clock: Clock, time: BlockTime) -> Leave:
+    """What is waited for: asks, then rosters, then the windows of the last sessions.
+
+    While a roster holds the supplier, gateways may send relays and `serve` has to run; after it the
+    last session is claimed in the next and proved in the one after.
+    """
+    if ties.listed:
+        return Leave(False, f"{len(ties.listed)} asks are still posted")
+    held = [epoch for epoch, services in ties.rosters.items() if services]
+    if held:
+        ends = clock.start((max(held) + 1) * clock.epoch_sessions)
+        return Leave(False, f"rosters hold it until {time.describe(ends)}; it serves until then")
+    if ties.open_sessions:
+        closes = clock.proof_window(max(ties.open_sessions)).closes
+        many = len(ties.open_sessions)
+        return Leave(
+            False, f"{many} sessions are claimed and proved, at latest by {time.describe(closes)}"
+        )
+    if ties.bonds:
+        return Leave(False, f"bonds of {ties.bonds} are freed by claims being settled")
+    return Leave(True, "")
