@@ -26,6 +26,7 @@ from gateway.access.accounts import Accounts
 from gateway.access.admission import Admission
 from gateway.access.api_keys import KeyStore
 from gateway.access.audit_log import CONTROL_PLANE
+from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.access.table_reload import TableReload
 from gateway.api.batch_run import BatchRunner
@@ -85,7 +86,7 @@ class Node:
     table: SessionTable
     accounts: Accounts
     keys: KeyStore
-    denied: DenyList
+    tables: TableReload
     settler: Settler
     deliverer: Deliverer
     ledger: Ledger
@@ -150,10 +151,8 @@ async def open_node(
         receipts_log = await stack.enter_async_context(open_daily(data / "receipts", time.time()))
         spool = stack.enter_context(Spool(data / "receipts"))
         usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
-        keys = KeyStore(data / "keys.db", CONTROL_PLANE)
-        stack.callback(keys.close)
-        denied = DenyList(data / "keys.db")
-        stack.callback(denied.close)
+        database = stack.enter_context(Database(settings.tables))
+        keys = KeyStore(database, CONTROL_PLANE)
         worker = RecountWorker(sending.recount_deadline_s)
         stack.callback(worker.close)
         standing = Standing(time.monotonic, sending.credit_units, sending.credit_growth_ppm)
@@ -167,7 +166,8 @@ async def open_node(
         complete(ledger, usage_log, receipts_log, once)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        accounts.load(keys.list())
+        tables = TableReload(database, keys, DenyList(database), accounts, standing)
+        await tables.step()
         history = History(settings.server.requests_kept)
         observe = fan_out((
             standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
@@ -208,7 +208,7 @@ async def open_node(
         data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())
         watch(metrics, outbox, settler, refresher)
         yield Node(
-            settings, table, accounts, keys, denied, settler, deliverer, ledger, refresher,
+            settings, table, accounts, keys, tables, settler, deliverer, ledger, refresher,
             data_plane, once, suppliers, registry, application,
         )  # fmt: skip
 
@@ -304,10 +304,6 @@ async def work(
         node.settings.chain.confirmations,
         node.settings.chain.poll_s,
     )
-    tables = TableReload(
-        node.settings.data_dir / "keys.db", node.keys, node.denied, node.accounts,
-        node.settler.standing,
-    )  # fmt: skip
     retention = Retention(
         node.deliverer.log, node.ledger.log, node.deliverer.outbox, node.settings.data_dir,
         node.settings.records_kept_days,
@@ -321,7 +317,7 @@ async def work(
             tasks.create_task(each)
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
-                node.ledger.run(), tables.run(), drop_expired(node), reclaimer.run(),
+                node.ledger.run(), node.tables.run(), drop_expired(node), reclaimer.run(),
                 node.once.run(), batches.run(), retention.run(), board.run(), *trading,
             )
         ]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -12,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
@@ -24,7 +22,6 @@ from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.dashboard import add_site
 from gateway.errors import (
     BodyTooLargeError,
-    DatabaseError,
     GatewayError,
     InvalidKeyError,
     InvalidParameterError,
@@ -35,8 +32,6 @@ from gateway.errors import (
 )
 from node.dashboard import Site
 from relay_mining import Address
-
-logger = logging.getLogger("gateway.control")
 
 BODY_BYTES_MAX = 64 << 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -162,12 +157,8 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(GatewayError)
     async def refuse(request: Request, error: GatewayError) -> Response:
-        return Response(error.body(), error.status, media_type="application/json")
-
-    @app.exception_handler(SQLAlchemyError)
-    async def refuse_for_now(request: Request, error: SQLAlchemyError) -> Response:
-        logger.warning("the database fails: %s", error)
-        return await refuse(request, DatabaseError("the gateway's tables cannot be used now"))
+        later = {} if error.status != 503 else {"retry-after": str(error.retry_after_s)}
+        return Response(error.body(), error.status, later, "application/json")
 
     @app.exception_handler(RequestValidationError)
     async def refuse_fields(request: Request, error: RequestValidationError) -> Response:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings, OrderSettings
+from gateway.access.database import verify_database_url
 from gateway.api.body import RequestLimits
 from gateway.api.cors import Cors
 from gateway.edge.plane import EdgeRules
@@ -181,6 +182,9 @@ class Settings(NodeSettings):
         default={}, description="model name = service id; unset serves every delegated service"
     )
     data_dir: Path = Path("gateway-data")
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL that replicas share; unset: `keys.db` in data_dir"
+    )
     records_kept_days: int = Field(
         default=35, ge=32, description="how long receipts and usage lines are kept; over a month"
     )
@@ -192,3 +196,16 @@ class Settings(NodeSettings):
     batches: BatchSettings = BatchSettings()
     edge: EdgeSettings = EdgeSettings()
     auction: AuctionSettings = AuctionSettings()
+
+    @field_validator("database_url")
+    @classmethod
+    def _require_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            verify_database_url(url.get_secret_value())
+        return url
+
+    @property
+    def tables(self) -> Path | str:
+        """Where the gateway's own tables are: a SQLite file, or a URL."""
+        url = self.database_url
+        return self.data_dir / "keys.db" if url is None else url.get_secret_value()

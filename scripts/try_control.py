@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KeyStore
+from gateway.access.database import Database
 from gateway.app import ControlServer
 from gateway.books.ledger import Ledger
 from gateway.control import create_control
@@ -56,9 +57,10 @@ async def serve(command: Path, options: list[str]) -> int:
     """Serve the control plane for as long as schemathesis runs; its exit status."""
     token = secrets.token_hex(24)
     with tempfile.TemporaryDirectory() as name:
-        keys, ledger = KeyStore(Path(name) / "keys.db"), Ledger(AppendLog(Path(name) / "usage"))
+        tables, ledger = Database(Path(name) / "keys.db"), Ledger(AppendLog(Path(name) / "usage"))
         app = create_control(
-            keys, Accounts(), bytes(20), CollectorRegistry(), ledger.summary, list, token
+            KeyStore(tables), Accounts(), bytes(20), CollectorRegistry(), ledger.summary, list,
+            token,
         )  # fmt: skip
         server = ControlServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
         serving = asyncio.create_task(server.serve())
@@ -69,7 +71,7 @@ async def serve(command: Path, options: list[str]) -> int:
             server.should_exit = True
             with suppress(asyncio.CancelledError):
                 await serving
-            keys.close()
+            tables.close()
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Database:
     def close(self) -> None:
         """End it, and forget its data."""
         if self.process is not None:
-            self.kill()
+            self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _spawn(self) -> subprocess.Popen[bytes]:

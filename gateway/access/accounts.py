@@ -36,6 +36,8 @@ class Accounts:
     spending: defaultdict[str, Spending] = field(default_factory=lambda: defaultdict(Spending))
     """By key id; whoever keeps the ledger charges it."""
     monotonic_ns: Callable[[], int] = time.monotonic_ns
+    is_current: bool = True
+    """Whether the table could be read when it was last looked at."""
     _by_digest: dict[bytes, Account] = field(default_factory=dict)
     _by_id: dict[str, Account] = field(default_factory=dict)
 

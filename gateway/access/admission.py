@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.access.accounts import Account, Accounts
 from gateway.access.limits import Bucket, Demand, Grant, KeyLimiter, Refusal
 from gateway.errors import (
+    DatabaseError,
     InvalidKeyError,
     KeyBusyError,
     ModelForbiddenError,
@@ -27,14 +28,19 @@ class Admission:
     now: Callable[[], float] = time.time
 
     def authorize(self, headers: Headers) -> Account:
-        """The account of a request's key; raises InvalidKeyError."""
+        """The account of a request's key; raises InvalidKeyError or DatabaseError."""
         value = headers.get(b"authorization") or b""
         if value[:7].lower() != b"bearer " or len(value) > 256:
             raise InvalidKeyError("send your API key as `Authorization: Bearer lode_sk_...`")
         return self.verify_open(self.accounts.find(value[7:]))
 
     def verify_open(self, account: Account | None) -> Account:
-        """The account of a key that may still be used (else InvalidKeyError)."""
+        """The account of a key that may still be used (else InvalidKeyError).
+
+        Raises DatabaseError for one that is not known while the table of keys cannot be read.
+        """
+        if account is None and not self.accounts.is_current:
+            raise DatabaseError("the table of keys cannot be read now, and this key is not known")
         if account is None:
             raise InvalidKeyError("this API key is unknown or revoked")
         if account.expires_at is not None and self.now() >= account.expires_at:

@@ -7,14 +7,13 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, Session, SQLModel, select
+from sqlmodel import Field, SQLModel, select
 
 from gateway.access.audit_log import COMMAND_LINE, note
-from gateway.access.database import open_database
+from gateway.access.database import Database
 from gateway.errors import KeyNotFoundError
 from relay_mining import Address
 
@@ -70,13 +69,12 @@ class ApiKey(KeyTerms, table=True):
 
 
 class KeyStore:
-    """The keys' table in a SQLite file; slow, for the control plane and the command line.
-
-    Changes are on record as the `actor`'s.
+    """The table of keys, for the control plane and the command line; each method may raise
+    DatabaseError. Changes are on record as the `actor`'s.
     """
 
-    def __init__(self, path: Path, actor: str = COMMAND_LINE) -> None:
-        self._engine = open_database(path)
+    def __init__(self, database: Database, actor: str = COMMAND_LINE) -> None:
+        self._database = database
         self._actor = actor
 
     def create(
@@ -93,7 +91,7 @@ class KeyStore:
             created_at=int(time.time()),
             **(terms or KeyTerms()).model_dump(include=set(KeyTerms.model_fields)),
         )
-        with Session(self._engine, expire_on_commit=False) as session:
+        with self._database.session() as session:
             session.add(row)
             detail = row.model_dump(exclude={"sha256"})
             note(session, self._actor, "create key", row.id, detail)
@@ -102,7 +100,7 @@ class KeyStore:
 
     def list(self) -> Sequence[ApiKey]:
         """All rows, revoked ones too, oldest first."""
-        with Session(self._engine) as session:
+        with self._database.session() as session:
             return session.exec(select(ApiKey).order_by("created_at", "id")).all()
 
     def update(self, key_id: str, changes: dict[str, Any]) -> ApiKey:
@@ -129,7 +127,7 @@ class KeyStore:
     def _change(
         self, key_id: str, action: str, decide: Callable[[ApiKey], dict[str, Any]]
     ) -> ApiKey:
-        with Session(self._engine, expire_on_commit=False) as session:
+        with self._database.session() as session:
             row = session.get(ApiKey, key_id)
             if row is None:
                 raise KeyNotFoundError(f"there is no key {key_id}; see `gateway keys list`")
@@ -139,7 +137,3 @@ class KeyStore:
             note(session, self._actor, action, key_id, changes)
             session.commit()
             return row
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()

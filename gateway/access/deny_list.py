@@ -1,12 +1,11 @@
 """Suppliers that the operator does not want asked, whatever session they are drawn for."""
 
 import time
-from pathlib import Path
 
-from sqlmodel import Field, Session, SQLModel, select
+from sqlmodel import Field, SQLModel, select
 
 from gateway.access.audit_log import COMMAND_LINE, note
-from gateway.access.database import open_database
+from gateway.access.database import Database
 from relay_mining import Address
 
 
@@ -22,24 +21,24 @@ class DeniedSupplier(SQLModel, table=True):
 
 
 class DenyList:
-    """The table of denied suppliers; slow, for the command line and a look now and then."""
+    """The table of denied suppliers, for the command line and a look now and then."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_database(path)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def deny(self, supplier: Address, reason: str) -> None:
         """Add a supplier, or change why."""
         row = DeniedSupplier(
             supplier="0x" + supplier.hex(), reason=reason, denied_at=int(time.time())
         )
-        with Session(self._engine) as session:
+        with self._database.session() as session:
             session.merge(row)
             note(session, COMMAND_LINE, "deny supplier", row.supplier, {"reason": reason})
             session.commit()
 
     def allow(self, supplier: Address) -> bool:
         """Take a supplier off; whether it was on."""
-        with Session(self._engine) as session:
+        with self._database.session() as session:
             row = session.get(DeniedSupplier, "0x" + supplier.hex())
             if row is not None:
                 session.delete(row)
@@ -49,10 +48,6 @@ class DenyList:
 
     def rows(self) -> dict[Address, str]:
         """The denied suppliers, and why."""
-        with Session(self._engine) as session:
+        with self._database.session() as session:
             rows = session.exec(select(DeniedSupplier)).all()
             return {bytes.fromhex(each.supplier[2:]): each.reason for each in rows}
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()

@@ -1,15 +1,15 @@
-"""Taking up what the command line changed in the gateway's own tables."""
+"""Taking up what the command line or another gateway changed in the tables."""
 
 import asyncio
 import logging
 from dataclasses import dataclass
-from pathlib import Path
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KeyStore
+from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
+from gateway.access.revision import read_revision
+from gateway.errors import DatabaseError
 from gateway.routing.standing import Standing
 
 logger = logging.getLogger("gateway.tables")
@@ -19,14 +19,14 @@ POLL_S = 1.0
 
 @dataclass(slots=True)
 class TableReload:
-    """Looks at the file; while it cannot be read, what was read before goes on to hold."""
+    """Looks at the tables; while they cannot be read, what was read before goes on to hold."""
 
-    path: Path
+    database: Database
     keys: KeyStore
     denied: DenyList
     accounts: Accounts
     standing: Standing
-    _seen: int = 0
+    _seen: int = -1
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -37,14 +37,22 @@ class TableReload:
     async def step(self) -> None:
         """Look once."""
         try:
-            changed = (await asyncio.to_thread(self.path.stat)).st_mtime_ns
-            if changed == self._seen:
-                return
-            keys = await asyncio.to_thread(self.keys.list)
-            denied = await asyncio.to_thread(self.denied.rows)
-        except (OSError, SQLAlchemyError) as error:
-            logger.warning("the tables cannot be read; keys stay as they were: %s", error)
+            await self._read()
+        except DatabaseError as error:
+            if self.accounts.is_current:
+                logger.warning("keys stay as they were", extra={"why": str(error)})
+            self.accounts.is_current = False
+        else:
+            if not self.accounts.is_current:
+                logger.info("the tables are read")
+            self.accounts.is_current = True
+
+    async def _read(self) -> None:
+        revision = await asyncio.to_thread(read_revision, self.database)
+        if revision == self._seen:
             return
+        keys = await asyncio.to_thread(self.keys.list)
+        denied = await asyncio.to_thread(self.denied.rows)
         self.accounts.load(keys)
         self.standing.denied = frozenset(denied)
-        self._seen = changed
+        self._seen = revision

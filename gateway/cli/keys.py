@@ -2,13 +2,15 @@
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from gateway.access.api_keys import KeyStore, KeyTerms
+from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
+from gateway.access.database import Database
 from gateway.cli.command import Config, Json, Key, resolve, run
 from gateway.settings import Settings
 from node.errors import OperatorError
@@ -59,7 +61,8 @@ def create_key(  # noqa: PLR0913, PLR0917 - options
         named = application or settings.application or resolve(settings, key).application
         payer = parse_hex("application", named, 20)
         terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
-        api_key, row = open_keys(settings).create(name, payer, KeyTerms(**terms))
+        with Database(settings.tables) as tables:
+            api_key, row = KeyStore(tables).create(name, payer, KeyTerms(**terms))
         return {"key": api_key, "id": row.id, "application": row.application, **terms}
 
     run(config, json, work)
@@ -85,7 +88,8 @@ def update_key(  # noqa: PLR0913, PLR0917 - options
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
-        row = open_keys(settings).update(key_id, terms)
+        with Database(settings.tables) as tables:
+            row = KeyStore(tables).update(key_id, terms)
         return row.model_dump(exclude={"sha256"})
 
     run(config, json, work)
@@ -99,7 +103,7 @@ def list_keys(config: Config = None, json: Json = False) -> None:
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        rows = [row.model_dump(exclude={"sha256"}) for row in open_keys(settings).list()]
+        rows = [row.model_dump(exclude={"sha256"}) for row in read_keys(settings)]
         columns = ["id", "name", "shown", *KeyTerms.model_fields, "revoked_at"]
         output.table("API keys", columns, [[row[each] for each in columns] for row in rows])
         return {"keys": rows}
@@ -119,15 +123,17 @@ def revoke_key(
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        row = open_keys(settings).revoke(key_id)
+        with Database(settings.tables) as tables:
+            row = KeyStore(tables).revoke(key_id)
         return {"id": row.id, "revoked_at": row.revoked_at}
 
     run(config, json, work)
 
 
-def open_keys(settings: Settings) -> KeyStore:
+def read_keys(settings: Settings) -> Sequence[ApiKey]:
     """The keys of the configured gateway, whether it is running or not."""
-    return KeyStore(settings.data_dir / "keys.db")
+    with Database(settings.tables) as tables:
+        return KeyStore(tables).list()
 
 
 def _read_terms(

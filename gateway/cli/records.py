@@ -8,11 +8,12 @@ import typer
 
 from contracts import Market
 from gateway.access.audit_log import read_actions
+from gateway.access.database import Database
 from gateway.books.bills import verify_bill, write_bill
 from gateway.books.records import Records
 from gateway.cli import offline
 from gateway.cli.command import Config, Json, chain_id, resolve, run
-from gateway.cli.keys import open_keys
+from gateway.cli.keys import read_keys
 from gateway.errors import GatewayError, RequestNotFoundError
 from gateway.keys import load_keyring
 from gateway.routing.relay import RelaySigner
@@ -175,7 +176,7 @@ def usage(
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         status = await offline.read_status(settings)
-        found = offline.join_usage(status, open_keys(settings).list())
+        found = offline.join_usage(status, read_keys(settings))
         offline.show_usage(output, found)
         days = offline.read_days(status)
         if daily:
@@ -192,7 +193,8 @@ def audit(config: Config = None, json: Json = False) -> None:
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        found = read_actions(settings.data_dir / "keys.db")
+        with Database(settings.tables) as tables:
+            found = read_actions(tables)
         columns = ["at", "actor", "action", "target", "detail"]
         output.table("Changes", columns, [[each[name] for name in columns] for each in found])
         return {"actions": found}

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.cli import offline
 from gateway.cli.command import Config, Json, run
@@ -29,7 +30,8 @@ def list_suppliers(config: Config = None, json: Json = False) -> None:
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         found = await offline.read_suppliers(settings)
         output.table("Suppliers", COLUMNS, [[each[name] for name in COLUMNS] for each in found])
-        return {"suppliers": found, "denied": _show(DenyList(settings.data_dir / "keys.db"))}
+        with Database(settings.tables) as tables:
+            return {"suppliers": found, "denied": _show(DenyList(tables))}
 
     run(config, json, work)
 
@@ -47,9 +49,10 @@ def deny_supplier(
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        denied = DenyList(settings.data_dir / "keys.db")
-        denied.deny(parse_hex("supplier", supplier, 20), reason)
-        return {"denied": _show(denied)}
+        with Database(settings.tables) as tables:
+            denied = DenyList(tables)
+            denied.deny(parse_hex("supplier", supplier, 20), reason)
+            return {"denied": _show(denied)}
 
     run(config, json, work)
 
@@ -62,15 +65,13 @@ def allow_supplier(supplier: Supplier, config: Config = None, json: Json = False
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        denied = DenyList(settings.data_dir / "keys.db")
-        was_on = denied.allow(parse_hex("supplier", supplier, 20))
-        return {"was_denied": was_on, "denied": _show(denied)}
+        with Database(settings.tables) as tables:
+            denied = DenyList(tables)
+            was_on = denied.allow(parse_hex("supplier", supplier, 20))
+            return {"was_denied": was_on, "denied": _show(denied)}
 
     run(config, json, work)
 
 
 def _show(denied: DenyList) -> dict[str, str]:
-    try:
-        return {"0x" + each.hex(): reason for each, reason in sorted(denied.rows().items())}
-    finally:
-        denied.close()
+    return {"0x" + each.hex(): reason for each, reason in sorted(denied.rows().items())}

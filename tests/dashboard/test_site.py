@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KeyStore
+from gateway.access.database import Database
 from gateway.app import ControlServer
 from gateway.control import create_control
 from node.dashboard import Ask, Feed, site_handler
@@ -45,9 +46,9 @@ async def client(
             yield client
         await stage.close()
         return
-    keys = KeyStore(tmp_path / "keys.db")
+    tables = Database(tmp_path / "keys.db")
     app: FastAPI = create_control(
-        keys,
+        KeyStore(tables),
         Accounts(),
         APPLICATION,
         CollectorRegistry(),
@@ -59,7 +60,7 @@ async def client(
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
         yield client
-    keys.close()
+    tables.close()
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -241,9 +242,9 @@ async def test_a_live_update_reaches_whoever_follows(stage: Stage) -> None:
 
 
 async def test_a_control_plane_that_is_watched_still_ends(stage: Stage, tmp_path: Path) -> None:
-    keys = KeyStore(tmp_path / "keys.db")
+    tables = Database(tmp_path / "keys.db")
     app: FastAPI = create_control(
-        keys, Accounts(), APPLICATION, CollectorRegistry(), dict, list, ADMIN_TOKEN,
+        KeyStore(tables), Accounts(), APPLICATION, CollectorRegistry(), dict, list, ADMIN_TOKEN,
         stage.board.site,
     )  # fmt: skip
     server = ControlServer(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
@@ -262,7 +263,7 @@ async def test_a_control_plane_that_is_watched_still_ends(stage: Stage, tmp_path
         server.should_exit = True
         async with asyncio.timeout(10):
             await running
-    keys.close()
+    tables.close()
 
 
 async def lines_to(lines: AsyncIterator[str], start: str) -> AsyncIterator[str]:

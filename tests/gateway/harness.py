@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 from gateway.access.accounts import Accounts
 from gateway.access.admission import Admission
 from gateway.access.api_keys import KeyStore, KeyTerms
+from gateway.access.database import Database
 from gateway.api.cors import Cors
 from gateway.api.data_plane import DataPlane
 from gateway.api.file_store import DirectoryStore
@@ -185,8 +186,7 @@ async def a_gateway(
         worker = RecountWorker(60.0)
         stack.callback(worker.close)
         await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
-        keys = KeyStore(data_dir / "keys.db")
-        stack.callback(keys.close)
+        keys = KeyStore(stack.enter_context(Database(data_dir / "keys.db")))
         key, row = keys.create("test", APPLICATION, terms)
         standing = Standing(time.monotonic)
         load_dropped(data_dir / "evidence", standing)

@@ -6,14 +6,15 @@ import pytest
 
 from gateway.access.api_keys import KeyStore
 from gateway.access.audit_log import CONTROL_PLANE, read_actions
+from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.errors import KeyNotFoundError
 from tests.factories import APPLICATION, SUPPLIER
 
 
 def test_each_change_is_on_record_once_and_no_secret(tmp_path: Path) -> None:
-    path = tmp_path / "keys.db"
-    keys, serving, denied = KeyStore(path), KeyStore(path, CONTROL_PLANE), DenyList(path)
+    tables = Database(tmp_path / "keys.db")
+    keys, serving, denied = KeyStore(tables), KeyStore(tables, CONTROL_PLANE), DenyList(tables)
     key, row = serving.create("shop", APPLICATION)
     keys.update(row.id, {"daily_budget": 5})
     denied.deny(SUPPLIER, "slow")
@@ -23,9 +24,8 @@ def test_each_change_is_on_record_once_and_no_secret(tmp_path: Path) -> None:
     for failing in (keys.revoke, lambda name: keys.update(row.id, {})):
         with pytest.raises(KeyNotFoundError):
             failing("key_none")
-    for each in (keys, serving, denied):
-        each.close()
-    found = read_actions(path)
+    found = read_actions(tables)
+    tables.close()
     assert [each["action"] for each in found] == [
         "revoke key", "allow supplier", "deny supplier", "change key", "create key",
     ]  # fmt: skip

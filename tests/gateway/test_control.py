@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KEY_PREFIX, KeyStore
+from gateway.access.database import Database
 from gateway.control import BODY_BYTES_MAX, create_control
 from gateway.metrics import Metrics
 from gateway.settings import ControlSettings, Settings
@@ -27,7 +28,8 @@ class Control:
     """The application, its keys, and a client of it."""
 
     def __init__(self, folder: Path, token: str | None = TOKEN) -> None:
-        self.keys = KeyStore(folder / "keys.db")
+        self.tables = Database(folder / "keys.db")
+        self.keys = KeyStore(self.tables)
         self.accounts = Accounts()
         registry = CollectorRegistry()
         Metrics(registry).watch("gateway_session", "The session", lambda: 7)
@@ -45,7 +47,7 @@ class Control:
 
     async def close(self) -> None:
         await self.client.aclose()
-        self.keys.close()
+        self.tables.close()
 
 
 @pytest.fixture

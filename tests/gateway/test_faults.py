@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.access.api_keys import KeyStore
+from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.access.table_reload import TableReload
 from gateway.control import create_control
@@ -59,13 +60,19 @@ async def test_a_database_that_fails_refuses_nobody_and_is_503_to_the_operator(
     tmp_path: Path,
 ) -> None:
     async with a_gateway(tmp_path, FakeSupplier("one")) as gateway, gateway.client() as client:
-        path, denied = tmp_path / "keys.db", DenyList(tmp_path / "keys.db")
-        tables = TableReload(path, gateway.keys, denied, gateway.accounts, gateway.standing)
+        path, database = tmp_path / "keys.db", Database(tmp_path / "keys.db")
+        tables = TableReload(
+            database, gateway.keys, DenyList(database), gateway.accounts, gateway.standing
+        )
         await tables.step()
         whole = path.read_bytes()
         path.write_bytes(b"not a database" * 1000)
         await tables.step()
         assert (await client.models.list()).data
+        with pytest.raises(openai.InternalServerError) as unknown:
+            await client.with_options(api_key="lode_sk_new").models.list()
+        assert unknown.value.code == "database_unavailable"
+        assert unknown.value.response.headers["retry-after"] == "1"
         app = create_control(
             gateway.keys, gateway.accounts, APPLICATION, CollectorRegistry(), dict, list, TOKEN
         )
@@ -73,13 +80,11 @@ async def test_a_database_that_fails_refuses_nobody_and_is_503_to_the_operator(
         headers = {"authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://control") as operator:
             answer = await operator.get("/admin/keys", headers=headers)
-            assert answer.status_code == 503
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.json()["error"]["code"] == "database_unavailable"
         path.write_bytes(whole)
-        other = KeyStore(path)
-        other.revoke(gateway.key_id)
-        other.close()
+        KeyStore(database).revoke(gateway.key_id)
         await tables.step()
         with pytest.raises(openai.AuthenticationError):
             await client.models.list()
-        denied.close()
+        database.close()
