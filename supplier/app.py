@@ -24,6 +24,7 @@ from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service
 from supplier.keys import load_operators
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
+from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
 from supplier.mining.credit import compute_policy
@@ -90,7 +91,7 @@ async def run(
     `reread` is asked for the settings at SIGHUP. Raises OperatorError, ChainError and KeystoreError
     where the node cannot start.
     """
-    stop = stop or _stop_on_signals()
+    stop = stop or stop_on_signals()
     tls = load_server_tls(settings.server.tls, "server.tls")
     async with Market.unverified(settings.chain) as market:
         supplier = settings.supplier()
@@ -333,11 +334,12 @@ def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
 
 def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
     settlement = node.settings.settlement
+    bundles = BundleFolder(settlement.bundles_dir) if settlement.bundles_dir else None
     claimer = Claimer(
         node.view, node.operators, node.books, node.receipt_log, node.miner, node.metrics,
-        settlement.bond_percent,
+        settlement.bond_percent, bundles,
     )  # fmt: skip
-    ends = Ends(node.books, node.receipt_log, node.store, node.metrics)
+    ends = Ends(node.books, node.receipt_log, node.store, node.metrics, bundles)
     return Settler(node.view, node.operators, node.miner, claimer, ends, settlement, services)
 
 
@@ -357,7 +359,8 @@ async def _check_services(node: _Node) -> dict[Hash32, ServiceFace]:
     return found
 
 
-def _stop_on_signals() -> asyncio.Event:
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

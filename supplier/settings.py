@@ -149,6 +149,9 @@ class SettlementSettings(BaseModel):
         default=0.0, ge=0, description="base units one whole native coin is worth; 0 skips nothing"
     )
     collect_min: int = Field(default=0, ge=0, description="collect above this; 0 never by itself")
+    bundles_dir: Path | None = Field(
+        default=None, description="where watchtowers find what proves each claim; unset: nowhere"
+    )
 
 
 class AuctionSettings(BaseModel):

@@ -15,11 +15,12 @@ from supplier.cli.serve import engine, serve, status
 from supplier.cli.setup import init
 from supplier.cli.source import source_cli
 from supplier.cli.stake import collect, list_, stake, unstake, update, withdraw
+from supplier.cli.watch import watch
 from supplier.cli.why import config_cli, doctor, explain
 
 COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Set up": (init, estimate_, stake, list_, update),
-    "Serve": (serve, status, engine, drain),
+    "Serve": (serve, status, engine, drain, watch),
     "Why": (doctor, explain),
     "Money": (funds, earnings, collect, unstake, withdraw),
     "Keep": (backup, restore, rotate_key, upgrade_check),

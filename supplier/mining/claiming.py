@@ -17,10 +17,11 @@ from contracts import (
     Sender,
     TxReceipt,
 )
-from relay_mining import Claim, SumTrie, compute_value
+from relay_mining import Claim, MinedReceipt, SumTrie, compute_value
 from supplier.errors import NotMemberError, WrongSessionError
 from supplier.metrics import Metrics
 from supplier.mining.books import Books, SessionBook
+from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.miner import Miner, allocate_bonds
 from supplier.mining.receipt_log import ReceiptLog
@@ -44,6 +45,7 @@ class Sent:
 class _Mined:
     book: SessionBook
     trie: SumTrie
+    receipts: tuple[MinedReceipt, ...]
     value: int
 
 
@@ -52,7 +54,7 @@ class Claimer:
 
     def __init__(
         self, view: ChainView, sender: Sender, books: Books, receipt_log: ReceiptLog,
-        miner: Miner, metrics: Metrics, bond_percent: int,
+        miner: Miner, metrics: Metrics, bond_percent: int, bundles: BundleFolder | None = None,
     ) -> None:  # fmt: skip
         self._view = view
         self._market: Market = view.market
@@ -62,6 +64,7 @@ class Claimer:
         self._miner = miner
         self._metrics = metrics
         self.bond_percent = bond_percent
+        self._bundles = bundles
 
     async def submit(
         self, books: Sequence[SessionBook], last_block: int | None = None
@@ -75,6 +78,7 @@ class Claimer:
         if not inputs:
             return None
         await self._remember(claims)
+        await self._hand_out(mined)
         call = self._market.claims.submit(inputs)
         sent = self._read(await self._sender.send(call, last_block=last_block))
         for refused in sent.refused:
@@ -92,6 +96,24 @@ class Claimer:
         await self._log.append([Claimed(book.session_id, claim) for book, claim in new])
         for book, claim in claims:
             _put_last(book, claim)
+
+    async def _hand_out(self, mined: Sequence[_Mined]) -> None:
+        """Write for watchtowers what is about to be claimed; a claim waits for no full disk."""
+        if self._bundles is None:
+            return
+        for each in mined:
+            book = each.book
+            if not book.claims:
+                continue  # no stake was left for it
+            try:
+                await asyncio.to_thread(
+                    self._bundles.write, book.facts, book.salt, each.receipts, list(book.claims)
+                )
+            except OSError as error:
+                self._metrics.actions.labels("WriteBundle", "failed").inc()
+                log.warning("no bundle for watchtowers: %s", error)
+            else:
+                self._metrics.actions.labels("WriteBundle", "done").inc()
 
     async def prove(self, book: SessionBook, last_block: int | None = None) -> Sent:
         """Open the challenged leaves of a session's claim, which pays it."""
@@ -140,10 +162,11 @@ class Claimer:
             log.warning("the session's terms changed", extra={"session": book.session_id})
             await self._log.append([Opened(facts, book.salt)])
             book.facts = facts
-        trie, _ = await asyncio.to_thread(self._miner.trie, book)
+        trie, receipts = await asyncio.to_thread(self._miner.trie, book)
         if not trie.root.sum:
             return None
-        return _Mined(book, trie, compute_value(trie.root.sum, facts.terms.price))
+        value = compute_value(trie.root.sum, facts.terms.price)
+        return _Mined(book, trie, tuple(receipts.values()), value)
 
     async def _bond(self, mined: Sequence[_Mined]) -> list[tuple[SessionBook, Claim]]:
         account = await self._market.registry.supplier(self._miner.supplier)

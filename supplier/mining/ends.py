@@ -8,6 +8,7 @@ from contracts import ClaimPaid, ClaimVoided, Outcome, TxReceipt
 from relay_mining import SessionKey
 from supplier.metrics import Metrics
 from supplier.mining.books import Books, SessionBook
+from supplier.mining.bundles import BundleFolder
 from supplier.mining.claiming import Sent
 from supplier.mining.receipt_log import ReceiptLog
 from supplier.mining.records import Closed
@@ -25,12 +26,14 @@ class Ends:
     """Keeps what settlement did, and closes sessions."""
 
     def __init__(
-        self, books: Books, receipt_log: ReceiptLog, store: Store, metrics: Metrics
-    ) -> None:
+        self, books: Books, receipt_log: ReceiptLog, store: Store, metrics: Metrics,
+        bundles: BundleFolder | None = None,
+    ) -> None:  # fmt: skip
         self.books = books
         self.log = receipt_log
         self.metrics = metrics
         self._store = store
+        self._bundles = bundles
 
     def find(self, sessions: Iterable[SessionKey]) -> list[SessionBook]:
         """The books of those sessions that are open here."""
@@ -70,6 +73,8 @@ class Ends:
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
         log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])
+        if self._bundles is not None:
+            self._bundles.remove(book.session_id)
         oldest = min((each.key.number for each in self.books.sessions.values()), default=current)
         self.log.drop_before(min(oldest, current))
 

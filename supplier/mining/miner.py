@@ -4,8 +4,9 @@
 to `supplier.app.run` to study a supplier that does something else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from relay_mining import (
     Address,
@@ -23,9 +24,37 @@ from relay_mining import (
     verify_leaf,
 )
 from supplier.mining.books import SessionBook
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.facts import SessionFacts
+from supplier.mining.records import Receipted
 
 PERCENT = 100
+
+
+class ReceiptSource(Protocol):
+    """Wherever the receipts of a session are kept."""
+
+    def receipts(self, number: int, session_id: Hash32) -> Iterator[Receipted]:
+        """The receipts of session `number` that count, each once."""
+        ...
+
+
+class Minable(Protocol):
+    """A session as far as its leaves and proofs go."""
+
+    @property
+    def facts(self) -> SessionFacts:
+        """What the session opened with."""
+        ...
+
+    @property
+    def salt(self) -> Hash32:
+        """What its responses commit to."""
+        ...
+
+    @property
+    def session_id(self) -> Hash32:
+        """The session."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +68,12 @@ class MinedLeaf:
 class Miner:
     """Makes the leaves, claims and proofs of a supplier's sessions from its log."""
 
-    def __init__(self, supplier: Address, domain: Domain, log: ReceiptLog) -> None:
+    def __init__(self, supplier: Address, domain: Domain, log: ReceiptSource) -> None:
         self.supplier = supplier
         self.domain = domain
         self.log = log
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """The payable receipts of a session, each of which the contract would accept.
 
         The contract's own predicate runs again here, over what the log says and the gateway key
@@ -61,7 +90,7 @@ class Miner:
             found.append(MinedLeaf(leaf, mined))
         return found
 
-    def trie(self, session: SessionBook) -> tuple[SumTrie, dict[Hash32, MinedReceipt]]:
+    def trie(self, session: Minable) -> tuple[SumTrie, dict[Hash32, MinedReceipt]]:
         """The trie of a session and its receipts by their hash."""
         leaves = self.leaves(session)
         trie = SumTrie.build(each.leaf for each in leaves)
@@ -71,9 +100,7 @@ class Miner:
         """What a claim for the session will be worth, in token base units."""
         return compute_value(session.meter.weight, session.facts.terms.price)
 
-    def proof(
-        self, session: SessionBook, challenge_seed: Hash32, count: int
-    ) -> tuple[LeafProof, ...]:
+    def proof(self, session: Minable, challenge_seed: Hash32, count: int) -> tuple[LeafProof, ...]:
         """The opened leaves of the `count` points that were drawn, in their order."""
         trie, mined = self.trie(session)
         openings = [

@@ -18,6 +18,7 @@ from contracts import (
 )
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
+from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
 from supplier.mining.ends import Ends
@@ -74,11 +75,7 @@ class Settling:
 
     async def outcomes(self) -> list[Outcome]:
         """What the chain as it is now did to claims."""
-        events = self.market.events(confirmations=0)
-        found: list[Outcome | None] = []
-        while await events.is_behind():
-            found += map(decode_outcome, (await events.read()).events)
-        return [each for each in found if each is not None]
+        return await outcomes_of(self.market)
 
     async def claimed(self, number: int = SERVED) -> bool:
         """Whether a session of ours is claimed."""
@@ -111,8 +108,19 @@ class Settling:
         return found
 
 
+async def outcomes_of(market: Market) -> list[Outcome]:
+    """What a chain as it is now did to claims."""
+    events = market.events(confirmations=0)
+    found: list[Outcome | None] = []
+    while await events.is_behind():
+        found += map(decode_outcome, (await events.read()).events)
+    return [each for each in found if each is not None]
+
+
 @asynccontextmanager
-async def settling(world: World, folder: Path) -> AsyncIterator[Settling]:
+async def settling(
+    world: World, folder: Path, bundles: BundleFolder | None = None
+) -> AsyncIterator[Settling]:
     """Settle what the receipt log in a folder holds; the end is sudden, as a kill is."""
     market = await Market.connect([world.anvil.url], world.market.book)
     view = ChainView(market, SUPPLIER, CONFIRMATIONS, POLICY.poll_s)
@@ -122,8 +130,8 @@ async def settling(world: World, folder: Path) -> AsyncIterator[Settling]:
     restore_books(books, log, market.domain, time.monotonic())
     miner = Miner(SUPPLIER, market.domain, log)
     sender = TxSender(market.chain, OPERATOR, POLICY)
-    claimer = Claimer(view, sender, books, log, miner, metrics, bond_percent=100)
-    ends = Ends(books, log, store, metrics)
+    claimer = Claimer(view, sender, books, log, miner, metrics, 100, bundles)
+    ends = Ends(books, log, store, metrics, bundles)
     settler = Settler(view, sender, miner, claimer, ends, SettlementSettings(), [SERVICE_ID])
     task = asyncio.create_task(settler.run())
     try:
