@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.miner import Minable, MinedLeaf, Miner
 
 COPIES = 9
 CHEAT = Cheat(
@@ -28,7 +27,7 @@ CHEAT = Cheat(
 class CopyingMiner(Miner):
     """Adds copies of every leaf, as far as the slice allows."""
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """The real leaves, and copies of them where they do not belong."""
         real = super().leaves(session)
         weight = sum(each.leaf.weight for each in real)

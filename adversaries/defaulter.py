@@ -9,8 +9,7 @@ it settle: the gateway does, for whose application the bond is.
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Hash32, LeafProof
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import Miner
+from supplier.mining.miner import Minable, Miner
 
 CHEAT = Cheat(
     name="never proves",
@@ -25,9 +24,7 @@ CHEAT = Cheat(
 class DefaultingMiner(Miner):
     """Opens nothing."""
 
-    def proof(
-        self, session: SessionBook, challenge_seed: Hash32, count: int
-    ) -> tuple[LeafProof, ...]:
+    def proof(self, session: Minable, challenge_seed: Hash32, count: int) -> tuple[LeafProof, ...]:
         """No leaves, whatever is challenged."""
         return ()
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Leaf, leaf_weight
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.miner import Minable, MinedLeaf, Miner
 
 CHEAT = Cheat(
     name="unpayable leaves",
@@ -23,11 +22,11 @@ CHEAT = Cheat(
 class HoardingMiner(Miner):
     """Takes every receipt of the log for payable."""
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """A leaf for every receipt, whatever its coin says."""
         tau = session.facts.terms.tau
         found: list[MinedLeaf] = []
-        for record in self.log.receipts(session.key.number, session.session_id):
+        for record in self.log.receipts(session.facts.key.number, session.session_id):
             mined = record.mined(self.supplier, session.salt)
             leaf = Leaf(self.domain.digest(mined.receipt), leaf_weight(record.units, tau))
             found.append(MinedLeaf(leaf, mined))

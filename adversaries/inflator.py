@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.miner import Minable, MinedLeaf, Miner
 
 FACTOR_MAX = 10
 CHEAT = Cheat(
@@ -25,7 +24,7 @@ CHEAT = Cheat(
 class InflatingMiner(Miner):
     """Multiplies the weight of every leaf, as far as the slice allows."""
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """The real leaves with weights that no receipt has."""
         real = super().leaves(session)
         weight = sum(each.leaf.weight for each in real)

@@ -23,8 +23,7 @@ from relay_mining import (
     keccak,
     leaf_weight,
 )
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.miner import Minable, MinedLeaf, Miner
 
 INVENTED_PER_REAL = 9
 CHEAT = Cheat(
@@ -39,7 +38,7 @@ CHEAT = Cheat(
 class InventingMiner(Miner):
     """Adds invented leaves to those of every session, as far as the slice allows."""
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """The real leaves, and others of work that was never done."""
         real = list(super().leaves(session))
         if not real:
@@ -59,7 +58,7 @@ class InventingMiner(Miner):
         """How many leaves to invent beside so many real ones."""
         return INVENTED_PER_REAL * real
 
-    def _invent(self, session: SessionBook, units: int) -> Iterator[MinedLeaf]:
+    def _invent(self, session: Minable, units: int) -> Iterator[MinedLeaf]:
         forger = Signer(hashlib.sha256(b"forger" + session.session_id).digest())
         tau, salt = session.facts.terms.tau, session.salt
         number = 0

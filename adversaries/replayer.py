@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from adversaries.cheat import Cheat, Line
 from adversaries.program import serve
 from relay_mining import Address, Domain, Hash32
-from supplier.mining.books import SessionBook
-from supplier.mining.miner import MinedLeaf, Miner
+from supplier.mining.miner import Minable, MinedLeaf, Miner
 from supplier.mining.receipt_log import ReceiptLog
 
 CHEAT = Cheat(
@@ -30,9 +29,9 @@ class ReplayingMiner(Miner):
         super().__init__(supplier, domain, log)
         self._kept: dict[Hash32, tuple[int, MinedLeaf]] = {}
 
-    def leaves(self, session: SessionBook) -> Sequence[MinedLeaf]:
+    def leaves(self, session: Minable) -> Sequence[MinedLeaf]:
         """The real leaves, and those of earlier sessions as far as the slice allows."""
-        number, real = session.key.number, list(super().leaves(session))
+        number, real = session.facts.key.number, list(super().leaves(session))
         room = session.facts.terms.slice_units - sum(each.leaf.weight for each in real)
         for each in real:
             self._kept[each.leaf.path] = (number, each)
