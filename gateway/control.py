@@ -113,6 +113,8 @@ def create_control(
         title="Lode gateway control plane",
         summary="API keys, usage, metrics and health of one gateway.",
         responses={"4XX": {"model": ErrorAnswer, "description": "The request is at fault"}},
+        docs_url=None,  # these pages would load their scripts from another host
+        redoc_url=None,
     )
     bearer = HTTPBearer(auto_error=False)
 
@@ -169,7 +171,8 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refuse_route(request: Request, error: HTTPException) -> Response:
         kind = ROUTE_ERRORS[error.status_code]
-        answer = await refuse(request, kind(f"{request.method} {request.url.path}: see /docs"))
+        wrong = kind(f"{request.method} {request.url.path}: see /openapi.json")
+        answer = await refuse(request, wrong)
         if error.status_code == MethodNotAllowedError.status:
             answer.headers["allow"] = ", ".join(_methods(app, request))
         return answer

@@ -43,10 +43,11 @@ from localnet.cheat_rows import (
     show_rows,
     write_page,
 )
-from localnet.demo import Demo, end
+from localnet.demo import Demo
 from localnet.load import Tally
 from localnet.market import LocalMarket, MarketPlan, SupplierNode
 from localnet.provision import DEFAULT_TERMS, GATEWAY_OWNER, MODEL, TOKEN, supplier_operator
+from localnet.up import end
 from node.append_log import AppendLog
 
 EVERYBODY = (*SUPPLIERS, *SCRIPTS)

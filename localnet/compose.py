@@ -1,7 +1,8 @@
-"""The two set-up jobs of compose.yaml; each may run again and leaves done what is done.
+"""The set-up jobs of compose.yaml; each may run again and leaves done what is done.
 
     python -m localnet.compose provision --rpc http://chain:8545 --suppliers 3
     python -m localnet.compose open --rpc http://chain:8545 --suppliers 3
+    python -m localnet.compose provision-vllm --rpc http://chain:8545 --first 4
 
 Under FOLDER each node has a directory of its own (`supplier-0`, `gateway`); what all may read, the
 address book and the API key of the market's first application, is in `shared`.
@@ -13,12 +14,14 @@ from pathlib import Path
 
 from localnet.chain import DevChain
 from localnet.opening import open_first_session
-from localnet.provision import DEFAULT_TERMS, Done, Place, Site, Terms
+from localnet.provision import DEFAULT_TERMS, DEMO_ENGINE, Done, EnginePlan, Place, Site, Terms
 from node.output import Output
 
 ANY = "0.0.0.0"
 """Inside a container; compose.yaml decides what is published."""
-SUPPLIER_PORT, GATEWAY_PORT, CONTROL_PORT = 8800, 8080, 8081
+SUPPLIER_PORT, PAGE_PORT, GATEWAY_PORT, CONTROL_PORT = 8800, 8801, 8080, 8081
+VLLM = EnginePlan(name="lode-demo-vllm", kind="vllm", url="http://vllm:8000")
+"""An engine of another kind is another service."""
 
 
 def provision(
@@ -26,19 +29,15 @@ def provision(
 ) -> None:
     """Deploy, list the service, register and configure every node."""
     shared = folder / "shared"
-    done = Done(shared / "done.json")
+    done = Done(shared / "done")
     site.deploy(members)
     site.mint(suppliers.stop)
     say("contracts are deployed, everybody has test tokens")
     service = site.list_service(shared)
     done.write("service", service.hex())
     for number in suppliers:
-        name = f"supplier-{number}"
-        if not done.read(name):
-            place = Place(ANY, SUPPLIER_PORT, f"http://{name}:{SUPPLIER_PORT}")
-            config = folder / name / "supplier.toml"
-            done.write(name, site.add_supplier(config, number, service, place).hex())
-        say(f"{name} is staked and listed")
+        _add_supplier(site, folder, number, service, DEMO_ENGINE)
+        say(f"supplier-{number} is staked and listed")
     if not done.read("gateway"):
         place = Place(ANY, GATEWAY_PORT, f"http://gateway:{GATEWAY_PORT}")
         control = Place(ANY, CONTROL_PORT, f"http://gateway:{CONTROL_PORT}")
@@ -48,9 +47,32 @@ def provision(
     say(f"the gateway is registered and funded; API key in {shared / 'api_key'}")
 
 
+def provision_vllm(site: Site, folder: Path, number: int, say: Callable[[str], None]) -> None:
+    """List the demo model behind vLLM as a service, with a supplier and a delegation."""
+    done = Done(folder / "shared" / "done")
+    site.mint(number + 1)
+    service = site.list_service(folder / "shared" / VLLM.name, VLLM)
+    _add_supplier(site, folder, number, service, VLLM)
+    if not done.read(VLLM.name):
+        site.delegate(folder / "gateway" / "gateway.toml", service)
+        done.write(VLLM.name, service.hex())
+    say(f"supplier-{number} is staked and listed for {VLLM.name}")
+
+
+def _add_supplier(
+    site: Site, folder: Path, number: int, service: bytes, engine: EnginePlan
+) -> None:
+    name = f"supplier-{number}"
+    done = Done(folder / "shared" / "done")
+    if not done.read(name):
+        place = Place(ANY, SUPPLIER_PORT, f"http://{name}:{SUPPLIER_PORT}", PAGE_PORT)
+        config = folder / name / "supplier.toml"
+        done.write(name, site.add_supplier(config, number, service, place, engine).hex())
+
+
 def open_market(site: Site, folder: Path, members: int, block_time_s: int) -> None:
     """Skip idle blocks until suppliers are in a roster."""
-    service = bytes.fromhex(Done(folder / "shared" / "done.json").read("service"))
+    service = bytes.fromhex(Done(folder / "shared" / "done").read("service"))
     open_first_session(DevChain(site.rpc), site.book, service, members, block_time_s)
 
 
@@ -59,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("job", choices=["provision", "open"])
+    parser.add_argument("job", choices=["provision", "open", "provision-vllm"])
     parser.add_argument("--rpc", default="http://chain:8545")
     parser.add_argument("--folder", type=Path, default=Path("/market"))
     parser.add_argument("--suppliers", type=int, default=3)
@@ -74,6 +96,9 @@ def main() -> None:
     if options.job == "open":
         open_market(site, options.folder, options.suppliers, options.block_time)
         output.line("the first session is open")
+        return
+    if options.job == "provision-vllm":
+        provision_vllm(site, options.folder, options.first, output.line)
         return
     numbers = range(options.first, options.first + options.suppliers)
     provision(site, options.folder, numbers, options.members, output.line)

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
-from types import FrameType
 from typing import Any
 
 import orjson
@@ -24,6 +23,8 @@ from localnet.ledger import ChainLedger, Conservation, check_conservation
 from localnet.load import Load, Tally
 from localnet.market import LocalMarket, MarketPlan, SupplierNode
 from localnet.provision import MODEL, TOKEN
+from localnet.up import end, keep
+from node.output import Output
 
 SESSIONS = 3
 REQUESTS_MIN = 240
@@ -192,23 +193,6 @@ def show_table(rows: list[Row]) -> Table:
     return table
 
 
-def _keep(market: LocalMarket, console: Console) -> None:
-    console.rule("the market stays up; Ctrl-C ends it")
-    console.print(f"URL  {market.base_url}\nkey  {market.api_key}\n", highlight=False)
-    console.print(
-        f"curl {market.base_url}/chat/completions -H 'authorization: Bearer {market.api_key}' "
-        f"-H 'content-type: application/json' -d "
-        f'\'{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "Hello!"}}]}}\'',
-        highlight=False,
-        soft_wrap=True,
-    )
-    try:
-        while market.is_alive():
-            time.sleep(1.0)
-    except KeyboardInterrupt:
-        console.print("stopping")
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the demo; 0 if the honest were paid, the cheat slashed and the money adds up."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
@@ -224,14 +208,10 @@ def main(argv: list[str] | None = None) -> int:
         result["seconds"] = round(time.monotonic() - started, 1)
         is_good = _verdict(result, console)
         if options.keep:
-            _keep(market, console)
+            keep(market, Output(options.json).line)
     if options.json:
         sys.stdout.write(orjson.dumps(result).decode() + "\n")
     return 0 if is_good else 1
-
-
-def end(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def _verdict(result: dict[str, Any], console: Console) -> bool:

@@ -41,6 +41,8 @@ class MarketPlan:
     first."""
     cheats: tuple[str, ...] = ()
     """Modules of `adversaries` to run as further suppliers, as `inventor`."""
+    members: int = 0
+    """Of each session; 0 is all suppliers."""
     block_time_s: int = 1
     terms: Terms = DEFAULT_TERMS
     front: Callable[[str], str] = lambda url: url
@@ -61,6 +63,8 @@ class SupplierNode:
     supplier: bytes
     owner: TestAccount
     url: str
+    page_url: str
+    """Its own page, and its metrics under `/metrics`."""
     cheat: str
     """The adversary it runs; empty for an honest one."""
     node: Node
@@ -82,9 +86,14 @@ class LocalMarket:
     api_key: str = ""
 
     @classmethod
-    def start(cls, plan: MarketPlan, say: Say = lambda line: None) -> Self:
-        """Start everything and return when the first session can be served."""
-        folder = Path(tempfile.mkdtemp(prefix="lode-"))
+    def start(
+        cls, plan: MarketPlan, say: Say = lambda line: None, folder: Path | None = None
+    ) -> Self:
+        """Start everything and return when the first session can be served.
+
+        `folder`, a new one by default, must not exist; it is removed at the end.
+        """
+        folder = _make_folder(folder)
         say("anvil: a real EVM chain on this machine")
         try:
             chain = LocalChain.start(folder)
@@ -151,19 +160,19 @@ class LocalMarket:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _build(self, say: Say) -> None:
-        members = len(self.plan.roles)
+        count = len(self.plan.roles)
         say("contracts: registry, escrow, sessions, claims, parameters, a test token")
-        self.site.deploy(members)
-        self.site.mint(members)
+        self.site.deploy(self.plan.members or count)
+        self.site.mint(count)
         say(f"source: lists the service {self.plan.engines[0].name}")
         self.service = self.site.list_service(self.folder, self.plan.engines[0])
-        for number in range(members):
+        for number in range(count):
             self._add_supplier(number, say)
         say("gateway: registers, funds an application's escrow, delegates to itself")
         self._add_gateway()
         say("idle blocks are skipped until the first session with a roster")
         first = open_first_session(
-            self.chain, self.book, self.service, members, self.plan.block_time_s
+            self.chain, self.book, self.service, count, self.plan.block_time_s
         )
         wait_until(lambda: self._is_at(first), "the first session was not open everywhere", 60.0)
 
@@ -196,6 +205,7 @@ class LocalMarket:
                 supplier=supplier,
                 owner=supplier_owner(number),
                 url=place.url,
+                page_url=place.page_url,
                 cheat=cheat,
                 node=node,
             )
@@ -213,6 +223,13 @@ class LocalMarket:
 
     def _health(self, page: str) -> bool:
         return status_of(f"{self.base_url.removesuffix('/v1')}/{page}") == OK
+
+
+def _make_folder(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="lode-"))
+    folder.mkdir(parents=True, mode=0o700)
+    return folder.resolve()
 
 
 def session_of(url: str) -> int:

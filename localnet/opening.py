@@ -10,22 +10,22 @@ from relay_mining import Clock
 
 
 def open_first_session(
-    chain: DevChain, book: Path, service: bytes, members: int, block_time_s: int
+    chain: DevChain, book: Path, service: bytes, suppliers: int, block_time_s: int
 ) -> int:
     """Skip idle blocks to the first epoch with a roster, mining at a steady pace from then on.
 
     Returns the number of the session that is open then, at once where the current epoch's roster
-    has all `members`; raises NotReadyError.
+    has all `suppliers`; raises NotReadyError.
     """
     clock = asyncio.run(_read_clock(chain.url, book))
     epoch = clock.epoch_of(clock.session_at(chain.height()))
-    if asyncio.run(_roster_count(chain.url, book, service, epoch)) == members:
+    if asyncio.run(_roster_count(chain.url, book, service, epoch)) == suppliers:
         chain.mine_every(block_time_s)
         return clock.session_at(chain.height())
     chain.skip_to(clock.start((epoch + 1) * clock.epoch_sessions))
     chain.mine_every(block_time_s)
     wait_until(
-        lambda: asyncio.run(_roster_count(chain.url, book, service, epoch + 2)) == members,
+        lambda: asyncio.run(_roster_count(chain.url, book, service, epoch + 2)) == suppliers,
         "no roster of all suppliers was built",
         clock.session_blocks * 2.0 * max(1, block_time_s),
     )

@@ -78,12 +78,24 @@ class Place:
     host: str
     port: int
     url: str
+    page_port: int = 0
+    """Where a supplier shows its own page and its metrics, on the same host; 0 is nowhere."""
 
     @classmethod
     def local(cls) -> "Place":
-        """A free port of this machine."""
+        """Free ports of this machine."""
         port = free_port()
-        return cls("127.0.0.1", port, f"http://127.0.0.1:{port}")
+        return cls("127.0.0.1", port, f"http://127.0.0.1:{port}", free_port())
+
+    @property
+    def page_url(self) -> str:
+        """Where that page is, for this machine."""
+        return f"http://127.0.0.1:{self.page_port}"
+
+    @property
+    def page_settings(self) -> tuple[str, ...]:
+        """Lines of a supplier's [server]."""
+        return (f'metrics_host = "{self.host}"', f"metrics_port = {self.page_port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +164,22 @@ class Site:
             "--owner-key", supplier_owner(number).key,
             "--operator-key", supplier_operator(number).key,
         )  # fmt: skip
-        if engine.settings:
-            lines = "\n".join(["[engine]", *engine.settings])
-            config.write_text(config.read_text().replace("[engine]", lines, 1))
+        _add_lines(config, "[engine]", engine.settings)
+        _add_lines(config, "[server]", place.page_settings)
 
     def add_gateway(self, config: Path, service: bytes, place: Place, control: Place) -> str:
         """Configure and register the gateway, fund it and delegate to it; returns an API key."""
         self._write_gateway(config, place, control)
         run_gateway(config, "register", "--url", f"{place.url}/v1")
         run_gateway(config, "fund", str(self.terms.deposit))
-        cap = str(self.terms.cap)
-        run_gateway(config, "delegate", "0x" + service.hex(), cap, "--fee-bps", "100")
+        self.delegate(config, service)
         key: str = run_gateway(config, "keys", "create", "localnet")["key"]
         return key
+
+    def delegate(self, config: Path, service: bytes) -> None:
+        """Let the gateway spend the cap of each session on a service."""
+        cap = str(self.terms.cap)
+        run_gateway(config, "delegate", "0x" + service.hex(), cap, "--fee-bps", "100")
 
     def _write_gateway(self, config: Path, place: Place, control: Place) -> None:
         if config.exists():
@@ -194,23 +209,26 @@ admin_token = "{secrets.token_hex(24)}"
         )
 
 
+def _add_lines(config: Path, section: str, lines: tuple[str, ...]) -> None:
+    text = config.read_text()
+    config.write_text(text.replace(f"\n{section}\n", "\n".join(["", section, *lines, ""]), 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The results of steps that need not run twice, in a file."""
+    """The results of steps that need not run twice, each in a file of a folder."""
 
-    path: Path
+    folder: Path
 
     def read(self, step: str) -> Any:
         """What a step returned; None where it did not run."""
-        return self._all().get(step)
+        path = self.folder / step
+        return json.loads(path.read_text()) if path.exists() else None
 
     def write(self, step: str, result: object) -> None:
         """Remember that a step ran, with the JSON value it returned."""
-        self.path.write_text(json.dumps(self._all() | {step: result}))
-
-    def _all(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
-        return found
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / step).write_text(json.dumps(result))
 
 
 def run_supplier(config: Path, *arguments: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from localnet.provision import MODEL
 from node.output import Output
 
 IN_FLIGHT_MAX = 256
+REQUEST_S_MAX = 60.0
 REPORT_EVERY_S = 30.0
 LATENCIES_MAX = 100_000
 
@@ -40,9 +41,12 @@ class SteadyLoad:
         began = reported = time.monotonic()
         number = 0
         async with (
-            AsyncOpenAI(base_url=self.load.base_url, api_key=self.load.api_key) as client,
+            AsyncOpenAI(
+                base_url=self.load.base_url, api_key=self.load.api_key,
+                timeout=REQUEST_S_MAX, max_retries=0,  # each failure counts, and adds no request
+            ) as client,
             asyncio.TaskGroup() as tasks,
-        ):
+        ):  # fmt: skip
             in_flight: set[asyncio.Task[None]] = set()
             while not stop.is_set():
                 await _sleep(stop, began + number / self.rate - time.monotonic())

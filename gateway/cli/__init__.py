@@ -210,7 +210,7 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
                 load_signing(settings.keys, market.book.chain_id),
                 lambda port, control: output.line(
                     f"serving {settings.server.tls.scheme}://{settings.server.host}:{port}/v1 "
-                    f"(control http://{settings.control.host}:{control}/docs)"
+                    f"(control http://{settings.control.host}:{control}/)"
                 ),
                 load_owner(settings.keys, market.book.chain_id, key) if is_trading else None,
             )  # fmt: skip

@@ -22,7 +22,7 @@ def add_site(app: FastAPI, site: Site) -> None:
             return Response(status_code=CLIENT_LEFT)
         reply = await work
         if reply is None:
-            raise RouteNotFoundError(f"{request.method} {request.url.path}: see /docs")
+            raise RouteNotFoundError(f"{request.method} {request.url.path}: see /openapi.json")
         return carry(reply)
 
     pages = [each.path + "{rest}" if each.takes_id else each.path for each in site.pages]

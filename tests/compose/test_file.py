@@ -1,5 +1,9 @@
 """What compose.yaml promises, read from the file: no Docker is needed."""
 
+import json
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())[
     "services"
 ]
+OURS = {"lode-market", "lode-chain", "lode-vllm-cpu"}
+PROFILES = sorted({profile for each in SERVICES.values() for profile in each.get("profiles", [])})
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -35,14 +41,30 @@ def test_ports_are_published_on_loopback_and_not_privileged(name: str) -> None:
 def test_images_are_ours_or_pinned() -> None:
     for service in SERVICES.values():
         image = service["image"]
-        ours = image in ("lode-market", "lode-chain")
-        assert ours or not image.rstrip("}").endswith("latest")
+        pinned = re.fullmatch(r"\$\{[A-Z]+_IMAGE:-[\w/.-]+:(.*\d.*)\}", image)
+        assert image in OURS or pinned, image
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_runs_as_root(name: str) -> None:
+    """Those of ours say so in the Dockerfile, whatever compose.yaml adds."""
+    service = SERVICES[name]
+    if service["image"] not in OURS:
+        assert service["user"] not in ("", "0", "root")
+
+
+def test_every_image_that_is_built_here_ends_as_a_user() -> None:
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1:]
+    ends = {re.search(r" AS ([\w-]+)", each)[1]: each.rstrip() for each in stages}  # type: ignore[index]
+
+    for image in OURS:
+        assert ends[image.removeprefix("lode-")].endswith("USER 10001")
 
 
 def test_one_service_builds_each_image() -> None:
     builders = [each["image"] for each in SERVICES.values() if "build" in each]
 
-    assert sorted(builders) == ["lode-chain", "lode-market"]
+    assert sorted(builders) == sorted(OURS)
 
 
 def test_jobs_do_not_restart_and_somebody_waits_for_each() -> None:
@@ -81,3 +103,40 @@ def test_every_alert_is_tested_and_explained() -> None:
 
     assert fired == alerts
     assert all(f"| `{alert}` |" in page for alert in alerts)
+
+
+@pytest.fixture(scope="module")
+def compose() -> list[str]:
+    """The command `docker compose`, where it is installed; no daemon has to run."""
+    command = ["docker", "compose"]
+    try:
+        subprocess.run([*command, "version"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("docker compose is not installed")
+    return command
+
+
+@pytest.mark.parametrize("profile", ["", *PROFILES, "*"])
+def test_compose_takes_the_file_with_each_profile(compose: list[str], profile: str) -> None:
+    argv = [*compose, "--profile", profile, "config", "--format", "json"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False, env=clean())
+
+    assert done.returncode == 0, done.stderr.decode()
+    found = json.loads(done.stdout)["services"]
+    assert found.keys() == {
+        name
+        for name, each in SERVICES.items()
+        if profile == "*" or profile in each.get("profiles", [profile])
+    }
+    for service in found.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert int(service["mem_limit"]) > 0
+        assert service["cpus"] > 0
+        assert all(int(port["target"]) >= 1024 for port in service.get("ports", []))
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", []))
+
+
+def clean() -> dict[str, str]:
+    """This environment without what would choose other images or ports."""
+    return {k: v for k, v in os.environ.items() if not k.endswith(("_IMAGE", "_PORT"))}

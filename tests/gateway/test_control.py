@@ -76,8 +76,12 @@ async def test_health_and_metrics_are_open(control: Control) -> None:
     assert "gateway_session 7.0" in metrics.text
 
 
-async def test_the_pages_of_the_api_describe_every_endpoint(control: Control) -> None:
-    assert (await control.client.get("/docs")).status_code == 200
+async def test_no_page_is_served_that_asks_another_host(control: Control) -> None:
+    for page in ("/docs", "/redoc"):
+        assert (await control.client.get(page)).status_code == 404
+
+
+async def test_the_api_document_describes_every_endpoint(control: Control) -> None:
     paths = (await control.client.get("/openapi.json")).json()["paths"]
     assert {(path, verb) for path, verbs in paths.items() for verb in verbs} == {
         ("/healthz", "get"),
