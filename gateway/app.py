@@ -108,6 +108,7 @@ class Node:
             "receipts_delivered": self.deliverer.delivered,
             "receipts_refused": self.deliverer.refused,
             **self.ledger.summary(),
+            "projects": self.accounts.project_spending(),
         }
 
 

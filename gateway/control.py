@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import RequestResponseEndpoint
 from starlette.responses import PlainTextResponse
@@ -19,6 +19,7 @@ from starlette.routing import Match, Route
 
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
+from gateway.access.terms import Terms
 from gateway.dashboard import add_site
 from gateway.errors import (
     BodyTooLargeError,
@@ -57,8 +58,8 @@ class ErrorAnswer(BaseModel):
     error: ErrorDetail
 
 
-class KeyChanges(KeyTerms):
-    """Terms to change: what is left out stays, null lifts a limit."""
+class Strict(SQLModel):
+    """A body whose members are all known, and of their types."""
 
     model_config = ConfigDict(extra="forbid", strict=True)  # type: ignore[assignment]
 
@@ -69,12 +70,38 @@ class KeyChanges(KeyTerms):
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+class KeyChanges(Strict, KeyTerms):
+    """Terms to change: what is left out stays, null lifts a limit."""
+
+
+class ProjectChanges(Strict, Terms):
+    """Terms to change: what is left out stays, null lifts a limit."""
+
+
+class NewProject(ProjectChanges):
+    """What a new project is for, and what its keys may spend together."""
+
+    name: str = Field(min_length=1, max_length=128, schema_extra={"examples": ["research"]})
+
+
+class ShownProject(Terms):
+    """A project as it stands."""
+
+    id: str
+    name: str
+    created_at: int
+    archived_at: int | None
+
+
 class NewKey(KeyChanges):
     """What a new API key is for, and what it may spend."""
 
     name: str = Field(min_length=1, max_length=128, schema_extra={"examples": ["web shop"]})
     application: HexAddress | None = Field(
         default=None, description="who pays, 0x + 40 hex; unset: the gateway's own application"
+    )
+    project: str | None = Field(
+        default=None, max_length=64, description="the id of the project it is of, for good"
     )
 
 
@@ -85,6 +112,7 @@ class ShownKey(KeyTerms):
     name: str
     shown: str
     application: str
+    project: str | None
     created_at: int
     revoked_at: int | None
 
@@ -148,6 +176,7 @@ def create_control(
         return list_suppliers()
 
     _add_key_routes(app, admin, keys, accounts, application)
+    _add_project_routes(app, admin, keys, accounts)
     _answer_errors(app)
     if site is not None:
         add_site(app, site)
@@ -204,7 +233,7 @@ def _add_key_routes(
     async def create_key(new: NewKey) -> CreatedKey:
         """Create an API key; it works at once and is shown this once."""
         payer = application if new.application is None else bytes.fromhex(new.application[2:])
-        key, row = await asyncio.to_thread(keys.create, new.name, payer, new)
+        key, row = await asyncio.to_thread(keys.create, new.name, payer, new, new.project)
         accounts.load(await asyncio.to_thread(keys.list))
         return CreatedKey(key=key, **row.model_dump())
 
@@ -222,3 +251,39 @@ def _add_key_routes(
         row: ApiKey = await asyncio.to_thread(keys.revoke, key_id)
         accounts.load(await asyncio.to_thread(keys.list))
         return ShownKey(**row.model_dump())
+
+
+def _add_project_routes(app: FastAPI, admin: list[Any], keys: KeyStore, accounts: Accounts) -> None:
+    projects = keys.projects
+
+    async def reload() -> None:
+        rows = await asyncio.to_thread(keys.list)
+        accounts.load(rows, await asyncio.to_thread(projects.list))
+
+    @app.get("/admin/projects", dependencies=admin, tags=["projects"])
+    async def list_projects() -> list[ShownProject]:
+        """All projects, archived ones too."""
+        rows = await asyncio.to_thread(projects.list)
+        return [ShownProject(**row.model_dump()) for row in rows]
+
+    @app.post("/admin/projects", dependencies=admin, status_code=201, tags=["projects"])
+    async def create_project(new: NewProject) -> ShownProject:
+        """Create a project; keys are made in it from then on."""
+        row = await asyncio.to_thread(projects.create, new.name, new)
+        await reload()
+        return ShownProject(**row.model_dump())
+
+    @app.patch("/admin/projects/{project_id}", dependencies=admin, tags=["projects"])
+    async def change_project(project_id: str, changes: ProjectChanges) -> ShownProject:
+        """Change what a project's keys may do and spend together, from the next request on."""
+        named = changes.model_dump(exclude_unset=True)
+        row = await asyncio.to_thread(projects.update, project_id, named)
+        await reload()
+        return ShownProject(**row.model_dump())
+
+    @app.delete("/admin/projects/{project_id}", dependencies=admin, tags=["projects"])
+    async def archive_project(project_id: str) -> ShownProject:
+        """Archive a project; its keys stop working at once, for good."""
+        row = await asyncio.to_thread(projects.archive, project_id)
+        await reload()
+        return ShownProject(**row.model_dump())

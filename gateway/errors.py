@@ -15,6 +15,7 @@
     + ModelNotFoundError             404  model_not_found
     + RouteNotFoundError             404  unknown_url
     + KeyNotFoundError               404  key_not_found
+    + ProjectNotFoundError           404  project_not_found
     + RequestNotFoundError           404  request_not_found
     + FileNotFoundHereError          404  file_not_found
     + PlanNotFoundError              404  plan_not_found
@@ -147,6 +148,13 @@ class KeyNotFoundError(RequestError):
 
     status = 404
     code = "key_not_found"
+
+
+class ProjectNotFoundError(RequestError):
+    """The gateway has no project of that id, or has archived it."""
+
+    status = 404
+    code = "project_not_found"
 
 
 class RequestNotFoundError(RequestError):

@@ -1,11 +1,11 @@
 """Whether a key's request may run: its scope, its requests in flight, its limits, as errors."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.accounts import Account, Accounts
-from gateway.access.limits import Bucket, Demand, Grant, KeyLimiter, Refusal
+from gateway.access.limits import Bucket, Demand, Grant, Refusal, admit_all
 from gateway.errors import (
     DatabaseError,
     InvalidKeyError,
@@ -17,6 +17,8 @@ from gateway.errors import (
 from node.http import HeaderList, Headers
 
 MS_NS = 10**6
+Grants = tuple[Grant, ...]
+"""What a request holds of each limiter that it goes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +49,41 @@ class Admission:
             raise InvalidKeyError("this API key has expired")
         return account
 
-    def enter(self, account: Account, tokens: int, cost: int) -> Grant | None:
+    def enter(self, account: Account, tokens: int, cost: int) -> Grants:
         """Reserve the most that a request may take; to be given back to `leave`.
 
         Raises KeyBusyError, RateLimitedError or QuotaExceededError, and then nothing is reserved.
         """
         if account.in_flight >= account.in_flight_max:
             raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
-        grant = None
-        if account.limiter is not None:
-            grant = self._reserve(account.limiter, Demand(tokens, cost))
+        grants: Grants = ()
+        if account.limiters:
+            grants = self._reserve(account, Demand(tokens, cost))
         account.in_flight += 1
-        return grant
+        return grants
 
-    def leave(self, account: Account, grant: Grant | None) -> None:
+    def leave(self, account: Account, grants: Grants) -> None:
         """Give back what a request has not used."""
         account.in_flight -= 1
-        if grant is not None:
-            grant.limiter.release(grant, self.monotonic_ns())
+        if not grants:
+            return
+        used, account.used = account.used, 0
+        at_ns = self.monotonic_ns()
+        for each in grants:
+            each.limiter.release(each, used, at_ns)
 
     def headers(self, account: Account) -> HeaderList:
         """OpenAI's `x-ratelimit-*` of a key whose rates are limited, as they are now."""
-        limiter = account.limiter
-        if limiter is None:
+        if not account.limiters:
             return ()
         at_ns = self.monotonic_ns()
         return (
-            *_describe(b"requests", limiter.requests, at_ns),
-            *_describe(b"tokens", limiter.tokens, at_ns),
+            *_describe(b"requests", [each.requests for each in account.limiters], at_ns),
+            *_describe(b"tokens", [each.tokens for each in account.limiters], at_ns),
         )
 
-    def _reserve(self, limiter: KeyLimiter, demand: Demand) -> Grant:
-        decision = limiter.admit(demand, self.monotonic_ns(), int(self.now()))
+    def _reserve(self, account: Account, demand: Demand) -> Grants:
+        decision = admit_all(account.limiters, demand, self.monotonic_ns(), int(self.now()))
         if isinstance(decision, Refusal):
             kind = QuotaExceededError if decision.limit.is_budget else RateLimitedError
             raise kind(_explain(decision), decision.retry_after_s)
@@ -101,7 +106,7 @@ def verify_scope(account: Account, model: str) -> None:
 def _explain(refusal: Refusal) -> str:
     unit = " token base units" if refusal.limit.is_budget else ""
     text = (
-        f"the key's {refusal.limit.value} are {refusal.allowed}{unit}, "
+        f"the {refusal.whose}'s {refusal.limit.value} are {refusal.allowed}{unit}, "
         f"and this request may take {refusal.asked}"
     )
     if refusal.retry_after_s is None:
@@ -109,10 +114,14 @@ def _explain(refusal: Refusal) -> str:
     return text + f"; try again in {refusal.retry_after_s} s"
 
 
-def _describe(name: bytes, bucket: Bucket | None, at_ns: int) -> HeaderList:
-    if bucket is None:
+def _describe(name: bytes, buckets: Sequence[Bucket | None], at_ns: int) -> HeaderList:
+    """Of several buckets, the one with the least left."""
+    found = [each for each in buckets if each is not None]
+    if not found:
         return ()
-    bucket.drain(at_ns)
+    for each in found:
+        each.drain(at_ns)
+    bucket = min(found, key=Bucket.remaining)
     return (
         (b"x-ratelimit-limit-" + name, b"%d" % bucket.limit),
         (b"x-ratelimit-remaining-" + name, b"%d" % bucket.remaining()),

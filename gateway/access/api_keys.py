@@ -9,23 +9,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, SQLModel, select
+from sqlalchemy import BigInteger
+from sqlmodel import Field, select
 
 from gateway.access.audit_log import COMMAND_LINE, note
 from gateway.access.database import Database
+from gateway.access.projects import ProjectStore, require_project
+from gateway.access.terms import BUDGET_MAX, Terms
 from gateway.errors import KeyNotFoundError
 from relay_mining import Address
 
 KEY_PREFIX = "lode_sk_"
 IN_FLIGHT_MAX = 256
-RATE_MAX = 10**12
-BUDGET_MAX = 9 * 10**18
-"""Fits the table, and is the same number to a reader of JSON that takes it for a float."""
-MODELS_MAX = 256
 
 
-class KeyTerms(SQLModel):
+class KeyTerms(Terms):
     """What a key may do and spend; where a limit is unset there is none."""
 
     in_flight_max: int = Field(
@@ -34,22 +32,6 @@ class KeyTerms(SQLModel):
     expires_at: int | None = Field(
         default=None, ge=0, le=BUDGET_MAX, sa_type=BigInteger, description="Unix seconds"
     )
-    models: list[str] | None = Field(
-        default=None, max_length=MODELS_MAX, sa_type=JSON, description="the only ones it may use"
-    )
-    requests_per_minute: int | None = Field(default=None, ge=1, le=RATE_MAX, sa_type=BigInteger)
-    tokens_per_minute: int | None = Field(
-        default=None, ge=1, le=RATE_MAX, sa_type=BigInteger,
-        description="of prompts and answers; max_tokens counts until an answer has ended",
-    )  # fmt: skip
-    daily_budget: int | None = Field(
-        default=None, ge=0, le=BUDGET_MAX, sa_type=BigInteger,
-        description="token base units a UTC day",
-    )  # fmt: skip
-    monthly_budget: int | None = Field(
-        default=None, ge=0, le=BUDGET_MAX, sa_type=BigInteger,
-        description="token base units a UTC month",
-    )  # fmt: skip
 
 
 class ApiKey(KeyTerms, table=True):
@@ -64,6 +46,8 @@ class ApiKey(KeyTerms, table=True):
     sha256: str = Field(unique=True)
     application: str
     """Who pays: 0x and 40 hex digits."""
+    project: str | None = None
+    """The id of the project it was made in, where it stays."""
     created_at: int
     revoked_at: int | None = None
 
@@ -76,11 +60,19 @@ class KeyStore:
     def __init__(self, database: Database, actor: str = COMMAND_LINE) -> None:
         self._database = database
         self._actor = actor
+        self.projects = ProjectStore(database, actor)
 
     def create(
-        self, name: str, application: Address, terms: KeyTerms | None = None
+        self,
+        name: str,
+        application: Address,
+        terms: KeyTerms | None = None,
+        project: str | None = None,
     ) -> tuple[str, ApiKey]:
-        """A new key and its row; the key cannot be read again."""
+        """A new key and its row; the key cannot be read again.
+
+        Raises ProjectNotFoundError where it is to be of a project that there is not.
+        """
         key = KEY_PREFIX + secrets.token_urlsafe(32)
         row = ApiKey(
             id="key_" + secrets.token_hex(8),
@@ -88,10 +80,13 @@ class KeyStore:
             shown=key[: len(KEY_PREFIX) + 4],
             sha256=hashlib.sha256(key.encode()).hexdigest(),
             application="0x" + application.hex(),
+            project=project,
             created_at=int(time.time()),
             **(terms or KeyTerms()).model_dump(include=set(KeyTerms.model_fields)),
         )
         with self._database.session() as session:
+            if project is not None:
+                require_project(session, project)
             session.add(row)
             detail = row.model_dump(exclude={"sha256"})
             note(session, self._actor, "create key", row.id, detail)

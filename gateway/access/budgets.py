@@ -1,4 +1,4 @@
-"""What a key has spent of its daily and monthly budget, and what its requests may still add; pure.
+"""What a key or a project has spent, and what its requests may still add; pure.
 
 Money is counted in millionths of a token base unit: compute units times the price of a million of
 them, which no division rounds. Days and months are UTC's.
@@ -13,7 +13,7 @@ DAY_S = 86_400
 
 @dataclass(slots=True)
 class Spending:
-    """One key's money, in millionths of a token base unit."""
+    """The money of a key or a project, in millionths of a token base unit."""
 
     today: int = 0
     this_month: int = 0
@@ -35,6 +35,13 @@ class Spending:
         self.turn(now)
         self.today = max(0, self.today + cost)
         self.this_month = max(0, self.this_month + cost)
+
+    def add(self, other: "Spending", now: int) -> None:
+        """Take what another has spent as one's own too."""
+        self.turn(now)
+        other.turn(now)
+        self.today += other.today
+        self.this_month += other.this_month
 
     def shown(self, now: int) -> dict[str, int]:
         """Token base units, each rounded up."""

@@ -1,4 +1,4 @@
-"""What one key may take, decided purely: requests and tokens a minute, money a day and a month.
+"""What a key or a project may take, decided purely: rates a minute, money a day and a month.
 
 A limit a minute is a bucket that holds a minute's worth and drains evenly, so that any stretch of
 `t` minutes sees at most `1 + t` minutes' worth. What a request may need at most is taken before it
@@ -6,6 +6,7 @@ runs, and what it did not need is given back when it ends. Times are given: nano
 that never goes back for the buckets, Unix seconds for the budgets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -34,7 +35,7 @@ class Limit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A key's limits; None is none. Budgets are in token base units."""
+    """The limits of a key or a project; None is none. Budgets are in token base units."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -108,13 +109,19 @@ class Refusal:
     """Of the same unit; of a budget in token base units, rounded up."""
     retry_after_s: int | None
     """When it may, if nothing else is asked; None where it never may."""
+    whose: str = "key"
+
+    @property
+    def wait(self) -> float:
+        """How long it stands in the way, in seconds."""
+        return float("inf") if self.retry_after_s is None else self.retry_after_s
 
 
 @value_class
 class Grant:
     """Leave to run, to be given back to the limiter when the request has ended."""
 
-    limiter: "KeyLimiter"
+    limiter: "Limiter"
     demand: Demand
     at_ns: int
     tokens: Bucket | None
@@ -122,15 +129,14 @@ class Grant:
 
 
 @dataclass(slots=True)
-class KeyLimiter:
-    """The limits of one key and where it stands."""
+class Limiter:
+    """The limits of one key, or of one project, and where it stands."""
 
     spending: Spending
+    whose: str = "key"
     limits: Limits = field(default_factory=Limits)
     requests: Bucket | None = None
     tokens: Bucket | None = None
-    used: int = 0
-    """Tokens of tries that have ended since a request last did."""
 
     def set(self, limits: Limits, at_ns: int) -> None:
         """Change the limits; what was taken stays taken."""
@@ -138,15 +144,16 @@ class KeyLimiter:
         self.requests = _set(self.requests, limits.requests_per_minute, at_ns)
         self.tokens = _set(self.tokens, limits.tokens_per_minute, at_ns)
 
-    def admit(self, demand: Demand, at_ns: int, now: int) -> Grant | Refusal:
-        """Take all that a request may need, or nothing; the refusal is the longest there is."""
-        refusals = [
-            *_refuse(Limit.REQUESTS, self.requests, 1, at_ns),
-            *_refuse(Limit.TOKENS, self.tokens, demand.tokens, at_ns),
+    def refusals(self, demand: Demand, at_ns: int, now: int) -> list[Refusal]:
+        """All that stands in the way of taking what a request may need."""
+        return [
+            *self._refuse(Limit.REQUESTS, self.requests, 1, at_ns),
+            *self._refuse(Limit.TOKENS, self.tokens, demand.tokens, at_ns),
             *self._over_budget(demand.cost, now),
         ]
-        if refusals:
-            return max(refusals, key=_wait)
+
+    def take(self, demand: Demand, at_ns: int) -> Grant:
+        """Take all that a request may need, whether it is there or not."""
         if self.requests is not None:
             self.requests.take(1)
         if self.tokens is not None:
@@ -154,9 +161,8 @@ class KeyLimiter:
         self.spending.reserved += demand.cost
         return Grant(self, demand, at_ns, self.tokens)
 
-    def release(self, grant: Grant, at_ns: int) -> None:
-        """End a request: what its tries used stays taken, the rest is given back."""
-        used, self.used = self.used, 0
+    def release(self, grant: Grant, used: int, at_ns: int) -> None:
+        """End a request: the tokens that its tries used stay taken, the rest is given back."""
         if grant.tokens is not None:
             grant.tokens.correct(grant.demand.tokens, used, grant.at_ns, at_ns)
         self.spending.reserved -= grant.demand.cost
@@ -176,8 +182,32 @@ class KeyLimiter:
                 retry = None
             elif spent + cost <= budget * MILLIONTHS:
                 retry = IN_FLIGHT_RETRY_S
-            found.append(Refusal(limit, budget, -(-cost // MILLIONTHS), retry))
+            found.append(Refusal(limit, budget, -(-cost // MILLIONTHS), retry, self.whose))
         return found
+
+    def _refuse(
+        self, limit: Limit, bucket: Bucket | None, amount: int, at_ns: int
+    ) -> list[Refusal]:
+        if bucket is None:
+            return []
+        wait = bucket.wait_ns(amount, at_ns)
+        if wait == 0:
+            return []
+        retry = None if wait is None else -(-wait // SECOND_NS)
+        return [Refusal(limit, bucket.limit, amount, retry, self.whose)]
+
+
+def admit_all(
+    limiters: Sequence[Limiter], demand: Demand, at_ns: int, now: int
+) -> tuple[Grant, ...] | Refusal:
+    """Take all that a request may need from each limiter, or from none.
+
+    The refusal is the longest there is.
+    """
+    refusals = [each for one in limiters for each in one.refusals(demand, at_ns, now)]
+    if refusals:
+        return max(refusals, key=lambda each: each.wait)
+    return tuple(each.take(demand, at_ns) for each in limiters)
 
 
 def _set(bucket: Bucket | None, limit: int | None, at_ns: int) -> Bucket | None:
@@ -188,17 +218,3 @@ def _set(bucket: Bucket | None, limit: int | None, at_ns: int) -> Bucket | None:
     bucket.drain(at_ns)
     bucket.limit = limit
     return bucket
-
-
-def _refuse(limit: Limit, bucket: Bucket | None, amount: int, at_ns: int) -> list[Refusal]:
-    if bucket is None:
-        return []
-    wait = bucket.wait_ns(amount, at_ns)
-    if wait == 0:
-        return []
-    retry = None if wait is None else -(-wait // SECOND_NS)
-    return [Refusal(limit, bucket.limit, amount, retry)]
-
-
-def _wait(refusal: Refusal) -> float:
-    return float("inf") if refusal.retry_after_s is None else refusal.retry_after_s

@@ -53,6 +53,7 @@ class TableReload:
             return
         keys = await asyncio.to_thread(self.keys.list)
         denied = await asyncio.to_thread(self.denied.rows)
-        self.accounts.load(keys)
+        projects = await asyncio.to_thread(self.keys.projects.list)
+        self.accounts.load(keys, projects)
         self.standing.denied = frozenset(denied)
         self._seen = revision

@@ -11,6 +11,7 @@ from gateway.app import run_node
 from gateway.cli import offline
 from gateway.cli.command import Config, Json, Key, chain_id, resolve, run
 from gateway.cli.keys import keys_app
+from gateway.cli.projects import projects_app
 from gateway.cli.records import audit, explain, receipts_app, reconcile, usage
 from gateway.cli.suppliers import suppliers_app
 from gateway.keys import load_keyring, load_owner, load_signing
@@ -30,6 +31,7 @@ app = typer.Typer(
     "Example: gateway init && gateway register && gateway serve",
 )
 app.add_typer(keys_app, name="keys")
+app.add_typer(projects_app, name="projects")
 app.add_typer(receipts_app, name="receipts")
 app.add_typer(suppliers_app, name="suppliers")
 

@@ -4,14 +4,14 @@ import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from gateway.access.api_keys import ApiKey, KeyStore, KeyTerms
 from gateway.access.database import Database
 from gateway.cli.command import Config, Json, Key, resolve, run
+from gateway.cli.terms import Daily, Models, Monthly, Rpm, Tpm, read_terms
 from gateway.settings import Settings
 from node.errors import OperatorError
 from node.output import Output
@@ -20,17 +20,6 @@ from node.settings import parse_hex
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway's clients.")
 
 InFlight = Annotated[int | None, typer.Option(min=1, help="Requests at the same time.")]
-Rpm = Annotated[int | None, typer.Option(min=0, help="Requests per minute; 0: no limit.")]
-Tpm = Annotated[int | None, typer.Option(min=0, help="Tokens per minute; 0: no limit.")]
-Daily = Annotated[
-    int | None, typer.Option(min=0, help="Token base units per UTC day; 0: no limit.")
-]
-Monthly = Annotated[
-    int | None, typer.Option(min=0, help="Token base units per UTC month; 0: no limit.")
-]
-Models = Annotated[
-    str | None, typer.Option(help="The only models it may use, with commas; `any` lifts it.")
-]
 Expires = Annotated[
     str | None, typer.Option(help="`30d`, `12h`, an ISO 8601 date or time, or `never`.")
 ]
@@ -48,6 +37,9 @@ def create_key(  # noqa: PLR0913, PLR0917 - options
     monthly_budget: Monthly = None,
     models: Models = None,
     expires: Expires = None,
+    project: Annotated[
+        str | None, typer.Option(help="From `gateway projects list`; it stays there.")
+    ] = None,
     config: Config = None,
     key: Key = None,
     json: Json = False,
@@ -60,10 +52,15 @@ def create_key(  # noqa: PLR0913, PLR0917 - options
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         named = application or settings.application or resolve(settings, key).application
         payer = parse_hex("application", named, 20)
-        terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
+        terms = read_terms(
+            KeyTerms, rpm, tpm, daily_budget, monthly_budget, models,
+            in_flight_max=in_flight_max,
+            expires_at=None if not expires else parse_expiry(expires, int(time.time())),
+        )  # fmt: skip
         with Database(settings.tables) as tables:
-            api_key, row = KeyStore(tables).create(name, payer, KeyTerms(**terms))
-        return {"key": api_key, "id": row.id, "application": row.application, **terms}
+            api_key, row = KeyStore(tables).create(name, payer, KeyTerms(**terms), project)
+        shown = row.model_dump(include={"id", "application", "project"})
+        return {"key": api_key, **shown, **terms}
 
     run(config, json, work)
 
@@ -87,7 +84,11 @@ def update_key(  # noqa: PLR0913, PLR0917 - options
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        terms = _read_terms(in_flight_max, rpm, tpm, daily_budget, monthly_budget, models, expires)
+        terms = read_terms(
+            KeyTerms, rpm, tpm, daily_budget, monthly_budget, models,
+            in_flight_max=in_flight_max,
+            expires_at=None if not expires else parse_expiry(expires, int(time.time())),
+        )  # fmt: skip
         with Database(settings.tables) as tables:
             row = KeyStore(tables).update(key_id, terms)
         return row.model_dump(exclude={"sha256"})
@@ -104,7 +105,7 @@ def list_keys(config: Config = None, json: Json = False) -> None:
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         rows = [row.model_dump(exclude={"sha256"}) for row in read_keys(settings)]
-        columns = ["id", "name", "shown", *KeyTerms.model_fields, "revoked_at"]
+        columns = ["id", "name", "shown", "project", *KeyTerms.model_fields, "revoked_at"]
         output.table("API keys", columns, [[row[each] for each in columns] for row in rows])
         return {"keys": rows}
 
@@ -134,34 +135,6 @@ def read_keys(settings: Settings) -> Sequence[ApiKey]:
     """The keys of the configured gateway, whether it is running or not."""
     with Database(settings.tables) as tables:
         return KeyStore(tables).list()
-
-
-def _read_terms(
-    in_flight_max: int | None, rpm: int | None, tpm: int | None, daily: int | None,
-    monthly: int | None, models: str | None, expires: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The terms that options were given for, None for those that are lifted."""
-    given: dict[str, Any] = {
-        "in_flight_max": in_flight_max,
-        "requests_per_minute": rpm,
-        "tokens_per_minute": tpm,
-        "daily_budget": daily,
-        "monthly_budget": monthly,
-        "models": models and [each.strip() for each in models.split(",") if each.strip()],
-        "expires_at": expires and parse_expiry(expires, int(time.time())),
-    }
-    lifted = {"models": ["any"]}
-    terms = {
-        name: None if value in (0, lifted.get(name)) else value
-        for name, value in given.items()
-        if value is not None
-    }
-    try:
-        KeyTerms.model_validate(terms)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise OperatorError(f"{first['loc'][0]}: {first['msg']}") from error
-    return terms
 
 
 def parse_expiry(text: str, now: int) -> int:

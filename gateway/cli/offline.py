@@ -10,6 +10,7 @@ import orjson
 
 from gateway.access.api_keys import ApiKey
 from gateway.access.budgets import Spending, round_up
+from gateway.access.projects import Project
 from gateway.books.ledger import Ledger
 from gateway.books.totals import SupplierUsage
 from gateway.settings import Settings
@@ -98,6 +99,8 @@ USAGE = (
     "id", "name", "requests", "input_tokens", "output_tokens", "cost",
     "today", "daily_budget", "this_month", "monthly_budget",
 )  # fmt: skip
+BY_MODEL = ("requests", "input_tokens", "output_tokens", "cost")
+ADDED = (*BY_MODEL, "today", "this_month")
 
 
 def join_usage(found: dict[str, object], keys: Sequence[ApiKey]) -> list[dict[str, object]]:
@@ -113,6 +116,31 @@ def join_usage(found: dict[str, object], keys: Sequence[ApiKey]) -> list[dict[st
     return rows
 
 
+def join_projects(
+    rows: Sequence[dict[str, object]], keys: Sequence[ApiKey], projects: Sequence[Project]
+) -> list[dict[str, object]]:
+    """What each project has used, spent and may spend: the sum of its keys' `join_usage`."""
+    of = {key.id: key.project for key in keys}
+    found = []
+    for project in projects:
+        mine = [row for row in rows if of[cast("str", row["id"])] == project.id]
+        sums = {name: sum(cast("int", row[name]) for row in mine) for name in ADDED}
+        shown = project.model_dump() | sums
+        found.append({name: shown[name] for name in USAGE})
+    return found
+
+
+def join_models(days: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """What was used of each model, over the days."""
+    found: dict[str, dict[str, Any]] = {}
+    for day in days:
+        model = cast("str", day["model"])
+        row = found.setdefault(model, {"model": model, **dict.fromkeys(BY_MODEL, 0)})
+        for name in BY_MODEL:
+            row[name] += cast("int", day[name])
+    return [found[name] for name in sorted(found)]
+
+
 def read_days(found: dict[str, object]) -> list[dict[str, object]]:
     """Use by day, key and model; money in token base units, rounded up."""
     days = cast("list[dict[str, Any]]", found["days"])
@@ -125,9 +153,15 @@ def show_days(output: Output, rows: list[dict[str, object]]) -> None:
     output.table("Usage by day", columns, [[row[each] for each in columns] for row in rows])
 
 
-def show_usage(output: Output, rows: list[dict[str, object]]) -> None:
-    """Usage by key, for people."""
-    output.table("Usage by API key", USAGE, [[row[each] for each in USAGE] for row in rows])
+def show_usage(output: Output, whose: str, rows: list[dict[str, object]]) -> None:
+    """Usage by key or by project, for people."""
+    output.table(f"Usage by {whose}", USAGE, [[row[each] for each in USAGE] for row in rows])
+
+
+def show_models(output: Output, rows: list[dict[str, object]]) -> None:
+    """Usage by model, for people."""
+    columns = ["model", *BY_MODEL]
+    output.table("Usage by model", columns, [[row[each] for each in columns] for row in rows])
 
 
 def show_status(output: Output, found: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ import typer
 from contracts import Market
 from gateway.access.audit_log import read_actions
 from gateway.access.database import Database
+from gateway.access.projects import ProjectStore
 from gateway.books.bills import verify_bill, write_bill
 from gateway.books.records import Records
 from gateway.cli import offline
@@ -169,19 +170,28 @@ def usage(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Show what each API key has used, by model and day, and spent of its budgets.
+    """Show what each API key, project and model has used, and spent of its budgets.
 
     Example: gateway usage --daily
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         status = await offline.read_status(settings)
-        found = offline.join_usage(status, read_keys(settings))
-        offline.show_usage(output, found)
+        keys = read_keys(settings)
+        found = offline.join_usage(status, keys)
+        offline.show_usage(output, "API key", found)
+        with Database(settings.tables) as tables:
+            projects = offline.join_projects(found, keys, ProjectStore(tables).list())
+        offline.show_usage(output, "project", projects)
         days = offline.read_days(status)
+        models = offline.join_models(days)
+        offline.show_models(output, models)
         if daily:
             offline.show_days(output, days)
-        return {"keys": found, "days": days, "requests": status["requests"]}
+        return {
+            "keys": found, "projects": projects, "models": models, "days": days,
+            "requests": status["requests"],
+        }  # fmt: skip
 
     run(config, json, work)
 

@@ -92,6 +92,10 @@ async def test_the_api_document_describes_every_endpoint(control: Control) -> No
         ("/admin/keys", "post"),
         ("/admin/keys/{key_id}", "delete"),
         ("/admin/keys/{key_id}", "patch"),
+        ("/admin/projects", "get"),
+        ("/admin/projects", "post"),
+        ("/admin/projects/{project_id}", "delete"),
+        ("/admin/projects/{project_id}", "patch"),
     }
     for described in paths["/admin/keys"].values():
         assert "422" not in described["responses"]
@@ -223,6 +227,43 @@ async def test_what_is_not_there_says_so(control: Control) -> None:
     assert wrong.headers["allow"] == "GET, POST"
 
 
+async def test_a_project_holds_its_keys_until_it_is_archived(control: Control) -> None:
+    made = await control.client.post(
+        "/admin/projects", json={"name": "research", "daily_budget": 5}, headers=ADMIN
+    )
+    project = made.json()
+    path = f"/admin/projects/{project['id']}"
+    assert (made.status_code, project["archived_at"]) == (201, None)
+    key = await control.create(name="web shop", project=project["id"])
+    account = control.accounts.find(key["key"].encode())
+    assert account is not None
+    assert (key["project"], account.limiter) == (project["id"], None)
+    (limiter,) = account.limiters
+    assert limiter.limits.daily_budget == 5
+
+    changed = await control.client.patch(
+        path, json={"daily_budget": None, "models": ["tiny"]}, headers=ADMIN
+    )
+    assert changed.json() == {**project, "daily_budget": None, "models": ["tiny"]}
+    assert (account.limiters, account.models) == ((), {"tiny"})
+    for wrong in ({"in_flight_max": 3}, {"daily_budget": -1}):
+        answer = await control.client.patch(path, json=wrong, headers=ADMIN)
+        assert_error(answer, 400, "invalid_value", next(iter(wrong)))
+
+    archived = await control.client.delete(path, headers=ADMIN)
+    assert archived.json()["archived_at"] >= project["created_at"]
+    assert control.accounts.find(key["key"].encode()) is None
+    for method, body in (("PATCH", {}), ("DELETE", None)):
+        again = await control.client.request(method, path, json=body, headers=ADMIN)
+        assert_error(again, 404, "project_not_found")
+    late = await control.client.post(
+        "/admin/keys", json={"name": "x", "project": project["id"]}, headers=ADMIN
+    )
+    assert_error(late, 404, "project_not_found")
+    listed = (await control.client.get("/admin/projects", headers=ADMIN)).json()
+    assert listed == [archived.json()]
+
+
 async def test_a_revoked_key_is_changed_no_more(control: Control) -> None:
     path = f"/admin/keys/{(await control.create(name='web shop'))['id']}"
     await control.client.delete(path, headers=ADMIN)
@@ -234,6 +275,7 @@ async def test_a_revoked_key_is_changed_no_more(control: Control) -> None:
 
 
 CLOSED = [("GET", "/v1/usage"), ("GET", "/admin/keys"), ("POST", "/admin/keys")]
+CLOSED += [("GET", "/admin/projects"), ("PATCH", "/admin/projects/proj_1")]
 CLOSED += [("DELETE", "/admin/keys/key_1"), ("PATCH", "/admin/keys/key_1")]
 
 

@@ -14,30 +14,36 @@ from gateway.access.limits import (
     Bucket,
     Demand,
     Grant,
-    KeyLimiter,
     Limit,
+    Limiter,
     Limits,
     Refusal,
+    admit_all,
 )
 
 START_S = 1_799_990_000
 """Some ten thousand seconds before a UTC midnight."""
 
 
-def a_limiter(spending: Spending | None = None, **limits: int) -> KeyLimiter:
-    limiter = KeyLimiter(spending or Spending())
+def a_limiter(spending: Spending | None = None, **limits: int) -> Limiter:
+    limiter = Limiter(spending or Spending())
     limiter.set(Limits(**limits), 0)
     return limiter
 
 
-def refuse(limiter: KeyLimiter, tokens: int, cost: int, at_ns: int, now: int) -> Refusal:
-    decision = limiter.admit(Demand(tokens, cost), at_ns, now)
+def decide(limiter: Limiter, tokens: int, cost: int, at_ns: int, now: int) -> Grant | Refusal:
+    decision = admit_all([limiter], Demand(tokens, cost), at_ns, now)
+    return decision if isinstance(decision, Refusal) else decision[0]
+
+
+def refuse(limiter: Limiter, tokens: int, cost: int, at_ns: int, now: int) -> Refusal:
+    decision = decide(limiter, tokens, cost, at_ns, now)
     assert isinstance(decision, Refusal)
     return decision
 
 
-def admit(limiter: KeyLimiter, tokens: int, cost: int, at_ns: int, now: int) -> Grant:
-    decision = limiter.admit(Demand(tokens, cost), at_ns, now)
+def admit(limiter: Limiter, tokens: int, cost: int, at_ns: int, now: int) -> Grant:
+    decision = decide(limiter, tokens, cost, at_ns, now)
     assert isinstance(decision, Grant), decision
     return decision
 
@@ -67,12 +73,12 @@ def test_no_interleaving_overspends_a_budget(
     for kind, cost, share, passed in steps:
         now += passed // 10
         if kind == "admit":
-            decision = limiter.admit(Demand(1, cost), 0, now)
+            decision = decide(limiter, 1, cost, 0, now)
             running += [decision] if isinstance(decision, Grant) else []
         elif kind == "end" and running:
             grant = running.pop(cost % len(running))
             charge(math.floor(grant.demand.cost * share))
-            limiter.release(grant, 0)
+            limiter.release(grant, 0, 0)
         elif kind == "refund":
             charge(-cost)
         assert spending.reserved == sum(each.demand.cost for each in running)
@@ -95,11 +101,11 @@ def test_no_stretch_of_time_sees_more_tokens_than_its_share(
         at_ns += passed * SECOND_NS // 3
         if is_end and running:
             which, grant = running.pop(tokens % len(running))
-            limiter.used = math.floor(grant.demand.tokens * share)
-            used[which] = (grant.at_ns, limiter.used)
-            limiter.release(grant, at_ns)
+            spent = math.floor(grant.demand.tokens * share)
+            used[which] = (grant.at_ns, spent)
+            limiter.release(grant, spent, at_ns)
         else:
-            decision = limiter.admit(Demand(tokens, 0), at_ns, START_S)
+            decision = decide(limiter, tokens, 0, at_ns, START_S)
             if isinstance(decision, Grant):
                 running.append((number, decision))
                 used[number] = (at_ns, tokens)
@@ -125,12 +131,11 @@ def test_a_refusal_says_truly_when_to_come_again(
     at_ns, now, cost = 0, START_S, tokens * MILLIONTHS
     for each, passed in before:
         at_ns, now = at_ns + passed * SECOND_NS, now + passed
-        decision = limiter.admit(Demand(each, each * MILLIONTHS), at_ns, now)
+        decision = decide(limiter, each, each * MILLIONTHS, at_ns, now)
         if isinstance(decision, Grant):
             limiter.spending.charge(decision.demand.cost, now)
-            limiter.used = each
-            limiter.release(decision, at_ns)
-    decision = limiter.admit(Demand(tokens, cost), at_ns, now)
+            limiter.release(decision, each, at_ns)
+    decision = decide(limiter, tokens, cost, at_ns, now)
     if isinstance(decision, Grant):
         return
     if decision.retry_after_s is None:
@@ -157,12 +162,11 @@ def test_what_was_not_used_is_given_back_once() -> None:
     limiter = a_limiter(tokens_per_minute=100)
     grant = admit(limiter, 100, 0, 0, START_S)
     assert refuse(limiter, 1, 0, 0, START_S).limit is Limit.TOKENS
-    limiter.used = 30
-    limiter.release(grant, 0)
+    limiter.release(grant, 30, 0)
     assert limiter.tokens is not None
     assert limiter.tokens.remaining() == 70
     late = admit(limiter, 70, 0, 0, START_S)
-    limiter.release(late, MINUTE_NS)  # its 70 have drained meanwhile: they are not there twice
+    limiter.release(late, 0, MINUTE_NS)  # its 70 have drained meanwhile: they are not there twice
     assert limiter.tokens.remaining() == 100
     assert limiter.tokens.debt == 0
 
@@ -180,7 +184,7 @@ def test_a_budget_held_by_requests_in_flight_is_worth_another_try() -> None:
     grant = admit(limiter, 1, 3 * MILLIONTHS, 0, START_S)
     assert refuse(limiter, 1, 3 * MILLIONTHS, 0, START_S).retry_after_s == 1
     limiter.spending.charge(3 * MILLIONTHS, START_S)
-    limiter.release(grant, 0)
+    limiter.release(grant, 0, 0)
     spent = refuse(limiter, 1, 3 * MILLIONTHS, 0, START_S)
     assert spent.retry_after_s == end_of_day(START_S) - START_S
 
