@@ -23,7 +23,7 @@ from benchmarks.instant_supplier import ANSWER, ANSWER_HASH, InstantSupplier
 from benchmarks.measuring import time_us
 from gateway.access.accounts import Account
 from gateway.access.budgets import Spending
-from gateway.access.limits import KeyLimiter
+from gateway.access.limits import Limiter
 from gateway.access.limits import Limits as KeyLimits
 from gateway.api.data_plane import DataPlane
 from gateway.api.openai import Endpoint, read_request
@@ -119,9 +119,9 @@ def admit(gateway: Gateway, account: Account) -> None:
 
 def a_limited_account() -> Account:
     """A key with every limit, none of which is reached."""
-    limiter = KeyLimiter(Spending())
+    limiter = Limiter(Spending())
     limiter.set(KeyLimits(10**9, 10**9, 10**9, 10**9), 0)
-    return Account("limited", in_flight_max=1, limiter=limiter)
+    return Account("limited", in_flight_max=1, limiter=limiter, limiters=(limiter,))
 
 
 def stages(gateway: Gateway) -> list[Stage]:
