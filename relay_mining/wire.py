@@ -69,7 +69,7 @@ def encode_request_header(signed: SignedRequest) -> str:
     if request.session_id != session.id:
         raise ValueError("the request belongs to another session")
     require_valid(_is_request_valid(request))
-    return _to_base64(
+    return to_base64(
         _REQUEST.pack(
             WIRE_VERSION,
             session.application,
@@ -87,7 +87,7 @@ def encode_request_header(signed: SignedRequest) -> str:
 
 def decode_request_header(text: str, body_hash: Hash32) -> SignedRequest:
     """Return the request in a header, for the body that came with it (else MalformedError)."""
-    raw = _from_base64(text, REQUEST_HEADER_CHARS)
+    raw = from_base64(text, REQUEST_HEADER_CHARS)
     version, application, gateway, service, number, *rest = _REQUEST.unpack(raw)
     supplier, max_units, expiry, nonce, signature = rest
     require_version(version)
@@ -102,7 +102,7 @@ def encode_response_header(signed: SignedResponse) -> str:
     """Return the value of the header `lode-response`; request and body hash are not in it."""
     response = signed.response
     require_valid(_is_response_valid(response))
-    return _to_base64(
+    return to_base64(
         _RESPONSE.pack(
             WIRE_VERSION,
             response.salt_hash,
@@ -120,7 +120,7 @@ def encode_response_header(signed: SignedResponse) -> str:
 
 def decode_response_header(text: str, request_hash: Hash32, body_hash: Hash32) -> SignedResponse:
     """Return the response in a header to a request, for the body received (else MalformedError)."""
-    raw = _from_base64(text, RESPONSE_HEADER_CHARS)
+    raw = from_base64(text, RESPONSE_HEADER_CHARS)
     version, salt_hash, input_tokens, cached_tokens, output_tokens, *rest = _RESPONSE.unpack(raw)
     units, status, spec_hash, part, signature = rest
     require_version(version)
@@ -186,17 +186,19 @@ def require_version(version: int) -> None:
         raise MalformedError(f"wire version {version}")
 
 
-def _to_base64(raw: bytes) -> str:
+def to_base64(raw: bytes) -> str:
+    """Base64url without padding."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _from_base64(text: str, chars: int) -> bytes:
+def from_base64(text: str, chars: int) -> bytes:
+    """The bytes that `to_base64` wrote as `chars` characters (MalformedError for other text)."""
     if len(text) != chars:
         raise MalformedError(f"a header of {len(text)} characters instead of {chars}")
     try:
         raw = urlsafe_b64decode(text + "=" * (-chars % 4))
     except (Base64Error, ValueError) as error:
         raise MalformedError("not base64url") from error
-    if _to_base64(raw) != text:
+    if to_base64(raw) != text:
         raise MalformedError("not canonical base64url")
     return raw

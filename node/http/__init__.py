@@ -18,9 +18,11 @@ from node.http.errors import (
 )
 from node.http.exchange import Request, StreamWriter
 from node.http.limits import ClientLimits, Limits, Timeout
+from node.http.lines import LineRules, Lines, line_url
 from node.http.loop import run
-from node.http.messages import HeaderList, Headers, Response
+from node.http.messages import HeaderList, Headers, Response, Upgrade
 from node.http.server import Server, serve
+from node.http.upgrading import Upgraded, UpgradeRefused, open_upgrade
 
 __all__ = [
     "AddressRefused",
@@ -41,6 +43,8 @@ __all__ = [
     "HttpError",
     "HttpServerError",
     "Limits",
+    "LineRules",
+    "Lines",
     "Request",
     "RequestRefused",
     "Response",
@@ -49,6 +53,11 @@ __all__ = [
     "TimedOut",
     "Timeout",
     "TooLarge",
+    "Upgrade",
+    "UpgradeRefused",
+    "Upgraded",
+    "line_url",
+    "open_upgrade",
     "run",
     "serve",
 ]

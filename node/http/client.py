@@ -19,14 +19,16 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from node.http.client_connection import ClientConnection
-from node.http.errors import BadUrl, ClosedEarly, TooLarge
+from node.http.connector import AddressFilter, Origin
+from node.http.errors import BadUrl, ClosedEarly, ConnectFailed, TooLarge
 from node.http.limits import ClientLimits, Timeout
+from node.http.lines import LinePool, Lines
 from node.http.messages import HeaderList, Headers, encode_fields
-from node.http.origin import AddressFilter, Origin, OriginPool
+from node.http.origin import OriginPool
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 OWN_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443, "dial": 0}
 SHOWN_CHARS = 128
 
 
@@ -83,7 +85,7 @@ class ClientPool:
     """Keep-alive connections per origin; safe for many tasks of one event loop.
 
     `allow_address(ip)` is asked about every resolved address, and only an address it allowed is
-    connected to (so a name cannot change its mind in between).
+    connected to (so a name cannot change its mind in between). `lines` is what has dialled in.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class ClientPool:
         limits: ClientLimits | None = None,
         ssl: tls.SSLContext | None = None,
         allow_address: AddressFilter | None = None,
+        lines: Lines | None = None,
     ) -> None:
         self.limits = limits or ClientLimits()
+        self._lines = lines
         self._ssl = ssl
         self._allow_address = allow_address
         self._origins: dict[Origin, OriginPool] = {}
@@ -160,7 +164,7 @@ class ClientPool:
 
     async def _exchange(
         self, prepared: _Prepared, timeout: Timeout, body_bytes_max: int
-    ) -> tuple[OriginPool, ClientConnection]:
+    ) -> tuple[OriginPool | LinePool, ClientConnection]:
         if self._closed:
             raise RuntimeError("the pool is closed")
         total_at = None
@@ -188,15 +192,22 @@ class ClientPool:
             else:
                 return origin, connection
 
-    def _origin(self, origin: Origin) -> OriginPool:
+    def _origin(self, origin: Origin) -> OriginPool | LinePool:
         pool = self._origins.get(origin)
+        if pool is None and not origin.port:
+            return self._line_pool(origin.host)
         if pool is None:
             context = (self._ssl or _default_context()) if origin.tls else None
             pool = OriginPool(origin, self.limits, context, self._allow_address)
             self._origins[origin] = pool
         return pool
 
-    def _release(self, origin: OriginPool, connection: ClientConnection) -> None:
+    def _line_pool(self, name: str) -> LinePool:
+        if self._lines is None:
+            raise ConnectFailed("nobody dials in here")
+        return self._lines.pool(name)
+
+    def _release(self, origin: OriginPool | LinePool, connection: ClientConnection) -> None:
         origin.release(connection)
         if self._sweeper is None and not self._closed:
             loop = asyncio.get_running_loop()
@@ -232,7 +243,10 @@ def _prepare(
 
 @lru_cache(maxsize=4096)
 def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
-    """Return origin, request target and Host of an absolute http(s) URL; raises BadUrl."""
+    """Return origin, request target and Host of an absolute http(s) URL, or of a line's.
+
+    Raises BadUrl.
+    """
     shown = repr(url[:SHOWN_CHARS])
     if not url.isascii() or any(c <= " " or c == "\x7f" for c in url):
         raise BadUrl(f"not a plain URL: {shown}")
@@ -243,6 +257,8 @@ def parse_url(url: str) -> tuple[Origin, bytes, bytes]:
         raise BadUrl(f"not a URL: {shown}: {error}") from None
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
         raise BadUrl(f"not an http(s) URL without credentials: {shown}")
+    if parts.scheme == "dial" and port is not None:
+        raise BadUrl(f"a line has no port: {shown}")
     port = port or DEFAULT_PORTS[parts.scheme]
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if port != DEFAULT_PORTS[parts.scheme]:

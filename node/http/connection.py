@@ -12,12 +12,18 @@ from typing import Protocol, cast
 from node.http.errors import ClientDisconnected, RequestRefused
 from node.http.exchange import Request, StreamWriter
 from node.http.limits import Limits
-from node.http.messages import BODILESS, Response, encode_response
+from node.http.messages import (
+    BODILESS,
+    Response,
+    Upgrade,
+    encode_response,
+    encode_upgrade,
+)
 from node.http.request_reader import ParsedRequest, Phase, Refusal, RequestReader
 
 logger = logging.getLogger("node.http")
 
-Answer = Response | StreamWriter | None
+Answer = Response | StreamWriter | Upgrade | None
 Handler = Callable[[Request], Awaitable[Answer]]
 JOIN_BYTES_MAX = 64 << 10
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -139,6 +145,8 @@ class ServerConnection(asyncio.Protocol):
             answer = await self._owner.handler(request)
             if isinstance(answer, Response):
                 self.send(request, answer)
+            elif isinstance(answer, Upgrade):
+                self._hand_over(request, answer)
             elif not self.lost:
                 _check_streamed(request)
         except ClientDisconnected:
@@ -170,6 +178,27 @@ class ServerConnection(asyncio.Protocol):
             self.transport.write(head + body)
         else:
             self.transport.writelines([head, body])
+
+    def _hand_over(self, request: Request, answer: Upgrade) -> None:
+        """Switch protocols; this connection is over, its socket is not."""
+        if self.lost:
+            return
+        if request.headers.get(b"upgrade") != answer.protocol or not self._limits.upgrade:
+            raise RuntimeError("nobody asked to switch to this protocol")
+        self.transport.write(encode_upgrade(answer))
+        self.lost = True
+        self._owner.left(self)
+        protocol = answer.make()
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+
+    def adopt(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Take a socket that was opened for another protocol, and what it has brought since."""
+        transport.set_protocol(self)
+        self.connection_made(transport)
+        self._expect_more()
+        if data:
+            self.data_received(data)
 
     def _finish(self, request: Request) -> None:
         self._current = self._task = None

@@ -20,6 +20,8 @@ class Limits:
     linger_s: float = 1.0
     write_buffer_bytes: int = 64 << 10
     backlog: int = 2048
+    upgrade: bytes = b""
+    """The protocol that a GET may ask to switch to; none by default."""
 
     @property
     def sweep_s(self) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -57,6 +58,16 @@ class Response:
     content_type: bytes | None = TYPE_JSON
 
 
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """101: from now on the socket belongs to another protocol, which `make` returns."""
+
+    protocol: bytes
+    """What the request's Upgrade header names; the server's `Limits.upgrade` allows it."""
+    make: Callable[[], asyncio.Protocol]
+    headers: HeaderList = ()
+
+
 @lru_cache(maxsize=128)
 def encode_status_line(status: int) -> bytes:
     """Return `HTTP/1.1 <status> <reason>` with its line end."""
@@ -99,3 +110,10 @@ def encode_response(answer: Response, keep_alive: bool) -> bytes:
         parts.append(encode_fields(answer.headers))
     parts.append(b"\r\n")
     return b"".join(parts)
+
+
+def encode_upgrade(answer: Upgrade) -> bytes:
+    """Return the head that switches protocols, its blank line included."""
+    return b"%bupgrade: %b\r\nconnection: upgrade\r\n%b\r\n" % (
+        encode_status_line(101), answer.protocol, encode_fields(answer.headers),
+    )  # fmt: skip

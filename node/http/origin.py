@@ -1,30 +1,15 @@
-"""The connections of one origin: resolve, check the address, connect to that very address, keep."""
+"""The connections of one origin: opened as they are needed, kept while they are good."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl as tls
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from node.http.client_connection import ClientConnection
-from node.http.errors import AddressRefused, ConnectFailed, TimedOut
+from node.http.connector import AddressFilter, Connector, Origin
+from node.http.errors import TimedOut
 from node.http.limits import ClientLimits, Timeout
-
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-AddressFilter = Callable[[IpAddress], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: what a connection may be shared by."""
-
-    tls: bool
-    host: str
-    port: int
 
 
 class OriginPool:
@@ -37,10 +22,8 @@ class OriginPool:
         context: tls.SSLContext | None,
         allow_address: AddressFilter | None,
     ) -> None:
-        self._origin = origin
         self._limits = limits
-        self._context = context
-        self._allow_address = allow_address
+        self._connector = Connector(origin, context, allow_address)
         self._loop = asyncio.get_running_loop()
         self._idle: list[ClientConnection] = []
         self._busy: set[ClientConnection] = set()
@@ -139,7 +122,9 @@ class OriginPool:
     async def _connect(self) -> ClientConnection:
         self._connecting += 1
         try:
-            connection = await self._connect_any(await self._resolve())
+            connection = await self._connector.connect(
+                lambda: ClientConnection(self._limits, self._loop)
+            )
         except BaseException:
             self._connecting -= 1
             self._wake_next()
@@ -147,39 +132,3 @@ class OriginPool:
         self._connecting -= 1
         self._busy.add(connection)
         return connection
-
-    async def _resolve(self) -> list[str]:
-        host, port = self._origin.host, self._origin.port
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            try:
-                found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:  # names that IDNA cannot write are the latter
-                raise ConnectFailed(f"cannot resolve {host}: {error}") from error
-            addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        else:
-            addresses = [host]
-        if self._allow_address is None:
-            return addresses
-        allowed = [a for a in addresses if self._allow_address(ipaddress.ip_address(a))]
-        if not allowed:
-            raise AddressRefused(f"{host} resolves to no allowed address")
-        return allowed
-
-    async def _connect_any(self, addresses: list[str]) -> ClientConnection:
-        failure: OSError | None = None
-        for address in addresses:
-            try:
-                _, connection = await self._loop.create_connection(
-                    lambda: ClientConnection(self._limits, self._loop),
-                    address,
-                    self._origin.port,
-                    ssl=self._context,
-                    server_hostname=self._origin.host if self._context else None,
-                )
-            except OSError as error:  # ssl.SSLError is one
-                failure = error
-            else:
-                return connection
-        raise ConnectFailed(f"cannot connect to {self._origin.host}: {failure}") from failure

@@ -135,7 +135,7 @@ class RequestReader:
         parts = self._parts
         body = b"" if not parts else parts[0] if len(parts) == 1 else b"".join(parts)
         speaks_1_1 = self._parser.get_http_version() == "1.1"
-        keep = speaks_1_1 and self._parser.should_keep_alive()
+        keep = speaks_1_1 and self._parser.should_keep_alive() and not self._parser.should_upgrade()
         headers = Headers(self._headers)
         method = self._parser.get_method()
         self.ready.append(
@@ -162,7 +162,7 @@ class RequestReader:
             raise _Refuse(431)
 
     def _check_head(self, headers: Headers, speaks_1_1: bool) -> None:
-        if self._parser.should_upgrade():
+        if self._parser.should_upgrade() and not self._may_upgrade(headers):
             raise _Refuse(501)
         if not _is_origin_form(self._target, self._parser.get_method()):
             raise _Refuse(400)
@@ -177,6 +177,11 @@ class RequestReader:
             raise _Refuse(413)
         if (headers.get(b"expect") or b"100-continue").lower() != b"100-continue":
             raise _Refuse(417)
+
+    def _may_upgrade(self, headers: Headers) -> bool:
+        asked = headers.get_all(b"upgrade")
+        is_bare = b"content-length" not in headers and b"transfer-encoding" not in headers
+        return is_bare and self._parser.get_method() == b"GET" and asked == [self._limits.upgrade]
 
     def _check_framing(self) -> None:
         # What llhttp buffers or skips without telling: an endless header, chunk extensions.

@@ -12,14 +12,17 @@ from node.http.limits import Limits
 
 
 class Server:
-    """A listening server; `serve` makes it, `close` drains it."""
+    """Answers on connections; `serve` makes one that listens, `close` drains it.
+
+    One made without `serve` listens nowhere and answers on the sockets it is given.
+    """
 
     def __init__(self, handler: Handler, limits: Limits) -> None:
         self.handler = handler
         self.limits = limits
         self.draining = False
         self._loop = asyncio.get_running_loop()
-        self._listener: asyncio.Server
+        self._listener: asyncio.Server | None = None
         self._connections: set[ServerConnection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -28,6 +31,8 @@ class Server:
     @property
     def port(self) -> int:
         """The TCP port the first listening socket is bound to."""
+        if self._listener is None:
+            raise RuntimeError("this server listens nowhere")
         return int(self._listener.sockets[0].getsockname()[1])
 
     @property
@@ -43,7 +48,8 @@ class Server:
     async def close(self, drain_s: float = 30.0) -> None:
         """Stop accepting, let what is in flight finish for `drain_s` seconds, cut the rest."""
         self.draining = True
-        self._listener.close()
+        if self._listener is not None:
+            self._listener.close()
         for connection in list(self._connections):
             connection.close_idle()
         try:
@@ -55,7 +61,12 @@ class Server:
                 connection.abort()
             await self._empty.wait()
         self._sweeper.cancel()
-        await self._listener.wait_closed()
+        if self._listener is not None:
+            await self._listener.wait_closed()
+
+    def adopt(self, transport: asyncio.Transport, data: bytes = b"") -> None:
+        """Answer on a socket that was opened for another protocol; `data` has come on it."""
+        ServerConnection(self, self._loop).adopt(transport, data)
 
     # -- what connections call -------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from relay_mining import (
     Ack,
     BodyHasher,
     Cancel,
+    Dial,
+    DialTaken,
     Domain,
     Receipt,
     ReceiptBatch,
@@ -55,6 +57,8 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(ReceiptBatch, HASHES),
     st.builds(Cancel, HASHES),
     st.builds(Ack, HASHES),
+    st.builds(Dial, ADDRESSES, ADDRESSES, uints(64), HASHES, HASHES),
+    st.builds(DialTaken, ADDRESSES, ADDRESSES, uints(64), HASHES, HASHES),
 )
 DOMAINS = st.builds(Domain, st.one_of(st.just(31337), uints(256)), ADDRESSES)
 
