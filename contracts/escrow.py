@@ -5,6 +5,7 @@ from typing import cast
 
 from contracts.chain import Call
 from contracts.client import ContractClient
+from contracts.events import decode_log, read_logs
 from relay_mining import Address, Hash32
 
 
@@ -34,6 +35,21 @@ class Escrow(ContractClient):
     """The contract `Escrow`; amounts in token base units."""
 
     CONTRACT = "Escrow"
+
+    async def delegations(
+        self, service: Hash32, first: int, last: int
+    ) -> frozenset[tuple[Address, Address]]:
+        """Every application and gateway of a delegation made, changed or revoked in some blocks.
+
+        Blocks `first` to `last`, both included; for a service.
+        """
+        signature = self.abi.event("Delegate").signature_hash
+        logs = await read_logs(self.chain, [self.address], first, last, [signature])
+        found = (decode_log(self.CONTRACT, self.abi, log) for log in logs)
+        values = [each.values for each in found if each is not None]
+        return frozenset(
+            (each["application"], each["gateway"]) for each in values if each["service"] == service
+        )
 
     async def account(self, application: Address, *, block: int | None = None) -> EscrowAccount:
         """An application's unlocked funds and pending withdrawal."""

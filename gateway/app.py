@@ -42,6 +42,7 @@ from gateway.books.recovery import recover
 from gateway.books.retention import Retention, open_daily
 from gateway.control import create_control
 from gateway.dashboard import Board, Desk, Sources
+from gateway.dialling import DIAL_PATH, Directory, Door, LineKeeper, Lobby
 from gateway.edge.plane import EdgePlane
 from gateway.metrics import Metrics
 from gateway.routing.auditing import Auditor
@@ -67,11 +68,11 @@ from gateway.settlement.spool import Spool, restore_outbox
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
 from node.dashboard import Access
-from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from node.http import ClientLimits, ClientPool, Limits, Lines, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
 from node.settings import parse_hex
 from node.tls import load_client_tls, load_server_tls
-from relay_mining import Address, Signer
+from relay_mining import DIAL_PROTOCOL, Address, Signer
 
 logger = logging.getLogger("gateway")
 
@@ -96,6 +97,7 @@ class Node:
     suppliers: SupplierView
     registry: CollectorRegistry
     application: Address
+    line_keeper: LineKeeper
 
     def status(self) -> dict[str, object]:
         """What `gateway status` and `/v1/usage` show."""
@@ -112,14 +114,15 @@ class Node:
         }
 
 
-def build_pool(settings: Settings, chain_id: int) -> ClientPool:
+def build_pool(settings: Settings, chain_id: int, lines: Lines) -> ClientPool:
     """The connections to suppliers; off the local network, to public addresses only."""
     guard = None
     if chain_id != LOCALNET_CHAIN_ID:
         guard = AddressGuard(settings.relays.allow_networks)
     return ClientPool(
-        ClientLimits(), load_client_tls(settings.relays.tls, "relays.tls"), allow_address=guard
-    )
+        ClientLimits(), load_client_tls(settings.relays.tls, "relays.tls"), allow_address=guard,
+        lines=lines,
+    )  # fmt: skip
 
 
 def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batches:
@@ -148,7 +151,9 @@ async def open_node(
     """Build the parts; logs are replayed, nothing listens yet."""
     data, sending = settings.data_dir, settings.relays
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id))
+        lines = Lines(settings.dial.rules())
+        stack.callback(lines.close)
+        pool = await stack.enter_async_context(build_pool(settings, market.book.chain_id, lines))
         receipts_log = await stack.enter_async_context(open_daily(data / "receipts", time.time()))
         spool = stack.enter_context(Spool(data / "receipts"))
         usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
@@ -204,14 +209,26 @@ async def open_node(
             once.admission, table, dispatcher, relay_limits, lambda: settler.waiting,
             fan_out((ledger.record, history.record)),
         )  # fmt: skip
-        suppliers = SupplierView(standing, ledger, table)
+        suppliers = SupplierView(standing, ledger, table, lines)
         edge = EdgePlane(relays, settings.edge.rules())
         data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())
+        keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
         watch(metrics, outbox, settler, refresher)
         yield Node(
             settings, table, accounts, keys, tables, settler, deliverer, ledger, refresher,
-            data_plane, once, suppliers, registry, application,
+            data_plane, once, suppliers, registry, application, keeper,
         )  # fmt: skip
+
+
+def open_door(
+    settings: Settings, plane: DataPlane, lines: Lines, sessions: Directory, metrics: Metrics
+) -> LineKeeper:
+    """Let suppliers dial in at the clients' listener."""
+    dial = settings.dial
+    lobby = Lobby(lines, dial.handshakes_max, dial.handshake_s, metrics.count_dial)
+    plane.mount_page(DIAL_PATH, Door(sessions, lobby).answer)
+    metrics.watch("gateway_lines", "Connections that suppliers opened", lambda: lines.total)
+    return LineKeeper(lines, sessions)
 
 
 def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher) -> None:
@@ -249,6 +266,7 @@ async def run_node(
             body_bytes_max=settings.server.body_bytes_max,
             connections_max=settings.server.connections_max,
             write_stall_s=settings.server.write_stall_s,
+            upgrade=DIAL_PROTOCOL,
         )
         tls = load_server_tls(settings.server.tls, "server.tls")
         server = await serve(
@@ -319,7 +337,8 @@ async def work(
             for each in (
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), node.tables.run(), drop_expired(node), reclaimer.run(),
-                node.once.run(), batches.run(), retention.run(), board.run(), *trading,
+                node.once.run(), node.line_keeper.run(), batches.run(), retention.run(),
+                board.run(), *trading,
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)

@@ -20,6 +20,7 @@
     + FileNotFoundHereError          404  file_not_found
     + PlanNotFoundError              404  plan_not_found
     + ServiceNotFoundError           404  service_not_found
+    + DialRefusedError               403  dial_refused
     + MethodNotAllowedError          405  method_not_allowed
     + IdempotencyError               422  idempotency_key_used
     + KeyBusyError                   429  rate_limit_exceeded
@@ -28,6 +29,7 @@
       - QuotaExceededError           429  insufficient_quota
       - OutbidError                  429  outbid
     + NoPlanError                    400  no_plan
+  x DialBusyError                    503  dial_busy               the supplier dials again later
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
   x UpstreamError                                                 one supplier failed; ask another
     + UpstreamRefusedError           503  upstream_refused
@@ -196,6 +198,20 @@ class MethodNotAllowedError(RequestError):
 
     status = 405
     code = "method_not_allowed"
+
+
+class DialRefusedError(RequestError):
+    """The supplier that dials may not serve here, or not as it says."""
+
+    status = 403
+    code = "dial_refused"
+
+
+class DialBusyError(GatewayError):
+    """No line can be taken now."""
+
+    status = 503
+    code = "dial_busy"
 
 
 class IdempotencyError(RequestError):

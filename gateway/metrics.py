@@ -32,6 +32,10 @@ class Metrics:
         self._overclaims = Counter(
             "gateway_overclaims", "Signed counts beyond tolerance", labels, registry=registry
         )
+        self._dials = Counter(
+            "gateway_dials", "Suppliers that dialled in, by outcome", ["outcome"],
+            registry=registry,
+        )  # fmt: skip
         self._registry = registry
         self._known: dict[tuple[bytes, str], tuple[Histogram, Histogram, Counter, Counter]] = {}
         self._results: dict[tuple[bytes, str, str], Counter] = {}
@@ -60,6 +64,10 @@ class Metrics:
             first_byte.observe(event.first_byte_s)
         if event.units:
             served.inc(event.units)
+
+    def count_dial(self, outcome: str) -> None:
+        """Count one attempt to open a line."""
+        self._dials.labels(outcome).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that reads its value when scraped."""

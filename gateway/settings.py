@@ -15,6 +15,7 @@ from gateway.api.cors import Cors
 from gateway.edge.plane import EdgeRules
 from gateway.routing.upstream import UpstreamTimeouts
 from node.addresses import AddressGuard
+from node.http import LineRules
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls
 
@@ -136,6 +137,24 @@ class RelaySettings(BaseModel):
         )
 
 
+class DialSettings(BaseModel):
+    """The lines of suppliers that take no connections and dial this gateway."""
+
+    lines_max: int = Field(default=8192, ge=1, description="connections of all such suppliers")
+    lines_per_supplier_max: int = Field(default=512, ge=1)
+    handshakes_max: int = Field(
+        default=256, ge=1, description="suppliers challenged at once; beyond it the oldest goes"
+    )
+    handshake_s: float = Field(default=5.0, gt=0, description="to prove who dials")
+    beat_s: float = Field(
+        default=15.0, gt=0, le=30, description="idleness after which a line is asked if it works"
+    )
+
+    def rules(self) -> LineRules:
+        """The same as the chassis wants them."""
+        return LineRules(self.lines_max, self.lines_per_supplier_max, self.beat_s)
+
+
 class EdgeSettings(BaseModel):
     """How plans for edge inference are sold and checked."""
 
@@ -193,6 +212,7 @@ class Settings(NodeSettings):
     server: ServerSettings = ServerSettings()
     control: ControlSettings = ControlSettings()
     relays: RelaySettings = RelaySettings()
+    dial: DialSettings = DialSettings()
     batches: BatchSettings = BatchSettings()
     edge: EdgeSettings = EdgeSettings()
     auction: AuctionSettings = AuctionSettings()

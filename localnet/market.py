@@ -43,6 +43,8 @@ class MarketPlan:
     """Modules of `adversaries` to run as further suppliers, as `inventor`."""
     members: int = 0
     """Of each session; 0 is all suppliers."""
+    dialling: int = 0
+    """How many of the honest suppliers, the first ones, take no connections and dial gateways."""
     block_time_s: int = 1
     terms: Terms = DEFAULT_TERMS
     front: Callable[[str], str] = lambda url: url
@@ -63,6 +65,7 @@ class SupplierNode:
     supplier: bytes
     owner: TestAccount
     url: str
+    """Where this machine reaches it; gateways perhaps do not."""
     page_url: str
     """Its own page, and its metrics under `/metrics`."""
     cheat: str
@@ -195,7 +198,8 @@ class LocalMarket:
         place = Place.local()
         config = self.folder / name / "supplier.toml"
         engine = self.plan.engines[number % len(self.plan.engines)]
-        supplier = self.site.add_supplier(config, number, self.service, place, engine)
+        registered = place.dialling() if number < self.plan.dialling else place
+        supplier = self.site.add_supplier(config, number, self.service, registered, engine)
         program = (f"adversaries.{cheat}",) if cheat else ("supplier", "serve")
         node = Node.start(name, module(*program, "--config", str(config)), self.folder)
         self.suppliers.append(

@@ -7,13 +7,14 @@ as it is, so that a set-up that was cut off goes on where it stopped.
 import asyncio
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contracts import Market, TxSender
 from localnet.chain import TestAccount, free_port, test_account
 from localnet.processes import ROOT, module, run_json
+from relay_mining import DIALS_OUT
 
 MODEL = "lode-demo"
 MODEL_DIR = ROOT / "models" / "demo"
@@ -96,6 +97,10 @@ class Place:
     def page_settings(self) -> tuple[str, ...]:
         """Lines of a supplier's [server]."""
         return (f'metrics_host = "{self.host}"', f"metrics_port = {self.page_port}")
+
+    def dialling(self) -> "Place":
+        """The same of a supplier that nobody reaches: it dials its gateways."""
+        return replace(self, url=DIALS_OUT)
 
 
 @dataclass(frozen=True, slots=True)

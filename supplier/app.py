@@ -10,14 +10,17 @@ from importlib.metadata import version
 from typing import Any
 
 from contracts import Market, SkewWatch, until_reachable
+from node.addresses import AddressGuard
 from node.dashboard import site_handler
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
+from node.keystore import LOCALNET_CHAIN_ID
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
-from node.tls import ServerTls, load_server_tls
-from relay_mining import Hash32
+from node.tls import ServerTls, load_client_tls, load_server_tls
+from relay_mining import Address, Hash32
 from supplier.dashboard import Board, Sources
+from supplier.dialling import Caller, Dialler, GatewayFinder, Trunk, TrunkRules, only_relays
 from supplier.engines.engine import Engine, build_engine
 from supplier.engines.monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
@@ -71,6 +74,8 @@ class _Node:
     store: Store
     miner: Miner
     door: Door
+    dialler: Dialler | None
+    """Where gateways are dialled instead of taken."""
     tls: ServerTls | None
     reread: Callable[[], Settings]
     """Reads the settings again, at SIGHUP."""
@@ -110,19 +115,22 @@ async def run(
             market, supplier, settings.chain.confirmations, settings.chain.poll_s,
             SkewWatch(settings.now),
         )  # fmt: skip
+        operators = Operators(view, keys, settings.chain.policy())
+        metrics, door = Metrics(), Door()
         node = _Node(
             settings=settings,
             market=market,
             view=view,
-            operators=Operators(view, keys, settings.chain.policy()),
+            operators=operators,
             spec=spec,
             face=face,
             books=books,
             receipt_log=receipt_log,
-            metrics=Metrics(),
+            metrics=metrics,
             store=store,
             miner=miner(supplier, market.domain, receipt_log),
-            door=Door(),
+            door=door,
+            dialler=_dialler(settings, view, operators, door, metrics),
             tls=tls,
             reread=reread or (lambda: settings),
         )
@@ -179,6 +187,16 @@ async def _follow_chain(node: _Node, relays: RelayServer, monitor: EngineMonitor
         tasks.create_task(_vitals(node, services).run())
         if node.settings.server.metrics_port:
             tasks.create_task(_run_board(node, relays, monitor))
+        if node.dialler is not None:
+            tasks.create_task(_dial_out(node.dialler, node.settings.server.drain_s))
+
+
+async def _dial_out(dialler: Dialler, drain_s: float) -> None:
+    """Keep lines to the gateways, until cancelled; then finish what they carry."""
+    try:
+        await dialler.run()
+    finally:
+        await dialler.close(drain_s)
 
 
 async def _meet_chain(node: _Node) -> dict[Hash32, ServiceFace]:
@@ -242,6 +260,36 @@ async def _listen(node: _Node) -> Server:
     return await serve(node.door.handle, settings.host, settings.port, limits, ssl=context)
 
 
+def _dialler(
+    settings: Settings, view: ChainView, operators: Operators, door: Door, metrics: Metrics
+) -> Dialler | None:
+    """What dials the gateways, where they cannot reach this server."""
+    if not settings.dials_out:
+        return None
+    market, dial, server = view.market, settings.dial, settings.server
+    services = [parse_hex("services", each, 32) for each in settings.services]
+    urls = {parse_hex("dial.urls", each, 20): urls for each, urls in dial.urls.items()}
+    finder = GatewayFinder(market, services, dial.gateways_max, urls)
+    is_local = market.book.chain_id == LOCALNET_CHAIN_ID
+    caller = Caller(
+        view.supplier, market.domain, lambda: view.current, operators.of, finder.key,
+        dial.connect_s, load_client_tls(dial.tls, "dial.tls"),
+        None if is_local else AddressGuard(dial.allow_networks),
+    )  # fmt: skip
+    limits = Limits(
+        body_bytes_max=server.body_bytes_max,
+        write_stall_s=server.write_timeout_s,
+        idle_s=dial.silence_s,
+    )
+    rules = TrunkRules(dial.spare, dial.lines_max, dial.retry_s_max)
+    handler = only_relays(door.handle)
+
+    def open_trunk(gateway: Address, url: str) -> Trunk:
+        return Trunk(gateway, url, caller, handler, limits, rules, metrics)
+
+    return Dialler(view, finder, open_trunk, settings.chain.poll_s)
+
+
 def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> RelayServer:
     """The relay server, whose engine is still to come."""
     nowhere = EngineAddress("", node.settings.engine.timeout_s)
@@ -274,6 +322,7 @@ def _desk(
             "session": node.view.current,
             "open_relays": len(relays.open),
             "clock_skew_s": round(node.view.skew.skew_s, 1),
+            "gateways": node.dialler.summary() if node.dialler is not None else [],
         }
 
     directory = SessionDirectory(

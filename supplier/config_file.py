@@ -27,7 +27,7 @@ TEMPLATE = """\
 supplier_id = {supplier_id}
 # Services served here; `supplier list` adds to it.
 services = {services}
-# Where gateways reach this server.
+# Where gateways reach this server; "dial:" where nothing reaches it, and it dials them.
 public_url = {public_url}
 # Receipt log and tables: back this up, unclaimed receipts are money.
 data_dir = {data_dir}

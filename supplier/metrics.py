@@ -54,6 +54,14 @@ class Metrics:
             "supplier_active_relays_limit", "Relays the engine may work on at once now",
             registry=self.registry,
         )  # fmt: skip
+        self.lines = Gauge(
+            "supplier_lines", "Connections dialled to a gateway, by what they do: idle, busy",
+            ["gateway", "state"], registry=self.registry,
+        )  # fmt: skip
+        self.dials = Counter(
+            "supplier_dials", "Attempts to open a line to a gateway, by outcome",
+            ["gateway", "outcome"], registry=self.registry,
+        )  # fmt: skip
         self.engine_up = Gauge(
             "supplier_engine_up", "Whether the engine is healthy", registry=self.registry
         )

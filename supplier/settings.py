@@ -6,14 +6,15 @@ No other module reads the environment. Units are in the names.
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings, OrderSettings
+from node.addresses import AddressGuard
 from node.errors import OperatorError
 from node.settings import NodeSettings, parse_hex
-from node.tls import ListenerTls
-from relay_mining import RECEIPTS_BYTES_MAX, Address
+from node.tls import ClientTls, ListenerTls
+from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
 
@@ -154,6 +155,38 @@ class SettlementSettings(BaseModel):
     )
 
 
+class DialSettings(BaseModel):
+    """How gateways are dialled where `public_url` is `dial:`, because nothing reaches this machine.
+
+    Such a connection is a line; gateways send their relays on it.
+    """
+
+    urls: dict[str, list[str]] = Field(
+        default={},
+        description="gateway id = URLs to dial instead of the one on the chain; its replicas say",
+    )
+    gateways_max: int = Field(default=32, ge=1, description="those with most funds behind them")
+    spare: int = Field(default=4, ge=1, description="lines kept ready beside the busy ones")
+    lines_max: int = Field(default=288, ge=1, description="to each gateway, busy ones included")
+    connect_s: float = Field(default=10.0, gt=0, description="to open a line, handshake included")
+    silence_s: float = Field(
+        default=60.0, gt=0, description="a line on which nothing has come for so long is dropped"
+    )
+    retry_s_max: float = Field(
+        default=30.0, gt=0, description="longest pause before a gateway is dialled again"
+    )
+    allow_networks: list[str] = Field(
+        default=[], description="private networks gateways may be in, as CIDR"
+    )
+    tls: ClientTls = ClientTls()
+
+    @field_validator("allow_networks")
+    @classmethod
+    def _require_networks(cls, networks: list[str]) -> list[str]:
+        AddressGuard(networks)  # its ValueError says what is wrong with which network
+        return networks
+
+
 class AuctionSettings(BaseModel):
     """What is asked for in epoch auctions; the operator needs tokens for the bonds."""
 
@@ -170,16 +203,24 @@ class Settings(NodeSettings):
 
     supplier_id: str = Field(default="", description="0x + 40 hex, printed by `supplier stake`")
     services: list[str] = Field(default=[], description="0x + 64 hex, the services served")
-    public_url: str = Field(default="", description="base URL gateways reach this server at")
+    public_url: str = Field(
+        default="", description="base URL gateways reach this server at; `dial:` dials them instead"
+    )
     data_dir: Path = Path("supplier-data")
     chain: ChainSettings = ChainSettings()
     keys: KeySettings = KeySettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    dial: DialSettings = DialSettings()
     admission: AdmissionSettings = AdmissionSettings()
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
     auction: AuctionSettings = AuctionSettings()
+
+    @property
+    def dials_out(self) -> bool:
+        """Whether gateways are dialled, since they cannot reach this server."""
+        return self.public_url == DIALS_OUT
 
     def supplier(self) -> Address:
         """The supplier's id; raises OperatorError where there is none yet."""

@@ -9,6 +9,6 @@ from localnet import LocalMarket, MarketPlan
 
 @pytest.fixture(scope="module")
 def market() -> Iterator[LocalMarket]:
-    """Two honest suppliers and one that invents leaves, a gateway, a funded application."""
-    with LocalMarket.start(MarketPlan(suppliers=2, cheats=("inventor",))) as running:
+    """Two honest suppliers, one of which dials the gateway, and one that invents leaves."""
+    with LocalMarket.start(MarketPlan(suppliers=2, dialling=1, cheats=("inventor",))) as running:
         yield running

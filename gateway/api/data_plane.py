@@ -26,12 +26,12 @@ from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call, Relays
 from gateway.routing.supplier_view import SupplierView
 from node.errors import SettingsError
-from node.http import ClientDisconnected, HeaderList, Request, Response, StreamWriter
+from node.http import ClientDisconnected, HeaderList, Request, Response, StreamWriter, Upgrade
 from node.settings import parse_hex
 
 logger = logging.getLogger("gateway.api.data_plane")
 
-Route = Callable[[Call, bytes], Awaitable[Answer]]
+Route = Callable[[Call, bytes], Awaitable[Answer | Upgrade]]
 """Answers a call to a path."""
 
 RETRY_WAIT_MAX_S = 60
@@ -71,11 +71,15 @@ class DataPlane:
         """Have a part of the gateway that starts later answer GETs below a folder."""
         self._folders[folder] = (b"GET", answer)
 
+    def mount_page(self, path: bytes, answer: Route) -> None:
+        """Have a part of the gateway answer GETs at a path."""
+        self._routes[path] = (b"GET", answer)
+
     def mount_all(self, path: bytes, answer: Route) -> None:
         """Have a part of the gateway answer every method at a path and below it."""
         self._routes[path] = self._folders[path + b"/"] = (b"", answer)
 
-    async def handle(self, request: Request) -> Response | StreamWriter | None:
+    async def handle(self, request: Request) -> Response | StreamWriter | Upgrade | None:
         """Answer one request; a failure before the first byte becomes an OpenAI error body."""
         extra, query = self._cors.headers(request.headers), request.target.partition(b"?")[2]
         call = Call(request, request.headers, request.body, extra, query, request.method)
@@ -83,7 +87,7 @@ class DataPlane:
             return Response(204, b"", self._cors.preflight(request.headers), None)
         try:
             found = await self._run(call, request.path)
-            return found if isinstance(found, Response) else request.writer
+            return found if isinstance(found, Response | Upgrade) else request.writer
         except GatewayError as error:
             retry, limits = retry_headers(error), self._limit_headers(call)
             return Response(error.status, error.body(), (*call.answer_headers, *retry, *limits))
@@ -95,7 +99,7 @@ class DataPlane:
             failure = GatewayError("the gateway failed; its log has the request's id")
             return Response(failure.status, failure.body(), call.answer_headers)
 
-    async def _run(self, call: Call, path: bytes) -> Answer:
+    async def _run(self, call: Call, path: bytes) -> Answer | Upgrade:
         method, answer = self._find(path)
         if method and call.method != method:
             raise MethodNotAllowedError(f"use {method.decode()}")

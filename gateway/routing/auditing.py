@@ -100,9 +100,9 @@ class Auditor:
 
     def _is_askable(self, member: Member, relay: Relay) -> bool:
         standing = self.standing
-        return not standing.is_out(member.supplier) and standing.is_good(
-            member.supplier, relay.max_units
-        )
+        if standing.is_out(member.supplier) or not self.upstream.is_reachable(member):
+            return False
+        return standing.is_good(member.supplier, relay.max_units)
 
     async def _repeat(self, relay: Relay, member: Member) -> Served | None:
         """The answer of another member, owed like any; None where it gave none."""

@@ -124,7 +124,9 @@ class Dispatcher:
         raise failure
 
     def _may_ask(self, member: Member, relay: Relay) -> bool:
-        return member.terms.price <= relay.price_max and not self.standing.is_out(member.supplier)
+        if member.terms.price > relay.price_max or self.standing.is_out(member.supplier):
+            return False
+        return self.upstream.is_reachable(member)
 
     def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
         """The next to ask, and among whom it was chosen."""

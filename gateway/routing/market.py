@@ -15,7 +15,8 @@ from gateway.errors import UpstreamError
 from gateway.routing.sessions import Member, ServiceView, Session, SessionTable
 from gateway.routing.specs import SpecLibrary
 from gateway.settlement.delivery import SupplierAddress
-from relay_mining import Address, Clock, Hash32, SessionKey, Verifier
+from node.http import line_url
+from relay_mining import DIALS_OUT, Address, Clock, Hash32, SessionKey, Verifier
 
 logger = logging.getLogger("gateway.routing.market")
 
@@ -43,6 +44,7 @@ class Refresher:
     _next: tuple[int, list[Session], dict[str, ServiceView]] | None = None
     _places: dict[tuple[Address, int], SupplierAddress] = field(default_factory=dict)
     _applications: frozenset[Address] = frozenset()
+    _rosters: dict[int, frozenset[Address]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Look until cancelled; a chain that cannot be reached leaves the table as it is."""
@@ -88,6 +90,9 @@ class Refresher:
         self._places = {
             place: at for place, at in self._places.items() if place[1] > number - KEPT_SESSIONS
         }
+        self._rosters = {
+            each: listed for each, listed in self._rosters.items() if each > number - KEPT_SESSIONS
+        }
         self.on_session(number)
 
     async def _load_current(self, number: int, wanted: frozenset[Address]) -> None:
@@ -103,6 +108,9 @@ class Refresher:
         keys = await self._delegated(number, wanted, block)
         states = await asyncio.gather(
             *(self.market.sessions.session(key, block=block) for key in keys)
+        )
+        self._rosters[number] = frozenset(
+            entry.supplier for state in states for entry in state.roster
         )
         sessions: list[Session] = []
         views: dict[Hash32, ServiceView] = {}
@@ -161,11 +169,18 @@ class Refresher:
             )
             return None
         members = tuple(
-            Member(entry.supplier, operator, place.url, state.terms(drawn), Verifier(operator))
+            Member(
+                entry.supplier, operator, place.url, state.terms(drawn), Verifier(operator),
+                place.dials_out,
+            )
             for drawn, entry, place in zip(state.members, entries, places, strict=True)
             for operator in place.operators
-        )
+        )  # fmt: skip
         return Session(key, service, state.cap, members, state.gateway_signer)
+
+    def is_listed(self, supplier: Address) -> bool:
+        """Whether a supplier is in a roster that members are drawn from, or lately was."""
+        return any(supplier in roster for roster in self._rosters.values())
 
     async def locate(self, supplier: Address, number: int) -> SupplierAddress:
         """Where a supplier is and the key it signs with in a session; empty without one."""
@@ -176,6 +191,13 @@ class Refresher:
                 self.market.registry.operator(supplier, number),
             )
             operators = frozenset() if operator is None else frozenset({operator})
-            place = SupplierAddress(account.url.rstrip("/"), operators)
+            place = _place(supplier, account.url, operators)
             self._places[(supplier, number)] = place
         return place
+
+
+def _place(supplier: Address, url: str, operators: frozenset[Address]) -> SupplierAddress:
+    """Where a supplier is by the URL on the chain; whoever dials is found on its own lines only."""
+    if url.lower().startswith(DIALS_OUT):
+        return SupplierAddress(line_url(supplier.hex()), operators, dials_out=True)
+    return SupplierAddress(url.rstrip("/"), operators)

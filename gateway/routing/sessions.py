@@ -68,6 +68,8 @@ class Member:
     url: str
     terms: SessionTerms
     verifier: Verifier
+    dials_out: bool = False
+    """Whether it is asked on lines that it opens, and only while it has one."""
 
 
 @dataclass(frozen=True, slots=True)

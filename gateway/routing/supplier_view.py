@@ -7,6 +7,7 @@ from gateway.books.ledger import Ledger
 from gateway.books.totals import SupplierUsage
 from gateway.routing.sessions import SessionTable
 from gateway.routing.standing import Standing
+from node.http import Lines
 from relay_mining import Address
 
 
@@ -17,6 +18,7 @@ class SupplierView:
     standing: Standing
     ledger: Ledger
     table: SessionTable
+    lines: Lines
 
     def all(self) -> list[dict[str, Any]]:
         """Every supplier of an open session, and every one that was ever tried or denied."""
@@ -38,6 +40,7 @@ class SupplierView:
             "owed_units": state.owed,
             "reserved_units": state.reserved,
             "in_flight": state.in_flight,
+            "lines": self.lines.count(supplier.hex()),
             "tries": usage.tries,
             "answers": usage.requests,
             "faults": usage.faults,

@@ -69,6 +69,10 @@ class Upstream:
     pool: ClientPool
     timeouts: UpstreamTimeouts
 
+    def is_reachable(self, member: Member) -> bool:
+        """Whether a member can be asked at all: who dials out only while it has a line."""
+        return not member.dials_out or self.pool.has_line(member.supplier.hex())
+
     async def send_plain(
         self, relay: Relay, member: Member, header: bytes, request_hash: Hash32
     ) -> Served:

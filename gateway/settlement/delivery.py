@@ -40,6 +40,8 @@ class SupplierAddress:
 
     url: str
     operators: frozenset[Address]
+    dials_out: bool = False
+    """Whether it takes no connections: the URL is that of the lines it opens."""
 
 
 Locate = Callable[[Address, int], Awaitable[SupplierAddress]]

@@ -143,6 +143,10 @@ class ClientPool:
         finally:
             self._release(origin, connection)
 
+    def has_line(self, name: str) -> bool:
+        """Whether whoever dials in under a name has a line open."""
+        return self._lines is not None and self._lines.count(name) > 0
+
     async def close(self) -> None:
         """Close every connection; requests in flight fail."""
         self._closed = True

@@ -83,9 +83,10 @@ class LinePool:
         is_total = total_at is not None and (connect_at is None or total_at <= connect_at)
         try:
             async with asyncio.timeout_at(total_at if is_total else connect_at):
-                while (line := await self._turn()).transport.is_closing():
-                    continue
-                return line, True
+                found = await self._turn()
+                while found.transport.is_closing():
+                    found = await self._turn()
+                return found, True
         except TimeoutError:
             raise TimedOut("total" if is_total else "connect") from None
 

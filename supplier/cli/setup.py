@@ -49,7 +49,9 @@ def init(  # noqa: PLR0913, PLR0917  options of a command line
     engine_url: Annotated[str | None, typer.Option(help="an engine already running")] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8800,
-    public_url: Annotated[str | None, typer.Option(help="default http://HOST:PORT")] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="default http://HOST:PORT; `dial:`: dial gateways")
+    ] = None,
     confirmations: Annotated[int, typer.Option(min=0)] = 2,
     password_file: Annotated[Path | None, typer.Option(help="of both keystores")] = None,
     owner_key: Annotated[str | None, typer.Option(help="raw, local network only")] = None,

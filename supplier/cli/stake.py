@@ -89,7 +89,7 @@ def update(
     config: Config = None,
     json: Json = False,
     key: Key = None,
-    url: Annotated[str, typer.Option(help="where gateways reach this server")] = "",
+    url: Annotated[str, typer.Option(help="where gateways reach this server, or dial:")] = "",
     payout: Annotated[str, typer.Option(help="address that is paid")] = "",
     bond_cap: Annotated[int | None, typer.Option(min=0, help="most bond at risk a session")] = None,
 ) -> None:

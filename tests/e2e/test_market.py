@@ -13,7 +13,7 @@ from rich.console import Console
 from localnet import LocalMarket
 from localnet.demo import Demo
 from localnet.processes import ROOT, module, run_json, wait_until
-from localnet.provision import MODEL
+from localnet.provision import MODEL, run_supplier
 from tests.nodes import market
 
 __all__ = ["market"]
@@ -109,3 +109,17 @@ def test_a_batch_and_a_response_are_served_by_real_suppliers(market: LocalMarket
         assert [orjson.loads(each)["custom_id"] for each in output] == list("01234")
         answer = client.responses.create(model=MODEL, input="Hello!", max_output_tokens=8)
         assert answer.output_text
+
+
+def test_a_supplier_without_an_open_port_serves_like_the_others(market: LocalMarket) -> None:
+    dials, listens = market.suppliers[:2]
+    seen = {each["supplier"]: each for each in market.run_gateway("suppliers", "list")["suppliers"]}
+    inside, outside = (seen["0x" + each.supplier.hex()] for each in (dials, listens))
+    assert inside["lines"] >= 4
+    assert outside["lines"] == 0
+    assert inside["answers"] > 0
+    assert inside["faults"] == 0
+
+    found = {each["name"]: each for each in run_supplier(dials.config, "doctor")["findings"]}
+    assert found["registered URL"]["says"] == "dial:"
+    assert found[f"gateway {market.base_url}"]["verdict"] == "ok"

@@ -125,6 +125,8 @@ class FakeSupplier:
     """Receipts of so many units are refused for good."""
     cancelled: dict[Hash32, asyncio.Event] = field(default_factory=dict)
     responses: dict[Hash32, RelayResponse] = field(default_factory=dict)
+    dials_out: bool = False
+    """Whether it waits to be given lines instead of listening."""
 
     def __post_init__(self) -> None:
         self.signer = Signer(keccak(self.name.encode()))

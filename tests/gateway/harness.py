@@ -39,8 +39,8 @@ from gateway.settlement.recounting import RecountWorker
 from gateway.settlement.settling import Settler, load_dropped
 from gateway.settlement.spool import Spool, restore_outbox
 from node.append_log import AppendLog
-from node.http import ClientPool, Limits, Server, serve
-from relay_mining import Address, SessionKey, UnitWeights, Verifier, compute_terms
+from node.http import ClientPool, Limits, Lines, Server, line_url, serve
+from relay_mining import DIAL_PROTOCOL, Address, SessionKey, UnitWeights, Verifier, compute_terms
 from tests.factories import APPLICATION, DOMAIN, GATEWAY, GATEWAY_SIGNER, SERVICE, WEIGHTS
 from tests.gateway.fakes import SPEC_HASH, TEMPLATE, TOKENIZER, FakeSupplier
 
@@ -68,6 +68,7 @@ class Gateway:
     once: Once
     data_dir: Path
     plane: DataPlane
+    lines: Lines
 
     @property
     def url(self) -> str:
@@ -123,7 +124,14 @@ def a_gateway_session(
         a_service(),
         cap,
         tuple(
-            Member(fake.supplier, fake.signer.address, url, terms, Verifier(fake.signer.address))
+            Member(
+                fake.supplier,
+                fake.signer.address,
+                url,
+                terms,
+                Verifier(fake.signer.address),
+                url.startswith("dial:"),
+            )
             for fake, url in members
         ),
         GATEWAY_SIGNER.address,
@@ -162,6 +170,19 @@ def open_once(
     return once
 
 
+async def serve_suppliers(
+    stack: AsyncExitStack, suppliers: Sequence[FakeSupplier], url: str
+) -> dict[Address, str]:
+    """Where each is reached, listening where `url` does not say that all already do."""
+    urls = {fake.supplier: url or line_url(fake.supplier.hex()) for fake in suppliers}
+    for fake in () if url else suppliers:
+        if not fake.dials_out:
+            server = await serve(fake.handle, "127.0.0.1", 0)
+            stack.push_async_callback(server.close, 0)
+            urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
+    return urls
+
+
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
@@ -176,12 +197,10 @@ async def a_gateway(
     `observe_all` is told of every event, instead of `Gateway.events` keeping them.
     """
     async with AsyncExitStack() as stack:
-        urls: dict[Address, str] = {fake.supplier: url for fake in suppliers}
-        for fake in () if url else suppliers:
-            server = await serve(fake.handle, "127.0.0.1", 0)
-            stack.push_async_callback(server.close, 0)
-            urls[fake.supplier] = f"http://127.0.0.1:{server.port}"
-        pool = await stack.enter_async_context(through or ClientPool())
+        urls = await serve_suppliers(stack, suppliers, url)
+        lines = Lines()
+        stack.callback(lines.close)
+        pool = await stack.enter_async_context(through or ClientPool(lines=lines))
         log, spool, outbox, ledger = await open_records(stack, data_dir, clock)
         worker = RecountWorker(60.0)
         stack.callback(worker.close)
@@ -223,15 +242,17 @@ async def a_gateway(
         )  # fmt: skip
         plane = DataPlane(
             relays, EdgePlane(relays, edge or EdgeRules()), history,
-            SupplierView(standing, ledger, table), once, cors,
+            SupplierView(standing, ledger, table, lines), once, cors,
         )  # fmt: skip
-        server = await serve(plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20))
+        server = await serve(
+            plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20, upgrade=DIAL_PROTOCOL)
+        )
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
         try:
             yield Gateway(
                 server, key, row.id, keys, accounts, table, list(suppliers), events, settler,
-                deliverer, ledger, standing, once, data_dir, plane,
+                deliverer, ledger, standing, once, data_dir, plane, lines,
             )  # fmt: skip
         finally:
             for task in tasks:

@@ -26,7 +26,12 @@ from supplier.operation.doctor.chain_checks import (
 from supplier.operation.doctor.engine_checks import check_engine, check_spec, check_tokenizer
 from supplier.operation.doctor.finding import Finding, failed, ok, skipped
 from supplier.operation.doctor.host_checks import check_disk, check_files, check_port, judge_clock
-from supplier.operation.doctor.reach_checks import check_address, check_reach, judge_visits
+from supplier.operation.doctor.reach_checks import (
+    check_address,
+    check_reach,
+    judge_lines,
+    judge_visits,
+)
 from supplier.operation.doctor.settings_checks import check_settings
 from supplier.operation.live import read_live
 from supplier.owner import read_funds
@@ -188,11 +193,14 @@ class _Examination:
     async def _peers(self, view: ServiceView, supplier: Address) -> list[str]:
         others = [each.supplier for each in view.listings if each.supplier != supplier]
         accounts = await self.market.registry.accounts(tuple(others[:PEERS_ASKED]))
-        return [each.url.rstrip("/") for each in accounts.values() if each.url]
+        urls = [each.url.rstrip("/") for each in accounts.values()]
+        return [each for each in urls if each.startswith("http")]
 
     async def _reach(self, supplier: Address, current: int) -> list[Finding]:
         settings = self.settings
         visits = [(e.number, e.relays) for e in read_records(settings.data_dir, VISITS)]
+        if settings.dials_out:
+            return [*judge_lines(self.live), judge_visits(visits, current)]
         return [
             await asyncio.to_thread(check_address, settings.public_url, self.market.book.chain_id),
             await check_reach(self.pool, settings.public_url, supplier, self.live is not None),

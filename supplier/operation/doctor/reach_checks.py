@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from supplier.operation.doctor.finding import Finding, failed, ok, skipped, warn
 
 ANSWER = Timeout(connect=5.0, first_byte=5.0, read=5.0, total=10.0)
 FORWARD = "forward the port to this machine, or mend DNS and public_url"
+DIAL = "let this machine open connections to it, or name its address in dial.urls"
 
 
 async def check_reach(pool: ClientPool, url: str, supplier: Address, is_serving: bool) -> Finding:
@@ -53,6 +55,24 @@ def check_address(url: str, chain_id: int) -> Finding:
             "get a certificate and advertise https",
         )  # fmt: skip
     return ok("address", f"{host} is {', '.join(sorted(found))}")
+
+
+def judge_lines(live: dict[str, Any] | None) -> Iterator[Finding]:
+    """Of a supplier that dials its gateways: which of them have its lines, and why others not."""
+    if live is None:
+        yield skipped("reachability", "`supplier serve` is not running; ask again when it is")
+        return
+    gateways = live.get("gateways", [])
+    if not gateways:
+        yield skipped("reachability", "no application has funds behind a gateway for its services")
+    is_reached = any(each["lines"] for each in gateways)
+    for each in gateways:
+        name = f"gateway {each['url']}"
+        if each["lines"]:
+            yield ok(name, f"it has {each['lines']} lines of this supplier's")
+            continue
+        judge = warning if is_reached else failed
+        yield judge(name, f"it has no line: {each['error'] or 'it is being dialled'}", DIAL)
 
 
 def judge_visits(sessions: list[tuple[int, int]], current: int) -> Finding:

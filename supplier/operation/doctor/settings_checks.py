@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from relay_mining import DIALS_OUT
 from supplier.operation.doctor.finding import Finding, failed, ok, warning
 from supplier.settings import Settings
 
@@ -23,10 +24,13 @@ def check_settings(settings: Settings) -> list[Finding]:
 
 
 def _check_url(url: str) -> Iterator[Finding]:
+    if url == DIALS_OUT:
+        return
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         says = f"public_url is {url!r}, which is no http or https URL with a host"
-        yield failed("public_url", says, "set public_url to what gateways can open")
+        remedy = f"set public_url to what gateways can open, or to {DIALS_OUT} to dial them"
+        yield failed("public_url", says, remedy)
     elif parts.query or parts.fragment or parts.username:
         yield failed(
             "public_url", "public_url carries a query, a fragment or a user",

@@ -1,0 +1,78 @@
+"""Keeps a trunk to every gateway that may send this supplier relays."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from contracts import ChainError
+from relay_mining import Address
+from supplier.dialling.gateways import GatewayFinder
+from supplier.dialling.trunk import Trunk
+from supplier.mining.chain_view import ChainView
+
+log = logging.getLogger(__name__)
+
+KEPT_SESSIONS = 2
+"""A gateway without delegations is dialled so much longer: it may still owe receipts."""
+
+
+class Dialler:
+    """Looks once a session which gateways there are; `run` until cancelled, then `close`."""
+
+    def __init__(
+        self, view: ChainView, finder: GatewayFinder, open_trunk: Callable[[Address, str], Trunk],
+        poll_s: float,
+    ) -> None:  # fmt: skip
+        self._view = view
+        self._finder = finder
+        self._open_trunk = open_trunk
+        self._poll_s = poll_s
+        self._looked = -1
+        self._wanted: dict[str, int] = {}
+        """The last session in which a URL was to be dialled."""
+        self._trunks: dict[str, Trunk] = {}
+
+    async def run(self) -> None:
+        """Follow the delegations; a chain that does not answer leaves the trunks as they are."""
+        async with asyncio.TaskGroup() as tasks:
+            running: dict[str, asyncio.Task[None]] = {}
+            while True:
+                await self._look(tasks, running)
+                await asyncio.sleep(self._poll_s)
+
+    async def close(self, drain_s: float) -> None:
+        """Finish what is being served and hang up."""
+        await asyncio.gather(*(each.close(drain_s) for each in self._trunks.values()))
+        self._trunks.clear()
+
+    def summary(self) -> list[dict[str, Any]]:
+        """What `/lode/v1/health` shows of each gateway."""
+        return [
+            {
+                "gateway": "0x" + each.gateway.hex(),
+                "url": each.url,
+                "lines": each.lines,
+                "error": each.last_error,
+            }
+            for each in self._trunks.values()
+        ]
+
+    async def _look(self, tasks: asyncio.TaskGroup, running: dict[str, asyncio.Task[None]]) -> None:
+        number = self._view.current
+        if number == self._looked:
+            return
+        try:
+            found = await self._finder.find(number, self._view.head)
+        except ChainError as error:
+            log.info("the gateways to dial could not be read", extra={"why": str(error)})
+            return
+        self._looked = number
+        self._wanted |= dict.fromkeys(found, number)
+        for url in [each for each in running if self._wanted[each] < number - KEPT_SESSIONS]:
+            running.pop(url).cancel()
+            tasks.create_task(self._trunks.pop(url).close(0.0))
+            del self._wanted[url]
+        for url in found.keys() - running.keys():
+            trunk = self._trunks[url] = self._open_trunk(found[url], url)
+            running[url] = tasks.create_task(trunk.run())
