@@ -7,7 +7,7 @@ a latency less that of clients asking the upstream itself, unsigned: what the su
 cryptography takes counts as added by the gateway. "1/CPU" is what the processor time of its own
 process allows on a core that does nothing else.
 
-    python -m benchmarks.bench_gateway           direct, gateway, FastAPI + httpx
+    python -m benchmarks.bench_gateway           direct, gateway (and dialled in), FastAPI + httpx
     python -m benchmarks.bench_gateway --all     LiteLLM and sglang-router too, every cell
 """
 

@@ -17,12 +17,15 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry
 
+from benchmarks.instant_supplier import LINES
 from benchmarks.measuring import pin
+from gateway.dialling import DIAL_PATH, Door, Lobby
 from gateway.metrics import Metrics
 from gateway.routing.upstream import UpstreamTimeouts
-from node.http import run
+from node.http import ClientPool, run
 from tests.gateway.fakes import FakeSupplier
-from tests.gateway.harness import MODEL, a_gateway
+from tests.gateway.harness import MODEL, Gateway, a_gateway
+from tests.gateway.porch import Sessions
 
 PATH = "/v1/chat/completions"
 FLUSH_S = 0.25
@@ -51,22 +54,29 @@ def start_direct(upstream: int, core: int, others: set[int]) -> Iterator[Contest
     yield Contestant(f"http://127.0.0.1:{upstream}{PATH}")
 
 
-def serve_gateway(pipe: Connection, upstream: int, core: int, others: set[int]) -> None:
-    """Serve through the upstream until told to stop; then report what was settled."""
+def serve_gateway(
+    pipe: Connection, upstream: int, core: int, others: set[int], dials: bool
+) -> None:
+    """Serve through the upstream until told to stop; then report what was settled.
+
+    Where the upstream `dials`, it is told to, and asked on its lines.
+    """
 
     async def main() -> None:
         pin(others)  # the recount worker inherits where it may run
         metrics = Metrics(CollectorRegistry())
-        fake, url = FakeSupplier("bench"), f"http://127.0.0.1:{upstream}"
+        fake, url = FakeSupplier("bench", dials_out=dials), f"http://127.0.0.1:{upstream}"
         with tempfile.TemporaryDirectory() as folder:
             async with a_gateway(
                 Path(folder),
                 fake,
-                url=url,
+                url="" if dials else url,
                 flush_s=FLUSH_S,
                 timeouts=UpstreamTimeouts(),
                 observe_all=metrics.observe,
             ) as gateway:
+                if dials:
+                    await take_lines(gateway, fake, url)
                 pin({core})
                 ledger = asyncio.create_task(gateway.ledger.run())
                 stop = asyncio.Event()
@@ -81,12 +91,25 @@ def serve_gateway(pipe: Connection, upstream: int, core: int, others: set[int]) 
     run(main())
 
 
+async def take_lines(gateway: Gateway, fake: FakeSupplier, url: str) -> None:
+    """Let the upstream dial in, and return when it has."""
+    sessions = Sessions(operators={fake.supplier: fake.signer.address})
+    lobby = Lobby(gateway.lines, LINES, START_S, lambda outcome: None)
+    gateway.plane.mount_page(DIAL_PATH, Door(sessions, lobby).answer)
+    async with ClientPool() as pool:
+        await pool.request("POST", f"{url}/dial", (), f"{gateway.url}/v1".encode())
+    while gateway.lines.total < LINES:
+        await asyncio.sleep(0.01)
+
+
 @contextmanager
-def start_gateway(upstream: int, core: int, others: set[int]) -> Iterator[Contestant]:
+def start_gateway(
+    upstream: int, core: int, others: set[int], dials: bool = False
+) -> Iterator[Contestant]:
     """Ours: signed, verified, recounted, receipted, accounted for, measured."""
     spawn = multiprocessing.get_context("spawn")
     pipe, there = spawn.Pipe()
-    process = spawn.Process(target=serve_gateway, args=(there, upstream, core, others))
+    process = spawn.Process(target=serve_gateway, args=(there, upstream, core, others, dials))
     process.start()
     port, key = pipe.recv()
     yield Contestant(f"http://127.0.0.1:{port}{PATH}", key, process.pid)
@@ -96,6 +119,11 @@ def start_gateway(upstream: int, core: int, others: set[int]) -> Iterator[Contes
     if total["receipts"] != total["requests"]:
         raise RuntimeError(f"{total['requests']} answers, {total['receipts']} receipts")
     print(f"gateway: {total['requests']} answers, each recounted and receipted", flush=True)
+
+
+def start_dialled(upstream: int, core: int, others: set[int]) -> AbstractContextManager[Contestant]:
+    """Ours again, its supplier behind lines that it has dialled."""
+    return start_gateway(upstream, core, others, dials=True)
 
 
 @contextmanager
@@ -140,6 +168,7 @@ def start_sglang_router(upstream: int, core: int, others: set[int]) -> Iterator[
 OURS: dict[str, Start] = {
     "direct": start_direct,
     "gateway": start_gateway,
+    "gateway, dialled": start_dialled,
     "FastAPI + httpx": start_passthrough,
 }
 RIVALS: dict[str, tuple[str, Start]] = {

@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 import orjson
 
 from benchmarks.measuring import pin
-from node.http import Request, Response, StreamWriter, run, serve
+from node.http import Limits, Request, Response, StreamWriter, run, serve
+from node.tls import ClientTls, load_client_tls
 from relay_mining import (
     Ack,
     Hash32,
@@ -24,9 +25,12 @@ from relay_mining import (
     encode_stream_frame,
     request_body_hash,
 )
-from tests.factories import DOMAIN, WEIGHTS
+from supplier.dialling import Caller, Trunk, TrunkRules
+from supplier.metrics import Metrics
+from tests.factories import DOMAIN, GATEWAY, GATEWAY_SIGNER, WEIGHTS
 from tests.gateway.fakes import DONE, SPEC_HASH, FakeSupplier, encode
 from tests.gateway.harness import MODEL
+from tests.gateway.porch import NUMBER
 
 TEXT = "The capital of Japan is Tokyo."
 CHUNKS = 100
@@ -34,6 +38,8 @@ PACED = "Take your time. "
 """Begins a prompt whose answer is streamed at a hundred tokens a second."""
 PACE_S = 0.01
 PROMPT_TOKENS = 35
+LINES = 32
+"""Kept ready to a gateway that is dialled."""
 
 
 def write_answer() -> bytes:
@@ -68,8 +74,13 @@ EVENTS_HASH = hashlib.sha256(b"".join(EVENTS)).digest()
 class InstantSupplier(FakeSupplier):
     """Signs prepared answers; keeps nothing."""
 
+    trunk: asyncio.Task[None] | None = None
+
     async def handle(self, request: Request) -> Response | StreamWriter:
         """Answer relays and receipts; what is no relay is answered alike, unsigned."""
+        if request.path == b"/dial":
+            self.trunk = asyncio.create_task(self.open_trunk(request.body.decode()).run())
+            return Response(204)
         if request.path == b"/lode/v1/receipts":
             return self.acknowledge(request.body)
         if request.method == b"GET":  # routers ask for health and for models in their own ways
@@ -85,6 +96,19 @@ class InstantSupplier(FakeSupplier):
             return Response(200, ANSWER)
         signed = self.sign_answer(relay, ANSWER_HASH, len(encode(TEXT)))
         return Response(200, ANSWER, ((b"lode-response", encode_response_header(signed).encode()),))
+
+    def open_trunk(self, url: str) -> Trunk:
+        """What dials the gateway at a URL, and answers there."""
+
+        async def gateway_key(gateway: bytes, number: int) -> bytes:
+            return GATEWAY_SIGNER.address
+
+        caller = Caller(
+            self.supplier, DOMAIN, lambda: NUMBER, lambda number: self.signer, gateway_key, 5.0,
+            load_client_tls(ClientTls(), "dial.tls"),
+        )  # fmt: skip
+        rules = TrunkRules(spare=LINES)
+        return Trunk(GATEWAY, url, caller, self.handle, Limits(), rules, Metrics())
 
     async def answer_stream(self, request: Request, relay: SignedRequest | None) -> StreamWriter:
         """Send the events, each by a system call of its own, as an engine does."""
