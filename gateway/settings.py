@@ -147,7 +147,7 @@ class DialSettings(BaseModel):
     )
     handshake_s: float = Field(default=5.0, gt=0, description="to prove who dials")
     beat_s: float = Field(
-        default=15.0, gt=0, le=30, description="idleness after which a line is asked if it works"
+        default=15.0, gt=0, le=20, description="idleness after which a line is asked if it works"
     )
 
     def rules(self) -> LineRules:

@@ -191,12 +191,12 @@ class Refresher:
                 self.market.registry.operator(supplier, number),
             )
             operators = frozenset() if operator is None else frozenset({operator})
-            place = _place(supplier, account.url, operators)
+            place = place_of(supplier, account.url, operators)
             self._places[(supplier, number)] = place
         return place
 
 
-def _place(supplier: Address, url: str, operators: frozenset[Address]) -> SupplierAddress:
+def place_of(supplier: Address, url: str, operators: frozenset[Address]) -> SupplierAddress:
     """Where a supplier is by the URL on the chain; whoever dials is found on its own lines only."""
     if url.lower().startswith(DIALS_OUT):
         return SupplierAddress(line_url(supplier.hex()), operators, dials_out=True)

@@ -136,8 +136,8 @@ class LinePool:
                 self.close(line)
 
     def take_due(self, before: float) -> list[Line]:
-        """Idle lines that nothing came on since `before`: half at a time, so that some are left."""
-        due = [each for each in self._idle if each.idle_since <= before][: (self.idle + 1) // 2]
+        """Idle lines that nothing came on since `before`, but not all at a time."""
+        due = [each for each in self._idle if each.idle_since <= before][: -(-3 * self.idle // 4)]
         for line in due:
             self._idle.remove(line)
         return due

@@ -15,6 +15,7 @@ from node.http.messages import HeaderList, Headers, encode_fields
 
 HEAD_BYTES_MAX = 16 << 10
 BODY_BYTES_MAX = 64 << 10
+BUFFER_BYTES_MAX = 64 << 10
 
 
 class UpgradeRefused(HttpClientError):
@@ -115,8 +116,8 @@ class Upgraded(asyncio.Protocol):
 
     def _keep(self, data: bytes) -> None:
         self._buffer += data
-        if len(self._buffer) > BODY_BYTES_MAX:
-            self._fail(TooLarge("bytes behind an upgrade"))
+        if len(self._buffer) > BUFFER_BYTES_MAX:
+            self.transport.pause_reading()  # whoever takes the socket over reads on
 
     def _fail(self, error: HttpClientError) -> None:
         if self._error is None:

@@ -69,6 +69,7 @@ class Trunk:
     last_error: str = ""
     """Why the last attempt to open a line failed; empty since one did not."""
     server: Server = field(init=False)
+    _busy: int = 0
     _retry_s: float = RETRY_S_MIN
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,7 +84,7 @@ class Trunk:
     async def run(self) -> None:
         """Keep the lines open; a gateway that refuses is asked again after ever longer pauses."""
         while True:
-            missing = compute_missing(self.lines, self.server.in_flight, self.rules)
+            missing = compute_missing(self.lines, self._busy, self.rules)
             self._show()
             if missing and not await self._dial_some(min(missing, DIALS_AT_ONCE_MAX)):
                 await asyncio.sleep(self._retry_s * random.uniform(0.5, 1.0))
@@ -122,11 +123,15 @@ class Trunk:
     async def _handle(self, request: Request) -> Answer:
         """Answer a relay, or the question whether the line works: one that is not needed closes."""
         if request.path == b"*":
-            wanted = compute_wanted(self.server.in_flight - 1, self.rules)
-            request.keep_alive = self.lines <= wanted
+            request.keep_alive = self.lines <= compute_wanted(self._busy, self.rules)
             return Response(204, b"", (), None)
-        self._wake.set()
-        return await self.handler(request)
+        self._busy += 1
+        if compute_missing(self.lines, self._busy, self.rules):
+            self._wake.set()
+        try:
+            return await self.handler(request)
+        finally:
+            self._busy -= 1
 
     async def _wait(self) -> None:
         """Until there may be something to do."""
@@ -138,9 +143,8 @@ class Trunk:
             return
 
     def _show(self) -> None:
-        busy = self.server.in_flight
-        self.metrics.lines.labels(self._name, "busy").set(busy)
-        self.metrics.lines.labels(self._name, "idle").set(self.lines - busy)
+        self.metrics.lines.labels(self._name, "busy").set(self._busy)
+        self.metrics.lines.labels(self._name, "idle").set(max(0, self.lines - self._busy))
 
     @property
     def _name(self) -> str:

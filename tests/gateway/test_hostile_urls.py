@@ -12,13 +12,15 @@ import pytest
 from contracts.service import Service
 from gateway.app import build_pool
 from gateway.errors import UpstreamError
+from gateway.routing.market import place_of
 from gateway.routing.specs import SpecLibrary
 from gateway.settings import Settings
+from gateway.settlement.delivery import SupplierAddress
 from gateway.settlement.recounting import RecountWorker
 from node.errors import SettingsError
-from node.http import ClientPool, Request, Response, Server, serve
+from node.http import ClientPool, Lines, Request, Response, Server, line_url, serve
 from node.tls import ListenerTls, ServerTls
-from tests.factories import SERVICE, WEIGHTS
+from tests.factories import SERVICE, SUPPLIER, WEIGHTS
 from tests.gateway.fakes import SPEC_HASH, FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
 from tests.node.certificates import Authority
@@ -56,7 +58,7 @@ NO_URL += [f"http://{'a' * 64}.example"]
 
 def a_pool(chain_id: int, **relays: Any) -> ClientPool:
     """The pool that a gateway of these settings speaks to suppliers through."""
-    return build_pool(Settings.load(None, relays=relays), chain_id)
+    return build_pool(Settings.load(None, relays=relays), chain_id, Lines())
 
 
 @dataclass
@@ -186,3 +188,18 @@ async def test_relays_and_receipts_go_through_tls_to_whom_the_authority_vouches_
     assert await ask(tmp_path / "served", fake, good, a_pool(LOCALNET, **believes)) == ""
     assert fake.served == fake.deliveries == len(fake.receipts) == 1
     await server.close(0)
+
+
+@pytest.mark.parametrize(
+    "url", ["dial:", "DIAL:", "dial://" + "11" * 20, "Dial://x:80/y", "dial:x"]
+)
+def test_whoever_dials_is_found_on_its_own_lines_only(url: str) -> None:
+    place = place_of(SUPPLIER, url, frozenset())
+
+    assert place.dials_out
+    assert place.url == line_url(SUPPLIER.hex())
+
+
+@pytest.mark.parametrize("url", ["http://dial:80", "https://dial", "xdial:", ""])
+def test_any_other_url_is_connected_to(url: str) -> None:
+    assert place_of(SUPPLIER, url, frozenset()) == SupplierAddress(url, frozenset())

@@ -149,12 +149,12 @@ async def test_a_stream_left_early_ends_its_own_line_only() -> None:
 async def test_what_comes_right_behind_the_switch_is_not_lost() -> None:
     async with an_exchange() as there:
         upgraded = await there.dial()
-        asked = asyncio.ensure_future(there.post(b"early"))
-        early = await upgraded.read(5)
+        asked = asyncio.ensure_future(there.post(b"x" * (5 << 20)))
+        early = await upgraded.read(100_000)
         server = Server(echo, Limits())
         server.adopt(upgraded.transport, early + upgraded.take_rest())
 
-        assert await asked == b"early"
+        assert await asked == b"x" * (5 << 20)
         await server.close(0)
 
 
@@ -271,8 +271,8 @@ async def test_whoever_dialled_can_have_a_spare_line_closed() -> None:
     async with an_exchange(LineRules(beat_s=0)) as there:
         server = await there.serve(spare, 4)
         await there.lines.beat()
-        await until(lambda: there.lines.total == 2)
-        assert there.lines.count("a") == 2  # the other half is left for requests meanwhile
+        await until(lambda: there.lines.total == 1)
+        assert there.lines.count("a") == 1  # some are left for requests meanwhile
         await server.close(0)
 
 
