@@ -77,7 +77,7 @@ def test_the_gateways_books_agree_with_the_chain(market: LocalMarket, tmp_path: 
     assert market.run_gateway("explain", request)["disposition"] == "paid"
     bill = tmp_path / "bill.json"
     bill.write_bytes(orjson.dumps(market.run_gateway("receipts", "export", request)))
-    verify = module("gateway.cli", "receipts", "verify", str(bill), "--json")
+    verify = module("gateway", "receipts", "verify", str(bill), "--json")
     assert run_json(verify)["units"] > 0
     found = market.run_gateway("reconcile")
     invents = {f"0x{each.supplier.hex()}" for each in market.suppliers if each.name == "inventor"}
