@@ -66,10 +66,10 @@ def configs(market: MarketOnChain, tmp_path: Path) -> Iterator[dict[str, Path]]:
         f"[server]\nport = {free_port()}\n[control]\nport = {free_port()}\n"
     )
     with operating(market, tmp_path) as supplier:
-        yield {"supplier": supplier.config, "gateway.cli": gateway}
+        yield {"supplier": supplier.config, "gateway": gateway}
 
 
-@pytest.mark.parametrize("program", ["supplier", "gateway.cli"])
+@pytest.mark.parametrize("program", ["supplier", "gateway"])
 @pytest.mark.parametrize(
     ("chain", "remedy"),
     [(("--chain-id", "5"), "serves chain 5 instead of 31337"), ((), "there is no code at 0x")],
