@@ -111,12 +111,13 @@ class StreamReader:
         if b'"usage"' not in events:
             return events
         kept = []
-        for each in events.split(EVENT_END)[:-1]:
+        *whole, blank = events.split(EVENT_END)
+        for each in whole:
             if not _is_usage(each):
                 kept.append(each + EVENT_END)
             elif self._wants_usage:
                 self.usage = each + EVENT_END
-        return b"".join(kept)
+        return b"".join(kept) + blank
 
 
 def is_own_comment(line: bytes) -> bool:
@@ -145,10 +146,11 @@ def _has_done(events: bytes) -> bool:
 
 def _is_usage(event: bytes) -> bool:
     """Whether an event carries the usage alone, as `include_usage` adds at the end."""
-    if b'"usage"' not in event or not event.startswith(b"data: {"):
+    line = event.lstrip(b"\n")
+    if b'"usage"' not in line or not line.startswith(b"data: {"):
         return False
     try:
-        members = orjson.loads(event[6:])
+        members = orjson.loads(line[6:])
     except orjson.JSONDecodeError:
         return False
     return members.get("choices") == [] and members.get("usage") is not None

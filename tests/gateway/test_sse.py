@@ -1,0 +1,34 @@
+"""A supplier's stream, read in any pieces, passes on every byte but what is held back by name."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.routing.sse import Frame, StreamReader
+
+WORD = b'data: {"choices":[{"index":0,"text":"a"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":2,"completion_tokens":1}}\n\n'
+PIECES = (WORD, USAGE, b"\n", b": ping\n\n", b'data: torn "usage"}\r\n\n')
+
+
+def read_whole(stream: bytes, size: int) -> tuple[bytes, StreamReader]:
+    reader, forwarded = StreamReader(wants_usage=True, bytes_max=1 << 16), b""
+    for start in range(0, len(stream), size):
+        for piece in reader.read(stream[start : start + size]):
+            assert not isinstance(piece, Frame)
+            forwarded += piece
+    return forwarded, reader
+
+
+def test_a_blank_line_after_the_usage_is_not_swallowed() -> None:
+    forwarded, reader = read_whole(WORD + USAGE + b"\n" + WORD, 1 << 16)
+    assert forwarded == WORD + b"\n" + WORD
+    assert reader.usage == USAGE
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8), st.integers(1, 200))
+def test_everything_but_the_usage_is_forwarded(pieces: list[bytes], size: int) -> None:
+    stream = b"".join([*pieces, WORD])
+    forwarded, reader = read_whole(stream, size)
+    assert reader.body == stream
+    kept = stream.replace(USAGE, b"")
+    assert forwarded.replace(b"\n", b"") == kept.replace(b"\n", b"")
