@@ -13,8 +13,6 @@ class Line(Enum):
     AUDIT = "gateway's audit"
     CONTRACT = "contract"
     CHALLENGE = "challenge"
-    NONE = "nobody"
-    """It is bounded, or worth nothing, or the market does not claim to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +26,6 @@ class Cheat:
     line: Line
     check: str
     """What the evidence must show: contract's errors, joined by `|`, or a refusal's words."""
-    limit: str = ""
-    """What bounds it, where nobody notices; and what is not covered."""
     is_all_bad: bool = False
     """Whether no leaf of its claims can be opened, the real ones included."""
 

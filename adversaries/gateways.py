@@ -65,9 +65,14 @@ class Crime:
     """What a new gateway is granted there, in compute units."""
     served: list[Answered]
 
+    @property
+    def units(self) -> int:
+        """What it was served."""
+        return sum(each.units for each in self.served)
+
     def end(self, cheat: Cheat, met: str, after: str, receipted: int) -> Finding:
         """The finding: what was served and not receipted, less the fee."""
-        lost = sum(each.units for each in self.served) - receipted
+        lost = self.units - receipted
         value = lost * self.price // UNITS_PER_PRICE
         cost = f"{lost} CU ({value} base units) of one supplier" if lost else "none"
         return Finding(cheat, f"supplier's check: {met}", after, value - self.fee, cost)
@@ -173,6 +178,11 @@ async def run(scene: Scene) -> list[Finding]:
 
 
 async def _commit(rogue: Rogue, crime: Callable[[Crime], Awaitable[Finding]]) -> Finding:
+    return await crime(await begin(rogue))
+
+
+async def begin(rogue: Rogue) -> Crime:
+    """A delegation bought, and the first relays served by the first supplier."""
     fee = await rogue.set_up()
     session = await rogue.open_session(BLOCKS_LEFT)
     state = await rogue.market.sessions.session(session)
@@ -181,4 +191,4 @@ async def _commit(rogue: Rogue, crime: Callable[[Crime], Awaitable[Finding]]) ->
     served = await rogue.ask_many(session, RELAYS)
     price = state.terms(seat).price
     credit = min(CREDIT_UNITS, initial_units_max(fee, price, state.params.members))
-    return await crime(Crime(rogue, fee, price, credit, served))
+    return Crime(rogue, fee, price, credit, served)

@@ -12,7 +12,7 @@ from adversaries.cheat import Cheat, Finding, Line
 from adversaries.scene import Scene
 from node.http import ClientPool, HttpClientError
 
-POSITIONS = 24
+POSITIONS = 48
 PAUSE_S = 0.2
 CHEAT = Cheat(
     name="leaves at every position",
@@ -29,7 +29,8 @@ async def leave_at(pool: ClientPool, scene: Scene, position: int) -> int:
         {
             "model": scene.model,
             "messages": [{"role": "user", "content": "Tell me a story."}],
-            "max_tokens": 2 * POSITIONS,
+            "max_tokens": POSITIONS,
+            "min_tokens": POSITIONS,
             "seed": position,
             "stream": True,
         }

@@ -19,9 +19,8 @@ CHEAT = Cheat(
     name="wrong finish reason",
     side="supplier",
     does="says `length` for answers that stopped, and `stop` for those that were cut",
-    line=Line.NONE,
-    check="",
-    limit="neither finish reason nor status bears on units; the lie is signed",
+    line=Line.AUDIT,
+    check="contradicted",
 )
 
 

@@ -1,7 +1,7 @@
 """A supplier that breaks streams off after a few tokens, and ends them as if they were whole.
 
 The prefix is hashed, counted and signed as a whole answer, so the protocol holds: it is paid for
-the prefix. The saved work is not paid either.
+the prefix and no more. No choice says why it ended, so the client is told that the answer is cut.
 
     python -m adversaries.truncator --config supplier.toml
 """
@@ -21,9 +21,8 @@ CHEAT = Cheat(
     name="truncated stream",
     side="supplier",
     does=f"ends every stream after {EVENTS_SENT} events as if it were whole",
-    line=Line.NONE,
-    check="",
-    limit="paid for the tokens it sent and no more; the client sees no finish reason",
+    line=Line.GATEWAY,
+    check="without a finish reason",
 )
 
 

@@ -1,6 +1,8 @@
 """The local chain: anvil, its published accounts, and skipping idle blocks."""
 
+import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from localnet.processes import Node, npm_tool
 CHAIN_ID = 31337
 MNEMONIC = "test test test test test test test test test test test junk"
 ACCOUNTS = 64
+PORTS = (20_000, 32_000)
 
 Account.enable_unaudited_hdwallet_features()
 
@@ -38,11 +41,16 @@ def test_account(index: int) -> TestAccount:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on.
+
+    It is none of those that systems lend to outgoing connections: a node that is started again on
+    its port would find it taken by somebody's connection once in a while.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class Answers:
     served: int = 0
     """Units as the suppliers signed them."""
     receipted: int = 0
+    overclaimed: int = 0
+    """Units that suppliers signed beyond what was counted, and nobody is receipted."""
     began: int = 0
     caught: int = 0
     """When the first fault, over-claim or, where there is one, contradiction was seen; 0: never."""
@@ -96,6 +98,7 @@ class Answers:
             self.receipted += line["units_receipted"]
             is_bad = line["disposition"] == "overclaim"
             self.overclaims += is_bad
+            self.overclaimed += is_bad * (line["units"] - line["units_receipted"])
         else:
             self.tries += 1
             self.aborts += line["disposition"] == "client_abort"

@@ -97,17 +97,21 @@ def answer_row(
         name=cheat.name,
         side=cheat.side,
         did=cheat.does,
-        caught_by=seen or "nobody: " + cheat.limit,
+        caught_by=seen or "nobody in this run",
         after=f"{answers.caught - answers.began} s" if seen else "",
         gained=gained,
         cost=f"{answers.faults} of {answers.tries} tries made elsewhere" if answers.faults else "",
-        is_as_promised=answers.tries > 0 and bool(seen) == (cheat.line is not Line.NONE),
+        is_as_promised=answers.tries > 0 and bool(seen),
     )
 
 
 def client_row(module: str, cheat: Cheat, answers: Answers, prices: Prices) -> Row:
-    """The row of a client that leaves: what it was sent, and what of it was receipted."""
-    free = answers.served - answers.receipted
+    """The row of a client that leaves: what it was sent, and what of it was receipted.
+
+    What a supplier over-claims was not sent.
+    """
+    sent = answers.served - answers.overclaimed
+    free = sent - answers.receipted
     return Row(
         module=module,
         name=cheat.name,
@@ -116,7 +120,7 @@ def client_row(module: str, cheat: Cheat, answers: Answers, prices: Prices) -> R
         caught_by=f"gateway's Cancel: {answers.aborts} prefixes signed as {cheat.check}",
         after="at once",
         gained=prices.value(free),
-        cost=f"none: {answers.receipted} of {answers.served} CU receipted",
+        cost=f"none: {answers.receipted} of {sent} CU receipted",
         is_as_promised=answers.aborts > 0 and free == 0,
     )
 
@@ -178,6 +182,11 @@ measured; then the share caught, predicted, and the interval of 95 % that the me
 (Wilson's); then what these claims gain in the mean of all draws. One run may be lucky; no mean is
 above zero. The exact formulas over every share and bond are in [simulations](simulations.md), what
 withholding gateways take in [bounded loss](credit-simulated.md).
+
+One thing pays a little until it is noticed: an answer that is made up, signed and counted right.
+No proof shows it to the chain, so nothing is slashed; whoever is contradicted by two others loses
+the traffic instead, for longer each time, after about as many answers as one in the gateway's share
+of audits.
 
 """
 

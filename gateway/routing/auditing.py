@@ -33,8 +33,8 @@ logger = logging.getLogger("gateway.routing.auditing")
 PENDING_MAX = 4
 ANSWERS_MAX = 3
 CONTRADICTED = "two suppliers contradict a third"
-Said = tuple[tuple[int, Speech], ...]
-"""The choices of an answer, in order."""
+Said = tuple[tuple[int, Speech, str], ...]
+"""The choices of an answer, in order, and why each ended."""
 
 
 def is_repeatable(relay: Relay) -> bool:
@@ -48,7 +48,8 @@ def is_repeatable(relay: Relay) -> bool:
 
 def read_said(answer: bytes) -> Said:
     """What an answer says, whatever else it holds."""
-    return tuple((i, each.speech) for i, each in sorted(read_choices(answer, False).items()))
+    choices = sorted(read_choices(answer, False).items())
+    return tuple((index, each.speech, each.finish) for index, each in choices)
 
 
 def find_odd(said: Mapping[Address, Said]) -> Address | None:

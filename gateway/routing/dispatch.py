@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from gateway.api.clients import Client, EventStream, Writer
+from gateway.api.openai import Endpoint
 from gateway.errors import (
     GatewayError,
     NoSupplierError,
@@ -25,7 +26,7 @@ from gateway.routing.costs import cost_of, splice_cost, write_error_event, write
 from gateway.routing.observation import Observation, Observe, Result
 from gateway.routing.relay import SERVED, Relay, Served
 from gateway.routing.sessions import Member
-from gateway.routing.sse import DONE, Frame, StreamReader
+from gateway.routing.sse import DONE, Frame, StreamReader, is_finished
 from gateway.routing.standing import Standing
 from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
 from node.http import ClientDisconnected, Response
@@ -34,6 +35,9 @@ from relay_mining import Status
 Answer = Response | Writer | None
 REJECTIONS_MAX = 2
 """Suppliers that must reject a request before the client is told that it is at fault."""
+
+GENERATED = (Endpoint.CHAT, Endpoint.COMPLETIONS)
+"""Endpoints whose answers say why they ended."""
 
 RESULTS: dict[type[GatewayError], Result] = {
     UpstreamRefusedError: Result.REFUSED,
@@ -239,6 +243,8 @@ class Dispatcher:
             attempt.relay, attempt.member, attempt.header, attempt.request_hash
         )
         _require_served(attempt, served)
+        if not attempt.has_left:
+            _require_finish(attempt, is_finished(served.answer))
         self._take(attempt, served)
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
@@ -320,8 +326,17 @@ def _require_served(attempt: Try, served: Served) -> None:
 def _require_end(attempt: Try, reader: StreamReader) -> None:
     if not reader.is_ended:
         raise UpstreamInvalidError("the stream ended without the supplier's signed response")
-    if not reader.has_done and not attempt.has_left:
+    if attempt.has_left:
+        return
+    if not reader.has_done:
         raise UpstreamInvalidError("the supplier's stream has no end")
+    _require_finish(attempt, reader.is_finished)
+
+
+def _require_finish(attempt: Try, is_finished: bool) -> None:
+    """Refuse what was generated and does not say why it ended: it may be a piece of an answer."""
+    if not is_finished and attempt.relay.request.endpoint in GENERATED:
+        raise UpstreamInvalidError("the answer ends without a finish reason")
 
 
 def _blame(attempt: Try, error: GatewayError) -> None:

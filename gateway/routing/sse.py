@@ -4,6 +4,7 @@ Whole events go through as they come. The hash covers every event, a stripped us
 since it is what the supplier signed; the frames of signed responses are under no hash.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ BEAT = b": waiting\n\n"
 VERDICT = b": lode "
 """What the gateway's own word in a stream begins with, as no supplier's may."""
 EVENT_BYTES_MAX = 1 << 20
+_FINISH = re.compile(rb'"finish_reason"[ \t\r\n]*:[ \t\r\n]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class StreamReader:
         return self._tail == DONE
 
     @property
+    def is_finished(self) -> bool:
+        """Whether some choice says why it ended; what does is looked for from the end."""
+        return any(is_finished(each) for each in reversed(self._parts))
+
+    @property
     def body(self) -> bytes:
         """All events so far, as signed."""
         return b"".join(self._parts)
@@ -118,6 +125,11 @@ class StreamReader:
             elif self._wants_usage:
                 self.usage = each + EVENT_END
         return b"".join(kept) + blank
+
+
+def is_finished(answer: bytes) -> bool:
+    """Whether some choice of an answer, or of events, says why it ended."""
+    return _FINISH.search(answer) is not None
 
 
 def is_own_comment(line: bytes) -> bool:

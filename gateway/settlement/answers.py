@@ -22,6 +22,8 @@ class Choice:
     content: str = ""
     reasoning: str = ""
     token_ids: list[int] | None = field(default_factory=list)
+    finish: str = ""
+    """Why it ended, by its own word."""
     _calls: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def extend(self, part: Mapping[str, Any], token_ids: object) -> None:
@@ -66,6 +68,7 @@ def read_choices(answer: bytes, is_stream: bool) -> dict[int, Choice]:
             said = each.get("message") or each.get("delta") or each
             choice = choices.setdefault(index, Choice())
             choice.extend(said if isinstance(said, dict) else {}, each.get("token_ids"))
+            choice.finish = _first_text(each, ("finish_reason",)) or choice.finish
     return choices
 
 

@@ -44,7 +44,7 @@ def test_answers_are_counted_by_supplier_and_by_key() -> None:
     assert found["0xaa"] == found["key_1"]
     seen = found["0xaa"]
     assert (seen.tries, seen.faults, seen.aborts, seen.overclaims) == (3, 1, 1, 1)
-    assert (seen.served, seen.receipted) == (423, 182)
+    assert (seen.served, seen.receipted, seen.overclaimed) == (423, 182, 100)
     assert (seen.began, seen.caught, dict(seen.details)) == (10, 12, {"why": 1})
 
 

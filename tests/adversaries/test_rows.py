@@ -111,6 +111,9 @@ def test_a_client_is_billed_to_the_last_unit() -> None:
     billed = client_row("leaver", cheat, Answers(aborts=3, served=99, receipted=99), PRICES)
     free = client_row("leaver", cheat, Answers(aborts=3, served=99, receipted=98), PRICES)
 
+    lied = Answers(aborts=3, served=99, receipted=98, overclaimed=1)
+
+    assert client_row("leaver", cheat, lied, PRICES).is_as_promised
     assert (billed.is_as_promised, billed.gained) == (True, 0)
     assert (free.is_as_promised, free.gained) == (False, 2)
 

@@ -61,6 +61,8 @@ NOTHINGS = {
     "answer of nothing": Status.OK,
 }
 """What a supplier signs that sends no event."""
+REASONS = {"unfinished": None, "mislabels": "length"}
+"""Why an answer ended, by who lies about it."""
 
 
 def byte_tokenizer() -> bytes:
@@ -267,7 +269,8 @@ class FakeSupplier:
         text = body.get("prompt", "") + text if body.get("echo") else text
         inputs = count_prompt(body)
         usage = usage_of(inputs, len(ids))
-        choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
+        reason = REASONS.get(self.lie, "stop")
+        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
         is_chat = "messages" in body
         if is_chat:
             choice["message"] = {"role": "assistant", "content": text, **self.said()}
@@ -313,6 +316,16 @@ class FakeSupplier:
         parts = [({"content": word}, encode(word)) for word in self.words]
         said = self.said()
         return [*parts, (said, encode(self.written("")))] if said else parts
+
+    def endings(self, body: dict[str, Any], usage: dict[str, Any]) -> list[dict[str, Any]]:
+        """What a stream ends with: the reason, and the usage where it was asked for."""
+        reason = REASONS.get(self.lie, "stop")
+        ends: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+        ]
+        if (body.get("stream_options") or {}).get("include_usage"):
+            ends.append({"choices": [], "usage": usage})
+        return ends
 
     def embed(self, signed: SignedRequest, body: dict[str, Any]) -> Response:
         inputs = count_prompt(body)
@@ -366,8 +379,8 @@ class FakeSupplier:
                 break
             outputs += len(ids)
             await send({**base, "choices": [{"index": 0, "delta": delta, "token_ids": ids}]})
-        if status is Status.OK and (body.get("stream_options") or {}).get("include_usage"):
-            await send({**base, "choices": [], "usage": usage_of(inputs, outputs)})
+        for ending in self.endings(body, usage_of(inputs, outputs)) if status is Status.OK else ():
+            await send({**base, **ending})
         sent = self.sign(signed, hasher.digest(), inputs, outputs, status, part)
         if self.lie == "no frame":
             await writer.write(DONE)

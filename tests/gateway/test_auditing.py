@@ -18,7 +18,7 @@ ONE, TWO, THREE = (Address(bytes([i]) * 20) for i in range(3))
 
 
 def saying(text: str) -> Said:
-    return ((0, Speech(text)),)
+    return ((0, Speech(text), "stop"),)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,13 @@ def repeats(gateway: Gateway) -> list[Observation]:
     return [each for each in tries if each.key_id == AUDIT_KEY]
 
 
-async def test_a_supplier_that_answers_something_else_is_set_aside(tmp_path: Path) -> None:
-    parrot = FakeSupplier("parrot", words=["Polly"])
+@pytest.mark.parametrize("lie", ["", "mislabels"])
+async def test_a_supplier_that_answers_something_else_is_set_aside(
+    tmp_path: Path, lie: str
+) -> None:
+    parrot = FakeSupplier("parrot", lie)
+    if not lie:
+        parrot.words = ["Polly"]
     honest = [FakeSupplier(name) for name in ("a", "b", "c")]
     async with a_gateway(tmp_path, *honest, parrot, audit_share=1.0) as gateway:
         state = gateway.standing.of(parrot.supplier)

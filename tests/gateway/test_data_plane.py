@@ -15,8 +15,8 @@ from tests.gateway.harness import MODEL, a_gateway
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]
-BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "unsigned", "signature",
-                         "hash", "units", "spec", "flood"]  # fmt: skip
+BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "unsigned", "unfinished",
+                         "signature", "hash", "units", "spec", "flood"]  # fmt: skip
 IN_THE_MIDDLE = ["stall", "cut", "truncate", "no frame", "flood", "signature", "hash"]
 
 
@@ -82,7 +82,7 @@ async def test_the_first_event_does_not_wait_for_the_rest(tmp_path: Path) -> Non
         first = await anext(aiter(stream))
         assert first.choices[0].delta.content == "Hello"
         fake.pause.set()
-        assert len([chunk async for chunk in stream]) == 2
+        assert len([chunk async for chunk in stream]) == 3, "two words and the end"
 
 
 @pytest.mark.parametrize("lie", BEFORE_THE_FIRST_BYTE)
@@ -109,6 +109,18 @@ async def test_nothing_unverified_is_released(tmp_path: Path, lie: str) -> None:
             await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=9)
         assert caught.value.status_code in (502, 503, 504)
         assert caught.value.code.startswith("upstream_")
+
+
+async def test_a_piece_does_not_pass_for_a_whole_answer(tmp_path: Path) -> None:
+    fake = FakeSupplier("bad", "unfinished")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        with pytest.raises(openai.APIError, match="finish reason"):
+            stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+            async for _ in stream:
+                pass
+        await gateway.settled()
+        assert gateway.results == ["invalid"]
+        assert len(fake.receipts) == 1, "what the client had is paid"
 
 
 @pytest.mark.parametrize("lie", IN_THE_MIDDLE)
