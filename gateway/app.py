@@ -202,7 +202,7 @@ async def open_node(
         )  # fmt: skip
         deliverer = Deliverer(
             outbox, receipts_log, signer, pool, refresher.locate, standing,
-            sending.receipts_flush_s,
+            sending.receipts_flush_s, upstream.servers,
         )  # fmt: skip
         relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
         relays = Relays(
@@ -338,7 +338,7 @@ async def work(
                 node.refresher.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), node.tables.run(), drop_expired(node), reclaimer.run(),
                 node.once.run(), node.line_keeper.run(), batches.run(), retention.run(),
-                board.run(), *trading,
+                board.run(), node.deliverer.servers.watch(node.deliverer.pool), *trading,
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import signal
-import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,7 @@ from node.keystore import LOCALNET_CHAIN_ID
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_client_tls, load_server_tls
-from relay_mining import Address, Hash32
+from relay_mining import Address, Domain, Hash32
 from supplier.dashboard import Board, Sources
 from supplier.dialling import Caller, Dialler, GatewayFinder, Trunk, TrunkRules, only_relays
 from supplier.engines.engine import Engine, build_engine
@@ -26,7 +26,7 @@ from supplier.engines.monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
 from supplier.keys import load_operators
 from supplier.metrics import Metrics
-from supplier.mining.books import Books
+from supplier.mining.backing import Backing, OwnDisk
 from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
@@ -35,11 +35,9 @@ from supplier.mining.directory import DirectoryRules, SessionDirectory
 from supplier.mining.ends import Ends
 from supplier.mining.miner import Miner
 from supplier.mining.operators import Operators
-from supplier.mining.receipt_log import ReceiptLog
 from supplier.mining.receipts import ReceiptDesk
-from supplier.mining.recovery import restore_books
 from supplier.mining.settler import Settler
-from supplier.mining.store import STORE, Store
+from supplier.operation.ledger import import_shared
 from supplier.operation.reloading import Apply, Reloader
 from supplier.operation.vitals import Subject, Vitals
 from supplier.server.admission import AdmissionRules
@@ -68,10 +66,8 @@ class _Node:
     operators: Operators
     spec: ServiceSpec
     face: ServiceFace
-    books: Books
-    receipt_log: ReceiptLog
+    backing: Backing
     metrics: Metrics
-    store: Store
     miner: Miner
     door: Door
     dialler: Dialler | None
@@ -106,17 +102,13 @@ async def run(
             )
         face, spec = build_face(settings.engine)
         keys = load_operators(settings.keys, market.book.chain_id)
-        store = Store(settings.data_dir / STORE)
-        books = Books(supplier, compute_policy(settings.credit), store.history())
-        receipt_log = ReceiptLog(settings.data_dir / "receipts")
-        count = restore_books(books, receipt_log, market.domain, time.monotonic())
-        log.info("receipt log replayed", extra={"receipts": count})
         view = ChainView(
             market, supplier, settings.chain.confirmations, settings.chain.poll_s,
             SkewWatch(settings.now),
         )  # fmt: skip
         operators = Operators(view, keys, settings.chain.policy())
         metrics, door = Metrics(), Door()
+        backing = open_backing(settings, view, market.domain, metrics)
         node = _Node(
             settings=settings,
             market=market,
@@ -124,21 +116,40 @@ async def run(
             operators=operators,
             spec=spec,
             face=face,
-            books=books,
-            receipt_log=receipt_log,
+            backing=backing,
             metrics=metrics,
-            store=store,
-            miner=miner(supplier, market.domain, receipt_log),
+            miner=miner(supplier, market.domain, backing.receipt_log),
             door=door,
             dialler=_dialler(settings, view, operators, door, metrics),
             tls=tls,
             reread=reread or (lambda: settings),
         )
-        try:
+        async with _kept_up(backing):
             await _serve(node, relays, ready, stop)
-        finally:
-            await receipt_log.close()
-            store.close()
+
+
+def open_backing(settings: Settings, view: ChainView, domain: Domain, metrics: Metrics) -> Backing:
+    """The node's own disk, or the database it shares; raises OperatorError."""
+    if settings.shared.database_url is None:
+        disk = OwnDisk.open(settings, view.supplier, domain)
+        log.info("receipt log replayed", extra={"receipts": disk.receipts})
+        return disk
+    backing: Backing = import_shared().Sharing.open(settings, view, domain, metrics)
+    return backing
+
+
+@asynccontextmanager
+async def _kept_up(backing: Backing) -> AsyncIterator[None]:
+    """Keep it up, open relays' last seconds included; where it fails, the node ends."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(backing.run())
+            try:
+                yield
+            finally:
+                running.cancel()
+    finally:
+        await backing.close()
 
 
 async def _serve(
@@ -164,9 +175,7 @@ async def _serve(
                     stop,
                     _follow_chain(node, relays, monitor),
                     _run_engine(node, engine, relays, monitor, announce),
-                    open_trader(node.settings, node.market, node.operators).run(
-                        node.settings.auction.poll_s
-                    ),
+                    _trade(node),
                 )
             finally:
                 await server.close(node.settings.server.drain_s)
@@ -177,7 +186,8 @@ async def _serve(
 async def _follow_chain(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> None:
     """Wait for the chain, take relays, settle what was served and show it; until cancelled."""
     services = await until_reachable(lambda: _meet_chain(node))
-    await node.receipt_log.enter(node.view.current)
+    await node.backing.started()
+    await node.backing.receipt_log.enter(node.view.current)
     node.door.open(Endpoints(_desk(node, services, relays, monitor)).handle)
     settler = _settler(node, services)
     _reload_on_hangup(node, relays, settler)
@@ -197,6 +207,15 @@ async def _dial_out(dialler: Dialler, drain_s: float) -> None:
         await dialler.run()
     finally:
         await dialler.close(drain_s)
+
+
+async def _trade(node: _Node) -> None:
+    """Trade in auctions where this node is the one that does, until cancelled."""
+    trader = open_trader(node.settings, node.market, node.operators)
+    while trader.wishes:
+        if node.backing.office.is_ours:
+            await trader.step()
+        await asyncio.sleep(node.settings.auction.poll_s)
 
 
 async def _meet_chain(node: _Node) -> dict[Hash32, ServiceFace]:
@@ -247,7 +266,7 @@ async def _run_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -
 async def _open_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Board:
     """The page on the admin port, which looks at the node and changes nothing."""
     sources = Sources(
-        node.view.supplier, node.view, node.books, node.store, monitor.summary,
+        node.view.supplier, node.view, node.backing.books, node.backing.store, monitor.summary,
         lambda: len(relays.open), node.settings.settlement.gas_units_per_claim,
     )  # fmt: skip
     return await Board.open(node.market, sources)
@@ -293,10 +312,11 @@ def _dialler(
 def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> RelayServer:
     """The relay server, whose engine is still to come."""
     nowhere = EngineAddress("", node.settings.engine.timeout_s)
-    sign_off = SignOff(node.books, node.market.domain, node.operators.of, node.receipt_log)
+    books, receipt_log = node.backing.books, node.backing.receipt_log
+    sign_off = SignOff(books, node.market.domain, node.operators.of, receipt_log)
     settings = node.settings
     gate = Gate(settings.admission, settings.server.relays_open_max, node.metrics)
-    relays = relay_server(pool, nowhere, sign_off, node.books, node.metrics, gate)
+    relays = relay_server(pool, nowhere, sign_off, books, node.metrics, gate)
     relays.move(None)
     return relays
 
@@ -304,10 +324,11 @@ def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> R
 def _desk(
     node: _Node, services: dict[Hash32, ServiceFace], relays: RelayServer, monitor: EngineMonitor
 ) -> Desk:
-    settings = node.settings
+    settings, backing = node.settings, node.backing
     receipts = ReceiptDesk(
-        node.books, node.receipt_log, node.market.domain, node.operators.of, node.metrics
-    )
+        backing.books, backing.receipt_log, node.market.domain, node.operators.of, node.metrics,
+        backing.sharding,
+    )  # fmt: skip
 
     async def health() -> dict[str, Any]:
         good = relays.is_open and not receipts.has_failed
@@ -323,16 +344,18 @@ def _desk(
             "open_relays": len(relays.open),
             "clock_skew_s": round(node.view.skew.skew_s, 1),
             "gateways": node.dialler.summary() if node.dialler is not None else [],
+            "settles": backing.office.is_ours,
         }
 
     directory = SessionDirectory(
-        node.view, node.books, node.receipt_log, node.operators.of, frozenset(services),
+        node.view, backing.books, backing.receipt_log, node.operators.of, frozenset(services),
         DirectoryRules(
             settings.server.session_lookups_max, settings.settlement.gateway_fee_bps_max
         ),
+        backing.sharding,
     )  # fmt: skip
     return Desk(
-        books=node.books,
+        books=backing.books,
         directory=directory,
         relays=relays,
         receipts=receipts,
@@ -354,7 +377,7 @@ def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> Non
             node.operators.add(key)
 
     def take_credit(settings: Settings) -> None:
-        node.books.credit = compute_policy(settings.credit)
+        node.backing.books.credit = compute_policy(settings.credit)
 
     targets: dict[str, Apply] = {
         "admission": lambda settings: relays.gate.configure(settings.admission),
@@ -378,18 +401,21 @@ def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
         node.view.supplier, tuple(services), settings.data_dir,
         settings.settlement.gas_units_per_claim,
     )  # fmt: skip
-    return Vitals(subject, node.view, node.books, node.metrics)
+    return Vitals(subject, node.view, node.backing.settled, node.metrics)
 
 
 def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
     settlement = node.settings.settlement
     bundles = BundleFolder(settlement.bundles_dir) if settlement.bundles_dir else None
+    backing = node.backing
     claimer = Claimer(
-        node.view, node.operators, node.books, node.receipt_log, node.miner, node.metrics,
+        node.view, node.operators, backing.settled, backing.receipt_log, node.miner, node.metrics,
         settlement.bond_percent, bundles,
     )  # fmt: skip
-    ends = Ends(node.books, node.receipt_log, node.store, node.metrics, bundles)
-    return Settler(node.view, node.operators, node.miner, claimer, ends, settlement, services)
+    ends = Ends(backing.settled, backing.receipt_log, backing.store, node.metrics, bundles)
+    return Settler(
+        node.view, node.operators, node.miner, claimer, ends, settlement, services, backing.office
+    )
 
 
 async def _check_services(node: _Node) -> dict[Hash32, ServiceFace]:

@@ -17,6 +17,7 @@ from supplier.settings import (
     EngineSettings,
     ServerSettings,
     SettlementSettings,
+    SharedSettings,
 )
 
 TEMPLATE = """\
@@ -74,6 +75,9 @@ served_model_name = {served_model_name}
 
 [auction]
 {more_auction}
+
+[shared]
+{more_shared}
 """
 SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "chain": (ChainSettings, frozenset({"rpc_urls", "address_book", "confirmations"})),
@@ -84,6 +88,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "credit": (CreditSettings, frozenset()),
     "settlement": (SettlementSettings, frozenset()),
     "auction": (AuctionSettings, frozenset()),
+    "shared": (SharedSettings, frozenset()),
 }
 """The settings of each section that are written commented out: all but these names."""
 

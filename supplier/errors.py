@@ -13,6 +13,7 @@
     + WrongSessionError         409  wrong_session
     + ReplayedRelayError        409  replayed_relay
     + WrongSupplierError        421  wrong_supplier
+    + MisdirectedError          421  misdirected
     + UnderReservedError        422  max_units_too_small
     + ReceiptRefusedError       422  receipt_refused
     + SliceSpentError           429  slice_spent
@@ -115,6 +116,18 @@ class WrongSupplierError(RelayRefusedError):
 
     status = 421
     code = "wrong_supplier"
+
+
+class MisdirectedError(RelayRefusedError):
+    """Another relay server of this supplier serves the gateway."""
+
+    status = 421
+    code = "misdirected"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{url} serves this gateway")
+        self.url = url
+        """Where to send everything of this gateway."""
 
 
 class UnderReservedError(RelayRefusedError):

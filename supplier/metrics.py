@@ -109,6 +109,17 @@ class Metrics:
             "supplier_clock_skew_seconds", "How far this clock is ahead of new blocks",
             registry=self.registry,
         )  # fmt: skip
+        self.relay_servers = Gauge(
+            "supplier_relay_servers", "Live relay servers that share this supplier's log",
+            registry=self.registry,
+        )  # fmt: skip
+        self.gateways_served = Gauge(
+            "supplier_gateways_served", "Gateways that belong to this relay server",
+            registry=self.registry,
+        )  # fmt: skip
+        self.settles = Gauge(
+            "supplier_settles", "Whether this relay server settles for all", registry=self.registry
+        )
         self.actions = Counter(
             "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
             registry=self.registry,

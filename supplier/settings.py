@@ -14,7 +14,7 @@ from node.addresses import AddressGuard
 from node.errors import OperatorError
 from node.settings import NodeSettings, parse_hex
 from node.tls import ClientTls, ListenerTls
-from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address
+from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address, Clock
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
 
@@ -154,6 +154,23 @@ class SettlementSettings(BaseModel):
         default=None, description="where watchtowers find what proves each claim; unset: nowhere"
     )
 
+    def claim_delay(self, clock: Clock) -> int:
+        """Blocks of the claim window left for the last receipts; a quarter is rounded down."""
+        delay = self.claim_delay_blocks
+        return clock.session_blocks // 4 if delay is None else delay
+
+
+class SharedSettings(BaseModel):
+    """What several relay servers of one supplier share."""
+
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql://..., of this supplier alone; unset: one node"
+    )
+    url: str = Field(default="", description="base URL at which gateways reach this very server")
+    lease_s: float = Field(
+        default=3.0, gt=0.1, description="silence after which others take over its gateways"
+    )
+
 
 class DialSettings(BaseModel):
     """How gateways are dialled where `public_url` is `dial:`, because nothing reaches this machine.
@@ -216,6 +233,7 @@ class Settings(NodeSettings):
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
     auction: AuctionSettings = AuctionSettings()
+    shared: SharedSettings = SharedSettings()
 
     @property
     def dials_out(self) -> bool:

@@ -16,10 +16,12 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.routing.relay import Relay, RelaySigner, Served
+from gateway.routing.servers import Servers
 from gateway.routing.sessions import Member
 from gateway.routing.sse import Frame
 from node.http import (
     ClientPool,
+    ClientResponse,
     ClientStream,
     HttpClientError,
     TimedOut,
@@ -68,6 +70,7 @@ class Upstream:
     signer: RelaySigner
     pool: ClientPool
     timeouts: UpstreamTimeouts
+    servers: Servers = field(default_factory=Servers)
 
     def is_reachable(self, member: Member) -> bool:
         """Whether a member can be asked at all: who dials out only while it has a line."""
@@ -77,13 +80,7 @@ class Upstream:
         self, relay: Relay, member: Member, header: bytes, request_hash: Hash32
     ) -> Served:
         """A verified whole answer; raises UpstreamError or RejectedBySupplierError."""
-        url = member.url + relay.request.endpoint.value.decode()
-        try:
-            answer = await self.pool.request(
-                b"POST", url, _headers(header), relay.body, self.timeouts.of_try
-            )
-        except HttpClientError as error:
-            raise translate(error) from error
+        answer = await self._post(relay, member, header)
         signed = answer.headers.get(RESPONSE_HEADER)
         if signed is None:
             raise refusal(answer.status, answer.body)
@@ -96,6 +93,22 @@ class Upstream:
         if answer.status != 200 and served.response.status is not Status.CLIENT_ABORT:
             raise refusal(answer.status, answer.body)
         return served
+
+    async def _post(self, relay: Relay, member: Member, header: bytes) -> ClientResponse:
+        """The answer of the relay server that serves this gateway; raises UpstreamError."""
+        route = self.servers.route(member.url, self.timeouts.connect)
+        path = relay.request.endpoint.value.decode()
+        while True:
+            try:
+                answer = await self.pool.request(
+                    b"POST", route.url + path, _headers(header), relay.body, self.timeouts.of_try
+                )
+            except HttpClientError as error:
+                if not await route.is_worth_another(error):
+                    raise translate(error) from error
+            else:
+                if not await route.is_elsewhere(answer.status, answer.headers):
+                    return answer
 
     def accept_frame(
         self, relay: Relay, member: Member, request_hash: Hash32, frame: Frame, answer: bytes,
@@ -112,19 +125,22 @@ class Upstream:
         self, relay: Relay, member: Member, header: bytes
     ) -> AsyncIterator[ClientStream]:
         """An event stream whose head is 200; raises as `send_plain` does, while it is read too."""
-        url = member.url + relay.request.endpoint.value.decode()
-        try:
-            async with self.pool.stream(
-                b"POST", url, _headers(header), relay.body, self.timeouts.of_try
-            ) as stream:
-                if stream.status != 200:
-                    raise refusal(stream.status, await stream.read(ERROR_BYTES_MAX))
-                kind = stream.headers.get(b"content-type", b"") or b""
-                if not kind.startswith(b"text/event-stream"):
-                    raise UpstreamInvalidError("the supplier did not answer with a stream")
-                yield stream
-        except HttpClientError as error:
-            raise translate(error) from error
+        route = self.servers.route(member.url, self.timeouts.connect)
+        path = relay.request.endpoint.value.decode()
+        has_begun = False
+        while not has_begun:
+            try:
+                async with self.pool.stream(
+                    b"POST", route.url + path, _headers(header), relay.body, self.timeouts.of_try
+                ) as stream:
+                    if await route.is_elsewhere(stream.status, stream.headers):
+                        continue
+                    has_begun = True
+                    await _require_stream(stream)
+                    yield stream
+            except HttpClientError as error:
+                if not await route.is_worth_another(error) or has_begun:
+                    raise translate(error) from error
 
     async def cancel(self, relay: Relay, member: Member, request_hash: Hash32) -> None:
         """Tell a supplier that the client has left; raises UpstreamError."""
@@ -133,7 +149,7 @@ class Upstream:
         try:
             await self.pool.request(
                 b"POST",
-                member.url + "/lode/v1/cancel",
+                self.servers.route(member.url, timeout).url + "/lode/v1/cancel",
                 ((b"content-type", b"application/octet-stream"),),
                 body,
                 Timeout(timeout, timeout, timeout, timeout),
@@ -145,6 +161,15 @@ class Upstream:
 
 def _headers(header: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"content-type", b"application/json"), (REQUEST_HEADER, header))
+
+
+async def _require_stream(stream: ClientStream) -> None:
+    """Refuse an answer that is no event stream (UpstreamError or RejectedBySupplierError)."""
+    if stream.status != 200:
+        raise refusal(stream.status, await stream.read(ERROR_BYTES_MAX))
+    kind = stream.headers.get(b"content-type", b"") or b""
+    if not kind.startswith(b"text/event-stream"):
+        raise UpstreamInvalidError("the supplier did not answer with a stream")
 
 
 def translate(error: HttpClientError) -> UpstreamError:

@@ -9,6 +9,7 @@ import orjson
 
 from gateway.errors import SigningKeyMissingError, UpstreamError
 from gateway.routing.relay import RelaySigner
+from gateway.routing.servers import Servers
 from gateway.routing.standing import Standing
 from gateway.routing.upstream import translate
 from gateway.settlement.outbox import Outbox, OwedReceipt, encode_settled
@@ -31,7 +32,8 @@ logger = logging.getLogger("gateway.settlement.delivery")
 
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 30.0
-TIMEOUT = Timeout(5.0, 15.0, 15.0, 20.0)
+CONNECT_S = 5.0
+TIMEOUT = Timeout(CONNECT_S, 15.0, 15.0, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Deliverer:
     locate: Locate
     standing: Standing
     flush_s: float = 0.25
+    servers: Servers = field(default_factory=Servers)
     delivered: int = 0
     """Receipts acknowledged since the start."""
     refused: int = 0
@@ -169,7 +172,7 @@ class Deliverer:
         signature = key.sign(domain.digest(ReceiptBatch(build_batch(digests).root)))
         body = encode_receipts(ReceiptDelivery(receipts, signature))
         place = await self.locate(supplier, batch[-1].session.number)
-        word = await self._post(place.url + "/lode/v1/receipts", body)
+        word = await self._post(place.url, body)
         good = [digest for digest in digests if digest not in word.refused]
         if good:
             self._verify_ack(word.acknowledgement, good, place)
@@ -193,12 +196,21 @@ class Deliverer:
         if signed.ack.root != build_batch(digests).root or signatory not in place.operators:
             raise UpstreamError("the acknowledgement is of another batch or by another key")
 
-    async def _post(self, url: str, body: bytes) -> SupplierWord:
+    async def _post(self, registered: str, body: bytes) -> SupplierWord:
         headers = ((b"content-type", b"application/octet-stream"),)
-        try:
-            answer = await self.pool.request(b"POST", url, headers, body, TIMEOUT, replay_safe=True)
-        except HttpClientError as error:
-            raise translate(error) from error
+        route = self.servers.route(registered, CONNECT_S)
+        while True:
+            url = route.url + "/lode/v1/receipts"
+            try:
+                answer = await self.pool.request(
+                    b"POST", url, headers, body, TIMEOUT, replay_safe=True
+                )
+            except HttpClientError as error:
+                if not await route.is_worth_another(error):
+                    raise translate(error) from error
+            else:
+                if not await route.is_elsewhere(answer.status, answer.headers):
+                    break
         if answer.status == 200:
             return SupplierWord(answer.body)
         if answer.status in (400, 413, 422):

@@ -82,7 +82,7 @@ def earnings(
         oldest = time.time() - parse_span(since) if since else 0.0
         settings = command.settings()
         supplier = settings.supplier()
-        records = [e for e in read_records(settings.data_dir, ROWS_MAX) if e.closed_at >= oldest]
+        records = [e for e in read_records(settings, ROWS_MAX) if e.closed_at >= oldest]
         async with await Market.open(settings.chain) as market:
             books = read_books(settings, supplier, market.domain)
             paid = await _read_paid(market, supplier, [e for e in records if is_unsettled(e)])

@@ -9,7 +9,7 @@ from node.telemetry import setup_logging
 from supplier.app import run
 from supplier.cli.command import Command, Config, Json
 from supplier.engines.process import compute_launch, free_port
-from supplier.mining.store import STORE, Store
+from supplier.mining.store import open_store
 from supplier.operation.live import describe_engine, read_live
 
 
@@ -59,7 +59,7 @@ def status(
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        store = Store(settings.data_dir / STORE)
+        store = open_store(settings)
         try:
             totals, sessions, actions = (
                 store.totals(), store.sessions(limit), store.actions(limit)

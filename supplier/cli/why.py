@@ -59,7 +59,7 @@ def explain(
             raise OperatorError("no services: run `supplier list SERVICE --price PRICE` first")
         async with await Market.open(settings.chain) as market:
             books = read_books(settings, supplier, market.domain)
-            served = gather_served(read_records(settings.data_dir, ROWS_MAX), books)
+            served = gather_served(read_records(settings, ROWS_MAX), books)
             explainer = Explainer(market, supplier, served)
             with command.output.progress("reading the chain"):
                 found = [await explainer.explain(each, sessions) for each in services]

@@ -106,6 +106,19 @@ class Books:
             self.sessions[session_id] = book
         return book
 
+    def beside(self, history: Mapping[Address, History]) -> "Books":
+        """Empty books of the same supplier and credit, to be filled and then adopted."""
+        books = Books(self.supplier, self.credit, history)
+        books._newcomers = self._newcomers
+        return books
+
+    def adopt(self, gateway: Address, books: "Books") -> None:
+        """Take over all that books beside these know of a gateway."""
+        self.sessions.update(books.sessions)
+        self.accounts.pop(gateway, None)
+        self.accounts.update(books.accounts)
+        self.history[gateway] = books.history.get(gateway, History())
+
     def account(self, facts: SessionFacts) -> Account:
         """The credit account of a session's gateway, made where there is none."""
         gateway = facts.key.gateway

@@ -24,7 +24,7 @@ from supplier.mining.books import Books, SessionBook
 from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.miner import Miner, allocate_bonds
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log
 from supplier.mining.records import Claimed, Opened
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Claimer:
     """Sends this supplier's claims and proofs with the operator's key."""
 
     def __init__(
-        self, view: ChainView, sender: Sender, books: Books, receipt_log: ReceiptLog,
+        self, view: ChainView, sender: Sender, books: Books, receipt_log: Log,
         miner: Miner, metrics: Metrics, bond_percent: int, bundles: BundleFolder | None = None,
     ) -> None:  # fmt: skip
         self._view = view

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from relay_mining import Hash32, SessionKey
 from supplier.errors import BusyError, FeeTooHighError, RelayRefusedError, WrongSessionError
+from supplier.mining.alone import ALONE, Sharding
 from supplier.mining.books import Books, SessionBook
 from supplier.mining.facts import MarketView, SessionFacts
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log
 from supplier.mining.records import Opened
 from supplier.server.serving import SignerOf
 
 REFUSALS_KEPT_MAX = 4096
 REFUSAL_KEPT_S = 2.0
 SESSIONS_OPEN_MAX = 65_536
+NOT_REMEMBERED = (421, 503)
+"""Refusals by the state of this server rather than of the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class SessionDirectory:
     """
 
     def __init__(
-        self, market: MarketView, books: Books, log: ReceiptLog, signer_of: SignerOf,
-        services: frozenset[Hash32], rules: DirectoryRules,
+        self, market: MarketView, books: Books, log: Log, signer_of: SignerOf,
+        services: frozenset[Hash32], rules: DirectoryRules, sharding: Sharding = ALONE,
     ) -> None:  # fmt: skip
         self._market = market
         self._books = books
@@ -46,18 +49,22 @@ class SessionDirectory:
         self._signer_of = signer_of
         self._services = services
         self._rules = rules
+        self._sharding = sharding
         self._asking: dict[Hash32, asyncio.Task[SessionBook]] = {}
         self._refused: OrderedDict[Hash32, tuple[RelayRefusedError, float]] = OrderedDict()
 
     async def find(self, key: SessionKey) -> SessionBook:
-        """The book of a current session of a service served here; raises RelayRefusedError."""
+        """The book of a current session of a service and gateway served here.
+
+        Raises RelayRefusedError.
+        """
         if key.service not in self._services:
             raise WrongSessionError("the service is not served here")
         if not await self._market.is_current(key.number):
             raise WrongSessionError(f"session {key.number} is not current")
         session_id = key.id
         book = self._books.sessions.get(session_id)
-        if book is not None:
+        if book is not None and self._sharding.owns(key.gateway):
             return book
         refused = self._refused.get(session_id)
         if refused is not None:
@@ -83,12 +90,16 @@ class SessionDirectory:
         try:
             facts = await self._market.session_facts(key)
             self._check_fee(facts)
+            await self._sharding.require(key.gateway)
         except RelayRefusedError as error:
-            if error.status != 503:
+            if error.status not in NOT_REMEMBERED:
                 self._refused[session_id] = (error, time.monotonic() + REFUSAL_KEPT_S)
                 if len(self._refused) > REFUSALS_KEPT_MAX:
                     self._refused.popitem(last=False)
             raise
+        known = self._books.sessions.get(session_id)  # its gateway may just have been taken over
+        if known is not None:
+            return known
         salt = self._signer_of(key.number).session_salt(session_id)
         await self._log.append([Opened(facts, salt)])
         return self._books.open(facts, salt)

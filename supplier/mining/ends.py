@@ -10,7 +10,7 @@ from supplier.metrics import Metrics
 from supplier.mining.books import Books, SessionBook
 from supplier.mining.bundles import BundleFolder
 from supplier.mining.claiming import Sent
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log
 from supplier.mining.records import Closed
 from supplier.mining.settlement import NOTHING_PAYABLE, Action
 from supplier.mining.store import SentAction, SessionRecord, Store, now
@@ -26,7 +26,7 @@ class Ends:
     """Keeps what settlement did, and closes sessions."""
 
     def __init__(
-        self, books: Books, receipt_log: ReceiptLog, store: Store, metrics: Metrics,
+        self, books: Books, receipt_log: Log, store: Store, metrics: Metrics,
         bundles: BundleFolder | None = None,
     ) -> None:  # fmt: skip
         self.books = books
@@ -68,8 +68,8 @@ class Ends:
         """Stop working on a session; its end is logged where its beginning was."""
         lost = self.books.seal(book)
         self.metrics.count("lost", lost, book.facts.terms.price)
-        await self.log.append([Closed(book.session_id, reason)])
         await asyncio.to_thread(self._store.close_session, self._record(book, reason, paid))
+        await self.log.append([Closed(book.session_id, reason)])
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
         log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])

@@ -8,12 +8,57 @@ in it; whatever is in it before its session is sealed is claimed.
 import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
-from node.append_log import AppendLog
+from node.append_log import AppendLog, LogFailed
 from relay_mining import Hash32
 from supplier.mining.records import Receipted, Record, Sealed, decode_record, encode_record
 
 _DIGITS = 12
+
+
+class LogAwayError(LogFailed):
+    """The log cannot be reached now; what was asked for can be asked again."""
+
+
+class SessionSealedError(LogFailed):
+    """Sessions were sealed for their claims before their receipts could be written."""
+
+    def __init__(self, sessions: frozenset[Hash32]) -> None:
+        super().__init__("the session is being claimed; what came too late is not in the claim")
+        self.sessions = sessions
+
+
+class Log(Protocol):
+    """A receipt log that is written: this node's own, or one that several relay servers share."""
+
+    def begin(self, records: list[Record]) -> "asyncio.Task[None]":
+        """Start to append, in a task that outlives a caller that is cancelled."""
+        ...
+
+    def note(self, record: Record) -> None:
+        """Write a record that nothing waits for."""
+        ...
+
+    async def seal(self, session_id: Hash32) -> None:
+        """End a session's receipts behind all that were begun."""
+        ...
+
+    async def append(self, records: Iterable[Record]) -> None:
+        """Return when the records are durable; raises LogFailed."""
+        ...
+
+    def receipts(self, number: int, session_id: Hash32) -> Iterator[Receipted]:
+        """The receipts of session `number` logged before it was sealed, each once."""
+        ...
+
+    async def enter(self, number: int) -> None:
+        """Session `number` runs from now on."""
+        ...
+
+    def drop_before(self, oldest_open: int) -> None:
+        """Forget what no session from `oldest_open` on can have a record in."""
+        ...
 
 
 class ReceiptLog:

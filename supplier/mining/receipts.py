@@ -31,8 +31,9 @@ from relay_mining import (
 )
 from supplier.errors import MalformedRelayError, ReceiptRefusedError, WrongSignerError
 from supplier.metrics import Metrics
+from supplier.mining.alone import ALONE, Sharding
 from supplier.mining.books import Books, SessionBook
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log, SessionSealedError
 from supplier.mining.records import Receipted, Record
 from supplier.server.serving import SignerOf
 
@@ -68,13 +69,15 @@ class ReceiptDesk:
     """Where gateways deliver receipts."""
 
     def __init__(
-        self, books: Books, log: ReceiptLog, domain: Domain, signer_of: SignerOf, metrics: Metrics
-    ) -> None:
+        self, books: Books, log: Log, domain: Domain, signer_of: SignerOf, metrics: Metrics,
+        sharding: Sharding = ALONE,
+    ) -> None:  # fmt: skip
         self._books = books
         self._log = log
         self._domain = domain
         self._signer_of = signer_of
         self._metrics = metrics
+        self._sharding = sharding
         self._pending: dict[Hash32, asyncio.Task[None]] = {}
         self.has_failed = False
         """Whether the log failed: what is counted may not be durable, only a restart helps."""
@@ -82,8 +85,8 @@ class ReceiptDesk:
     async def deliver(self, body: bytes) -> bytes:
         """The signed acknowledgement of a delivery, once it is durable.
 
-        Raises MalformedRelayError, WrongSignerError, ReceiptRefusedError, and LogFailed where the
-        disk fails (then nothing is acknowledged).
+        Raises MalformedRelayError, WrongSignerError, MisdirectedError, ReceiptRefusedError, and
+        LogFailed where the disk fails or a session was sealed (then nothing is acknowledged).
         """
         if self.has_failed:
             raise LogFailed("the receipt log failed; restart this supplier")
@@ -91,6 +94,7 @@ class ReceiptDesk:
         digests = [self._domain.digest(receipt) for _, receipt in delivery.receipts]
         tree = build_batch(digests)
         signer = self._recover(tree.root, delivery.signature)
+        await self._require_served(delivery)
         checked: list[_Checked] = []
         refused: list[tuple[Hash32, str]] = []
         waiting: list[asyncio.Task[None]] = []
@@ -118,6 +122,11 @@ class ReceiptDesk:
         if refused:
             raise PartlyRefusedError(refused, acknowledged)
         return acknowledged
+
+    async def _require_served(self, delivery: ReceiptDelivery) -> None:
+        for gateway in {key.gateway for key, _ in delivery.receipts}:
+            if not self._sharding.owns(gateway):
+                await self._sharding.require_known(gateway)
 
     def _acknowledge(self, digests: list[Hash32], signer: Signer) -> bytes:
         """The signed word that these receipts are durable; empty for none."""
@@ -168,14 +177,24 @@ class ReceiptDesk:
         task = self._log.begin(_records(checked, signature))
         for digest in digests:
             self._pending[digest] = task
-        task.add_done_callback(lambda done: self._written(done, digests))
+        task.add_done_callback(lambda done: self._written(done, checked))
         await asyncio.shield(task)
 
-    def _written(self, task: asyncio.Task[None], digests: list[Hash32]) -> None:
-        if task.cancelled() or task.exception() is not None:
+    def _written(self, task: asyncio.Task[None], checked: list[_Checked]) -> None:
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, SessionSealedError):
+            self._take_back(failure.sessions, checked)
+        elif task.cancelled() or failure is not None:
             self.has_failed = True
-        for digest in digests:
-            self._pending.pop(digest, None)
+        for one in checked:
+            self._pending.pop(one.digest, None)
+
+    def _take_back(self, sealed: frozenset[Hash32], checked: list[_Checked]) -> None:
+        """Receipts that were counted when another server had sealed their session: refused."""
+        for one in checked:
+            if one.book.session_id in sealed:
+                self._books.seal(one.book)
+                one.book.receipts.discard(one.digest)
 
 
 def _records(checked: list[_Checked], signature: bytes) -> list[Record]:

@@ -8,11 +8,13 @@ from typing import TypeVar
 from contracts import NOBODY, Call, ChainError, Sender
 from relay_mining import Hash32, SessionKey
 from supplier.errors import RelayRefusedError
+from supplier.mining.alone import ALONE, Office
 from supplier.mining.books import SessionBook
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
 from supplier.mining.ends import Ends
 from supplier.mining.miner import Miner
+from supplier.mining.receipt_log import LogAwayError
 from supplier.mining.settlement import (
     Abandon,
     Action,
@@ -52,6 +54,7 @@ class Settler:
         ends: Ends,
         settings: SettlementSettings,
         services: Iterable[Hash32],
+        office: Office = ALONE,
     ) -> None:
         self._view = view
         self._sender = sender
@@ -62,6 +65,7 @@ class Settler:
         self._metrics = ends.metrics
         self._settings = settings
         self._services = tuple(services)
+        self._office = office
         self._under_way: set[Subject] = set()
         self.value_min = 0
         """The smallest claim that covers its gas now, in token base units."""
@@ -82,6 +86,8 @@ class Settler:
     async def _step(self, head: int, tasks: asyncio.TaskGroup) -> None:
         """Start what is due at one head and not under way; what fails is due again at the next."""
         await self._ends.log.enter(self._view.current)
+        if not await self._office.enter(head):
+            return
         sessions = await self._open_sessions(head)
         for action in plan(sessions, head, self._view.clock, await self._params()):
             about = subjects(action)
@@ -94,7 +100,7 @@ class Settler:
         kind = type(action).__name__
         try:
             await self._perform(action)
-        except (ChainError, RelayRefusedError) as error:
+        except (ChainError, RelayRefusedError, LogAwayError) as error:
             self._metrics.actions.labels(kind, "failed").inc()
             log.warning("%s failed: %s", kind, error)
         else:
@@ -134,7 +140,6 @@ class Settler:
 
     async def _params(self) -> PlanParams:
         settings = self._settings
-        delay = settings.claim_delay_blocks
         self.value_min = await _read("the fees", self._smallest_claim(), self.value_min)
         epoch = self._view.clock.epoch_of(self._view.current) + 1
         rosters = [
@@ -142,7 +147,7 @@ class Settler:
             for service in self._services
         ]
         return PlanParams(
-            claim_delay_blocks=self._view.clock.session_blocks // 4 if delay is None else delay,
+            claim_delay_blocks=settings.claim_delay(self._view.clock),
             value_min=self.value_min,
             rosters=tuple(each for each in rosters if each is not None),
             claimable=await _read("the earnings", self._claimable(), 0),

@@ -5,16 +5,23 @@ are the truth.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import Engine, Table, inspect
+from sqlalchemy import BigInteger, Connection, Engine, Table, inspect, make_url
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
+from node.errors import OperatorError
 from relay_mining import Address
 from supplier.server.accounts import History
+from supplier.settings import Settings
 
 STORE = "supplier.db"
 """Its file in the data directory."""
+AWAY_TRIES, AWAY_S = 120, 0.5
+TABLES_LOCK = 0x10DC
+"""Advisory lock of whoever makes the tables, where several processes may."""
 
 
 class SentAction(SQLModel, table=True):
@@ -24,10 +31,10 @@ class SentAction(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     at: float = Field(description="Unix time in seconds")
-    block: int
+    block: int = Field(sa_type=BigInteger)
     kind: str = Field(index=True)
     session: str = Field(default="", index=True)
-    number: int = 0
+    number: int = Field(default=0, sa_type=BigInteger)
     amount: str = "0"
     transaction: str = ""
     gas_used: int = 0
@@ -40,15 +47,15 @@ class SessionRecord(SQLModel, table=True):
     __tablename__ = "supplier_session"
 
     session: str = Field(primary_key=True)
-    number: int = Field(index=True)
+    number: int = Field(index=True, sa_type=BigInteger)
     application: str
     gateway: str = Field(index=True)
     service: str
-    relays: int
-    served: int
-    receipted: int
-    payable: int
-    lost: int
+    relays: int = Field(sa_type=BigInteger)
+    served: int = Field(sa_type=BigInteger)
+    receipted: int = Field(sa_type=BigInteger)
+    payable: int = Field(sa_type=BigInteger)
+    lost: int = Field(sa_type=BigInteger)
     value: str = "0"
     bond: str = "0"
     paid: str = "0"
@@ -62,42 +69,49 @@ class SessionRecord(SQLModel, table=True):
 
 
 class Store:
-    """The tables in one SQLite file, shared by `serve` and the commands that look at it."""
+    """The tables, shared by `serve` and the commands that look at them.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine: Engine = create_engine(f"sqlite:///{path}")
-        with self._engine.begin() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    In one SQLite file, or in the PostgreSQL of a URL.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        if isinstance(place, Path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._engine: Engine = create_engine(f"sqlite:///{place}")
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        else:
+            url = make_url(place).set(drivername="postgresql+psycopg")
+            self._engine = create_engine(url, pool_pre_ping=True)
         tables: list[Table] = [SentAction.__table__, SessionRecord.__table__]  # type: ignore[attr-defined]
-        SQLModel.metadata.create_all(self._engine, tables=tables)
-        for table in tables:
-            self._add_columns(table)
-
-    def _add_columns(self, table: Table) -> None:
-        """Give a table of an earlier release the columns that came since, at their defaults."""
-        there = {each["name"] for each in inspect(self._engine).get_columns(table.name)}
         with self._engine.begin() as connection:
-            for column in table.columns:
-                if column.name not in there:
-                    kind = column.type.compile(self._engine.dialect)
-                    default = column.default.arg if column.default is not None else ""  # type: ignore[attr-defined]
-                    connection.exec_driver_sql(
-                        f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind} "
-                        f"NOT NULL DEFAULT {default!r}"
-                    )
+            if isinstance(place, str):
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
+            SQLModel.metadata.create_all(connection, tables=tables)
+            for table in tables:
+                _add_columns(connection, table)
 
     def add_action(self, action: SentAction) -> None:
         """Keep one sent action."""
-        with Session(self._engine) as session:
-            session.add(action)
-            session.commit()
+        self._keep(lambda session: session.add(action))
 
     def close_session(self, record: SessionRecord) -> None:
         """Keep a session's end; a second time replaces the first."""
-        with Session(self._engine) as session:
-            session.merge(record)
-            session.commit()
+        self._keep(lambda session: session.merge(record))
+
+    def _keep(self, change: Callable[[Session], object]) -> None:
+        """Commit a change; a database that is away for a while is waited for."""
+        for left in reversed(range(AWAY_TRIES)):
+            try:
+                with Session(self._engine, expire_on_commit=False) as session:
+                    change(session)
+                    session.commit()
+            except OperationalError:
+                if not left or self._engine.dialect.name == "sqlite":
+                    raise
+                time.sleep(AWAY_S)
+            else:
+                return
 
     def actions(self, limit: int) -> list[SentAction]:
         """The latest actions, newest first."""
@@ -139,12 +153,35 @@ class Store:
         self._engine.dispose()
 
 
-def read_records(data_dir: Path, limit: int) -> list[SessionRecord]:
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Give a table of an earlier release the columns that came since, at their defaults."""
+    there = {each["name"] for each in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            default = column.default.arg if column.default is not None else ""  # type: ignore[attr-defined]
+            connection.exec_driver_sql(
+                f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind} "
+                f"NOT NULL DEFAULT {default!r}"
+            )
+
+
+def open_store(settings: Settings) -> Store:
+    """The tables that a node of these settings keeps; raises OperatorError without a database."""
+    url = settings.shared.database_url
+    if url is None:
+        return Store(settings.data_dir / STORE)
+    try:
+        return Store(url.get_secret_value())
+    except OperationalError as error:
+        raise OperatorError("shared.database_url does not answer, or lets nobody in") from error
+
+
+def read_records(settings: Settings, limit: int) -> list[SessionRecord]:
     """The latest closed sessions, newest first; none where nothing was ever served."""
-    path = data_dir / STORE
-    if not path.is_file():
+    if settings.shared.database_url is None and not (settings.data_dir / STORE).is_file():
         return []
-    store = Store(path)
+    store = open_store(settings)
     try:
         return store.sessions(limit)
     finally:

@@ -61,6 +61,8 @@ class Manifest:
 
 def write_backup(settings: Settings, config: Path, target: Path) -> Manifest:
     """Write a new backup, mode 0600; raises OperatorError rather than overwrite a file."""
+    if settings.shared.database_url is not None:
+        raise OperatorError("receipts are in shared.database_url: back that up, as with pg_dump")
     if target.exists():
         raise OperatorError(f"{target} exists: name a new file for each backup")
     partial = target.with_name(target.name + ".partial")

@@ -43,7 +43,7 @@ async def check_upgrade(settings: Settings, restart_s: float) -> AsyncIterator[F
 
 def _describe_log(settings: Settings, books: Books) -> Finding:
     receipts = sum(each.totals.receipts for each in books.sessions.values())
-    closed = len(read_records(settings.data_dir, limit=1_000_000))
+    closed = len(read_records(settings, limit=1_000_000))
     says = f"{receipts} receipts of {len(books.sessions)} open sessions, {closed} closed ones"
     return Finding("receipt log", Verdict.OK, says)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from node.append_log import LogFailed
-from node.http import Request, Response, StreamWriter
+from node.http import HeaderList, Request, Response, StreamWriter
 from relay_mining import (
     Domain,
     Hash32,
@@ -24,6 +24,7 @@ from relay_mining import (
 from supplier.errors import (
     BusyError,
     MalformedRelayError,
+    MisdirectedError,
     PathNotServedError,
     SupplierError,
     UnknownRelayError,
@@ -48,6 +49,8 @@ from supplier.server.usage import (
 )
 
 REQUEST_HEADER = b"lode-request"
+SERVER_HEADER = b"lode-server"
+"""Of a misdirected request: the relay server to send it to."""
 RELAY_PATHS = frozenset({CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, EDGE_PATH})
 SPEC_PATH = b"/lode/v1/spec"
 OCTETS = b"application/octet-stream"
@@ -105,7 +108,7 @@ class Endpoints:
             return await self._route(request)
         except SupplierError as error:
             self._desk.metrics.refused.labels(error.code).inc()
-            return Response(error.status, error.body())
+            return Response(error.status, error.body(), _way_on(error))
         except LogFailed as error:
             return Response(503, BusyError(str(error)).body())
 
@@ -254,3 +257,8 @@ class Endpoints:
             if file in face.files:
                 return Response(200, face.files[file], content_type=OCTETS)
         raise PathNotServedError("no such service or file")
+
+
+def _way_on(error: SupplierError) -> HeaderList:
+    """Where to go instead, as a header."""
+    return ((SERVER_HEADER, error.url.encode()),) if isinstance(error, MisdirectedError) else ()

@@ -13,7 +13,7 @@ from relay_mining import (
     Status,
 )
 from supplier.mining.books import Books, SessionBook
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log
 from supplier.mining.records import Served
 from supplier.server.accounts import Relay
 from supplier.server.scheduling import Priority
@@ -79,9 +79,7 @@ class Signed:
 class SignOff:
     """Signs what was served and enters it in the books, part by part."""
 
-    def __init__(
-        self, books: Books, domain: Domain, signer_of: SignerOf, receipt_log: ReceiptLog
-    ) -> None:
+    def __init__(self, books: Books, domain: Domain, signer_of: SignerOf, receipt_log: Log) -> None:
         self._books = books
         self._log = receipt_log
         self._domain = domain

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from node.http import ClientPool, ClientResponse, Request, Response, Server, serve
+from node.http import ClientPool, ClientResponse, Request, Response, serve
 from relay_mining import (
     DrawnMember,
     Receipt,
@@ -33,10 +33,11 @@ from relay_mining import (
 )
 from supplier.errors import NotMemberError
 from supplier.metrics import Metrics
+from supplier.mining.alone import ALONE, Sharding
 from supplier.mining.books import Books
 from supplier.mining.directory import DirectoryRules, SessionDirectory
 from supplier.mining.facts import SessionFacts
-from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.receipt_log import Log, ReceiptLog
 from supplier.mining.receipts import ReceiptDesk
 from supplier.mining.recovery import restore_books
 from supplier.server.accounts import CreditPolicy
@@ -58,6 +59,9 @@ from tests.factories import (
     a_hash,
     a_session,
 )
+
+if TYPE_CHECKING:
+    from tests.supplier.sharing import Server
 
 CHAT = b"/v1/chat/completions"
 CREDIT = CreditPolicy(1_000_000, Fraction(1, 2), 10_000_000, receipt_due_s=30.0)
@@ -188,11 +192,13 @@ class RelayWorld:
     url: str
     pool: ClientPool
     books: Books
-    log: ReceiptLog
+    log: Log
     desk: ReceiptDesk
     relays: RelayServer
     market: FakeMarket
     engine: FakeEngine
+    shared: "Server | None" = None
+    """What it shares with other relay servers."""
 
     def sign(
         self,
@@ -293,13 +299,19 @@ async def relay_world(
     relay_server: type[RelayServer] = RelayServer,
     admission: AdmissionSettings | None = None,
     relays_open_max: int = 8,
+    shared: "Server | None" = None,
 ) -> AsyncIterator[RelayWorld]:
     market, engine = market or FakeMarket(), engine or FakeEngine()
-    upstream: Server = await serve(engine.handle)
-    books, log, metrics = Books(SUPPLIER, credit), ReceiptLog(folder / "receipts"), Metrics()
-    restore_books(books, log, DOMAIN, clock())
+    upstream = await serve(engine.handle)
+    metrics, disk = Metrics(), ReceiptLog(folder / "receipts")
+    sharding: Sharding = ALONE
+    books: Books = Books(SUPPLIER, credit)
+    log: Log = disk
+    restore_books(books, disk, DOMAIN, clock())
+    if shared is not None:
+        books, log, sharding = shared.books, shared.log, shared.shards
     await log.enter(market.current)
-    receipts = ReceiptDesk(books, log, DOMAIN, lambda number: signer, metrics)
+    receipts = ReceiptDesk(books, log, DOMAIN, lambda number: signer, metrics, sharding)
     async with ClientPool() as pool:
         address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
         gate = Gate(admission or AdmissionSettings(), relays_open_max, metrics)
@@ -312,6 +324,7 @@ async def relay_world(
             lambda number: signer,
             frozenset({SERVICE}),
             DirectoryRules(2, 1_000),
+            sharding,
         )
 
         class Counter:
@@ -346,11 +359,12 @@ async def relay_world(
                 relays,
                 market,
                 engine,
+                shared,
             )
         finally:
             await server.close(1)
             await upstream.close(1)
-            await log.close()
+            await disk.close()
 
 
 async def until(predicate: Callable[[], bool]) -> None:

@@ -198,7 +198,7 @@ class _Examination:
 
     async def _reach(self, supplier: Address, current: int) -> list[Finding]:
         settings = self.settings
-        visits = [(e.number, e.relays) for e in read_records(settings.data_dir, VISITS)]
+        visits = [(e.number, e.relays) for e in read_records(settings, VISITS)]
         if settings.dials_out:
             return [*judge_lines(self.live), judge_visits(visits, current)]
         return [
