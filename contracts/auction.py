@@ -155,9 +155,10 @@ class Auction(ContractClient):
         """Show a leaf that was demanded, for the demander's stake."""
         return self._call("showLeaf", key.encode(), int(side), trader, encode_opening(opening))
 
-    def enforce_leaf(self, key: ClearingKey, side: OrderSide, trader: Address) -> Call:
-        """Defeat a clearing that did not show a leaf in time, for its demander."""
-        return self._call("enforceLeaf", key.encode(), int(side), trader)
+    def end_demand(self, key: ClearingKey, side: OrderSide, trader: Address) -> Call:
+        """Defeat a clearing that did not show a leaf in time; or say whose the stake is, once its
+        bond is free or lost. Anyone sends it."""
+        return self._call("endDemand", key.encode(), int(side), trader)
 
     def prove_disorder(
         self,
@@ -188,6 +189,14 @@ class Auction(ContractClient):
     def waive_bid(self, service: Hash32, epoch: int) -> Call:
         """Close the sender's bid without its leaf: charged in full, allotted nothing."""
         return self._call("waiveBid", service, epoch)
+
+    def refund_paused(self, service: Hash32, epoch: int, application: Address) -> Call:
+        """Give back what a bid was charged for paused sessions, once its epoch is over."""
+        return self._call("refundPaused", service, epoch, application)
+
+    def pay_charges(self, service: Hash32, epoch: int) -> Call:
+        """Credit a round's charges to who cleared it and the treasury, once its epoch is over."""
+        return self._call("payCharges", service, epoch)
 
     def collect_for(self, payee: Address) -> Call:
         """Pay out what a payee has coming; anyone sends it."""

@@ -12,6 +12,9 @@ from relay_mining import Address, Clock, Hash32, RosterEntry, keccak
 CLEARING_STEPS = 5
 """Clearings, demands, answers, proofs of disorder and the publishing share the time left."""
 
+OPEN_SESSIONS = 3
+"""A session's claims are open until two sessions after its own."""
+
 _KEY_TYPE = "(bytes32,uint64,uint8,address)"
 _TERMS_TYPE = "(uint64,uint32,address)"
 
@@ -44,6 +47,8 @@ class AuctionTerms:
     """What demanding a leaf costs where it is shown."""
     fee_bps: int = 100
     """The least part of the posted price that reaches no supplier."""
+    clearer_bps: int = 1_000
+    """The part of a round's charges that goes to whoever cleared it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,14 @@ def open_round(clock: Clock, block: int) -> int:
     return clock.epoch_of(clock.session_at(block)) + 2
 
 
+def backed_quantity(stake: int, reserve: int, clock: Clock, bond_ratio_max: int) -> int:
+    """The most units whose sale a lasting stake backs, were they sold at the reserve.
+
+    The claims of three sessions are open at once, and each needs a bond; rounded down.
+    """
+    return stake * clock.epoch_sessions * bond_ratio_max // (OPEN_SESSIONS * max(1, reserve))
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """What a round comes to; money in token base units, units in millions of compute units."""
@@ -156,9 +169,12 @@ class Round:
     bids: int
     cost: int
     procured: int
-    largest_ask: int
     is_cleared: bool
     paid: int
+    submitter: Address
+    """Whose clearing it was; the zero address where nothing is cleared."""
+    charges: int
+    """What settled bids were charged, and nobody was credited with yet."""
     bids_root: Hash32
 
 

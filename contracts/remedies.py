@@ -131,7 +131,11 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Proof_PointNotCovered": (InvalidCallError, _CHECK_PROOF),
     "Proof_PathMismatch": (InvalidCallError, _CHECK_PROOF),
     "Proof_BadBatchSignature": (InvalidCallError, _CHECK_PROOF),
-    "Auction_TermsInvalid": (InvalidCallError, "take a fee above zero and below the whole price"),
+    "Auction_TermsInvalid": (
+        InvalidCallError,
+        "take a fee above zero and below the whole price, a clearer's part of at most all, and "
+        "epochs of at most 1024 sessions",
+    ),
     "Auction_NotMarket": (
         InvalidCallError,
         "the service names another market, or its source has not opened this one",
@@ -145,6 +149,7 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Auction_PriceZero": (InvalidCallError, "open the market at a price of at least 1"),
     "Auction_AmountZero": (AlreadyDoneError, "there is nothing to collect"),
     "Auction_EpochOutOfRange": (InvalidCallError, "rounds fill epochs from 2 on"),
+    "Auction_EpochRunning": (TooEarlyError, "wait until the epoch is over"),
     "Auction_Paused": (TooEarlyError, "wait until new sessions open again"),
     "Auction_WindowClosed": (
         TooLateError,
@@ -177,6 +182,7 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     ),
     "Auction_DemandExists": (AlreadyDoneError, "the leaf is demanded: wait for it to be shown"),
     "Auction_DemandUnknown": (AlreadyDoneError, "the leaf is not owed"),
+    "Auction_ClearingStands": (TooEarlyError, "wait until the clearing is published or released"),
     "Auction_LeavesOwed": (
         TooEarlyError,
         "show the leaves that are owed; once it is too late, they defeat the clearing",
@@ -187,10 +193,12 @@ REMEDIES: dict[str, tuple[type[ContractError], str]] = {
     "Clearing_SaleOutOfOrder": (InvalidCallError, _CHECK_CLEARING),
     "Clearing_NotSold": (InvalidCallError, _CHECK_CLEARING),
     "Clearing_NotCovered": (InvalidCallError, _CHECK_CLEARING),
+    "Clearing_NothingSold": (InvalidCallError, "a round without sales is not cleared"),
     "Clearing_PriceOutOfRange": (InvalidCallError, _CHECK_CLEARING),
     "Tree_TooDeep": (InvalidCallError, _CHECK_CLEARING),
     "Tree_SumsOutOfRange": (InvalidCallError, _CHECK_CLEARING),
     "Tree_RootMismatch": (InvalidCallError, _CHECK_CLEARING),
+    "Tree_ShapeMismatch": (InvalidCallError, _CHECK_CLEARING),
     "TestToken_SupplyTooHigh": (InvalidCallError, "mint less of the test token"),
     "AccessControlBadConfirmation": (InvalidCallError, "a role is renounced by its holder"),
     "AccessControlUnauthorizedAccount": (UnauthorizedError, "send it with a key of that role"),

@@ -1,6 +1,7 @@
 """The clock, one seed a session, the rosters, who is drawn, and what a session is worth."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +12,7 @@ from contracts.escrow import Escrow
 from contracts.parameters import Parameters
 from contracts.registry import Registry
 from relay_mining import (
+    AMOUNT_MAX,
     Address,
     Clock,
     DrawnMember,
@@ -19,11 +21,16 @@ from relay_mining import (
     RosterEntry,
     SessionKey,
     SessionTerms,
+    Shares,
     compute_terms,
     draw_members,
+    draw_shares,
+    share_evenly,
 )
 
 NO_SEED = bytes(32)
+NOT_ALLOTTED = AMOUNT_MAX
+"""The allotment in sessions of posted asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +53,22 @@ class SessionState:
     """Whether it may be served: open, unpaused, with a roster and covered funds. Known for the
     running session and the one before; false for all others."""
     cap: int
-    """The delegation's cap in the session, in token base units, covered or not."""
+    """What counts of the delegation's cap in the session, in token base units, covered or not."""
     fee_bps: int
     """The gateway's share."""
-    slice: int
-    """A member's part of the cap, in token base units."""
     params: Params
     roster: tuple[RosterEntry, ...]
     seed: Hash32 | None
     """The seed that draws the members, that of the session before; None while it is unknown."""
-    members: tuple[DrawnMember, ...]
-    """In the order of their draws; empty without seed or roster."""
+    shares: Shares
+    """Who was drawn, and for which part of the cap; nobody without seed or roster."""
     gateway_signer: Address | None
     """The address the gateway signs with in the session; None where there is none."""
+
+    @property
+    def members(self) -> tuple[DrawnMember, ...]:
+        """Who serves, in the order of their draws, or of an allotted roster."""
+        return self.shares.members
 
     def member(self, supplier: Address) -> DrawnMember | None:
         """How a supplier was drawn; None where it is no member."""
@@ -70,9 +80,8 @@ class SessionState:
     def terms(self, member: DrawnMember) -> SessionTerms:
         """What the session is worth to a member."""
         price = self.roster[member.index].unit_price
-        return compute_terms(
-            self.key, self.cap, self.params.members, price, self.params.target_leaves
-        )
+        slice_amount = self.shares.slice(self.cap, member)
+        return compute_terms(self.key, slice_amount, 1, price, self.params.target_leaves)
 
 
 class Sessions(ContractClient):
@@ -150,37 +159,33 @@ class Sessions(ContractClient):
             block = (await self.chain.head()).number
         clock = await self.clock()
         epoch = clock.epoch_of(key.number)
-        (
-            params,
-            is_valid,
-            delegation,
-            roster,
-            seed,
-            signer,
-        ) = await asyncio.gather(
-            self._parameters.values(epoch, block=block),
-            self.is_valid(key, block=block),
-            self._escrow.delegation(
-                key.application, key.gateway, key.service, key.number, block=block
+        (params, is_valid, delegation, roster, seed, signer), allotted = await asyncio.gather(
+            asyncio.gather(
+                self._parameters.values(epoch, block=block),
+                self.is_valid(key, block=block),
+                self._escrow.delegation(
+                    key.application, key.gateway, key.service, key.number, block=block
+                ),
+                self.roster(key.service, epoch, block=block),
+                self._membership_seed(key.number, block),
+                self._registry.gateway_key(key.gateway, key.number, block=block),
             ),
-            self.roster(key.service, epoch, block=block),
-            self._membership_seed(key.number, block),
-            self._registry.gateway_key(key.gateway, key.number, block=block),
+            self.allotment(key, block=block),
         )
-        members: tuple[DrawnMember, ...] = ()
+        shares = share_evenly((), params.members)
         if seed is not None and roster:
-            members = draw_members(roster, seed, key.id, params.members)
+            is_allotted = allotted != NOT_ALLOTTED
+            shares = draw(roster, seed, key.id, params.members, is_allotted=is_allotted)
         return SessionState(
             key=key,
             block=block,
             is_valid=is_valid,
-            cap=delegation.cap,
+            cap=min(delegation.cap, allotted),
             fee_bps=delegation.fee_bps,
-            slice=delegation.cap // params.members,
             params=params,
             roster=roster,
             seed=seed,
-            members=members,
+            shares=shares,
             gateway_signer=signer,
         )
 
@@ -196,8 +201,22 @@ class Sessions(ContractClient):
         return self._call("buildRoster", service)
 
     async def allotment(self, key: SessionKey, *, block: int | None = None) -> int:
-        """The most a delegation's cap may be in a session; 2^96-1 where nothing bounds it."""
+        """What counts of a delegation's cap in a session at most; NOT_ALLOTTED for all of it."""
         return cast(int, await self._read_one("allotmentOf", encode_key(key), block=block))
+
+
+def draw(
+    roster: Sequence[RosterEntry],
+    seed: Hash32,
+    session_id: Hash32,
+    members: int,
+    *,
+    is_allotted: bool,
+) -> Shares:
+    """The members of a session and their parts of its cap; `seed` is that of n-1."""
+    if is_allotted:
+        return draw_shares(roster, seed, session_id, members)
+    return share_evenly(draw_members(roster, seed, session_id, members), members)
 
 
 def encode_key(key: SessionKey) -> tuple[Address, Address, Hash32, int]:

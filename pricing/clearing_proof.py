@@ -145,7 +145,7 @@ def verify_clearing(
     if len(selling) != _sellers(procurement, covering):
         raise InvalidClearingError(ClearingFault.WRONG_SALE_COUNT)
     if not selling:
-        return ()
+        raise InvalidClearingError(ClearingFault.NOTHING_SOLD)
     at_demand = _cost_at(procurement, covering, 0, procurement.demand)
     lines: list[RosterLine] = []
     for sale, found in zip(proof.sales, selling, strict=True):

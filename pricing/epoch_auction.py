@@ -2,7 +2,8 @@
 
 The posted price is what a buyer pays for a unit. Suppliers are procured by VCG with the price less
 the fee as reserve, so the fee, and whatever the suppliers left of the price, is paid in advance and
-not refunded: only such demand moves the price (see `pricing.price_controllers`).
+not refunded: only such demand moves the price (see `pricing.price_controllers`). What a supplier
+sold is what it may claim, no more: see `relay_mining.allotted`.
 """
 
 from dataclasses import dataclass
@@ -77,18 +78,31 @@ def clear_epoch(book: Book, price: int, fee_bps: int, seed: bytes) -> EpochOutco
     return EpochOutcome(lines, fills)
 
 
-def next_posted_price(book: Book, price: int, fee_bps: int) -> int:
-    """The price of the next round: a step towards balance, bounded by the fee.
-
-    The bound takes the largest ask's share of the supply, rounded up; all of it where there is
-    none. A price never leaves 64 bits.
-    """
+def accepted_balance(book: Book, price: int, fee_bps: int) -> Balance:
+    """Demand and supply of a round's orders that take part: what its price is moved by."""
     traded = accepted(book, price, fee_bps)
-    quantities = [ask.quantity for ask in traded.asks]
-    supply = sum(quantities)
-    share = -(-max(quantities) * BASIS_POINTS // supply) if quantities else BASIS_POINTS
-    balance = Balance(sum(bid.quantity for bid in traded.bids), supply)
-    return min(next_price(price, balance, StepBound(fee_bps, share)), PRICE_MAX)
+    return Balance(
+        sum(bid.quantity for bid in traded.bids), sum(ask.quantity for ask in traded.asks)
+    )
+
+
+def next_posted_price(
+    balance: Balance, price: int, fee_bps: int, *, is_cleared: bool = True
+) -> int:
+    """A price moved by a round: a step towards its balance, bounded by the fee.
+
+    On the chain the next round's price is this one's moved by the round before, of which it is
+    known by then whether it was cleared; one that could have been and was not moves nothing. The
+    longer side counts up to twice the shorter, so that of a demand that counts at least half is
+    filled, and charged; and the bound takes all of the supply to be one owner's, since what share
+    an owner has cannot be told from its identities. A price never leaves 64 bits.
+    """
+    shorter, longer = sorted((balance.demand, balance.supply))
+    if not is_cleared and shorter:
+        return price
+    if longer > 2 * shorter:
+        balance = Balance(2, 1) if balance.demand > balance.supply else Balance(1, 2)
+    return min(next_price(price, balance, StepBound(fee_bps, BASIS_POINTS)), PRICE_MAX)
 
 
 def _line(fill: Fill) -> RosterLine:

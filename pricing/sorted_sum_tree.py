@@ -2,11 +2,12 @@
 
 A leaf's opening says what stands before it, so a few leaves tell where a line of orders ends and
 what its first units cost. The sums of both children are under a node's hash (G. Maxwell's summation
-tree), so leaves that open stand at places of their own among as many as the root counts. Mirrors
+tree), so leaves that open stand at places of their own among as many as the root counts. The shape
+follows from the count alone, so a line of leaves has one root. Mirrors
 `contracts/src/libraries/SortedSumTree.sol`, byte for byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,10 +23,12 @@ class ClearingFault(Enum):
     TOO_DEEP = "Tree_TooDeep"
     SUMS_OUT_OF_RANGE = "Tree_SumsOutOfRange"
     ROOT_MISMATCH = "Tree_RootMismatch"
+    WRONG_SHAPE = "Tree_ShapeMismatch"
     WRONG_SALE_COUNT = "Clearing_WrongSaleCount"
     SALE_OUT_OF_ORDER = "Clearing_SaleOutOfOrder"
     NOT_SOLD = "Clearing_NotSold"
     NOT_COVERED = "Clearing_NotCovered"
+    NOTHING_SOLD = "Clearing_NothingSold"
     PRICE_OUT_OF_RANGE = "Clearing_PriceOutOfRange"
 
 
@@ -107,13 +110,9 @@ class SortedSumTree:
         if not 0 <= position < len(self._leaves):
             raise IndexError(position)
         lefts, siblings = 0, []
-        low, high = 0, len(self._leaves)
-        while high - low > 1:
-            middle = (low + high + 1) // 2
-            is_right = position >= middle
+        for low, middle, high, is_right in _descend(position, len(self._leaves)):
             beside = self._nodes[(low, middle) if is_right else (middle, high)]
             siblings.append((is_right, Sibling(beside.digest, beside.sums.encode())))
-            low, high = (middle, high) if is_right else (low, middle)
         for index, (is_left, _) in enumerate(reversed(siblings)):
             lefts |= is_left << index
         return Opening(lefts, tuple(each for _, each in reversed(siblings)))
@@ -160,7 +159,21 @@ def verify_place(root: Node, leaf: Leaf, opening: Opening) -> Sums:
     )
     if not is_within:
         raise InvalidClearingError(ClearingFault.SUMS_OUT_OF_RANGE)
+    turns = [is_right for *_, is_right in _descend(found.count, root.sums.count)]
+    lefts = sum(is_right << index for index, is_right in enumerate(reversed(turns)))
+    if (lefts, len(turns)) != (opening.lefts, len(opening.siblings)):
+        raise InvalidClearingError(ClearingFault.WRONG_SHAPE)
     return found
+
+
+def _descend(position: int, count: int) -> Iterator[tuple[int, int, int, bool]]:
+    """The nodes above a leaf from the root down: low, middle, high, and whether it turns right."""
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high + 1) // 2
+        is_right = position >= middle
+        yield low, middle, high, is_right
+        low, high = (middle, high) if is_right else (low, middle)
 
 
 def _decode(packed: int) -> Sums:

@@ -4,6 +4,7 @@ Bytes and numbers in, values out: nothing here opens a socket, reads a clock or 
 The contracts are tested against this package, byte for byte.
 """
 
+from relay_mining.allotted import Shares, draw_shares, share_evenly, weigh_by_cost
 from relay_mining.batch import (
     BATCH_SIZE_MAX,
     BatchTree,
@@ -263,6 +264,7 @@ __all__ = [
     "RosterEntry",
     "SessionKey",
     "SessionTerms",
+    "Shares",
     "Signature",
     "SignatureMismatchError",
     "SignedAck",
@@ -302,6 +304,7 @@ __all__ = [
     "decode_response_header",
     "decode_stream_frame",
     "draw_members",
+    "draw_shares",
     "encode_ack",
     "encode_cancel",
     "encode_challenge",
@@ -327,6 +330,7 @@ __all__ = [
     "receipt_units",
     "recover",
     "request_body_hash",
+    "share_evenly",
     "split_siblings",
     "value_class",
     "verify_batch",
@@ -338,4 +342,5 @@ __all__ = [
     "verify_opening",
     "verify_proof",
     "verify_salt",
+    "weigh_by_cost",
 ]

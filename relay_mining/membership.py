@@ -65,7 +65,7 @@ def draw_members(
     Fewer than `members` where the roster has fewer, or where DRAWS_MAX draws do not find them.
     """
     require_range("members", members, 1, 2**8 - 1)
-    draws = _Draws(entries, seed, session_id)
+    draws = Draws(entries, seed, session_id)
     drawn: list[DrawnMember] = []
     hits: list[int] = []
     seen: set[int] = set()
@@ -98,7 +98,7 @@ def verify_member(
         raise InvalidClaimError(f"0x{supplier.hex()} is not entry {member.index} of the roster")
     if not 0 <= member.draw < DRAWS_MAX:
         raise InvalidClaimError(f"there is no draw {member.draw}")
-    draws = _Draws(entries, seed, session_id)
+    draws = Draws(entries, seed, session_id)
     if draws.hit(member.draw) != member.index:
         raise InvalidClaimError(f"draw {member.draw} does not hit entry {member.index}")
     _verify_earlier(draws, members, member)
@@ -117,7 +117,7 @@ def is_member(
     return any(entries[member.index].supplier == supplier for member in drawn)
 
 
-def _verify_earlier(draws: "_Draws", members: int, member: DrawnMember) -> None:
+def _verify_earlier(draws: "Draws", members: int, member: DrawnMember) -> None:
     needed = member.draw if member.draw >= members else 0
     if len(member.earlier) != needed:
         raise InvalidClaimError(f"{len(member.earlier)} earlier draws instead of {needed}")
@@ -128,8 +128,8 @@ def _verify_earlier(draws: "_Draws", members: int, member: DrawnMember) -> None:
         raise InvalidClaimError(f"{members} members are drawn before draw {member.draw}")
 
 
-class _Draws:
-    """The draws of one session over one roster."""
+class Draws:
+    """The draws of one session over one roster; internal to the package."""
 
     __slots__ = ("_cumulative", "_draw_seed")
 

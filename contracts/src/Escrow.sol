@@ -12,7 +12,8 @@ import { Clocked } from "./libraries/Clocked.sol";
 import { Coverage } from "./libraries/Coverage.sol";
 import { Errors } from "./libraries/Errors.sol";
 import { History } from "./libraries/History.sol";
-import { Account, SessionKey } from "./types/Types.sol";
+import { Threshold } from "./libraries/Threshold.sol";
+import { Account, SessionKey, Share } from "./types/Types.sol";
 
 /// @title Escrow
 /// @notice See the documentation in {IEscrow}.
@@ -141,7 +142,7 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
     function lock(
         SessionKey calldata session,
         uint256 value,
-        uint8 members
+        Share calldata share
     )
         external
         override
@@ -153,7 +154,7 @@ contract Escrow is IEscrow, Clocked, ReentrancyGuardTransient {
         Coverage.Funds memory funds = account.load(_currentSession());
         uint96 cap;
         (cap, feeBps) = _coverageOf(funds, session);
-        slice = cap / members;
+        slice = Threshold.slice(cap, share);
         if (value > slice) return (slice, feeBps);
 
         // Effect: funds asked back after the session opened still answer for its claims.

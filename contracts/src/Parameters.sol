@@ -72,8 +72,8 @@ contract Parameters is IParameters, AccessControl, Clocked {
         override
         onlyRole(DEFAULT_ADMIN_ROLE)
     {
-        // Check: no epoch changes that is running or whose rosters may be built.
-        uint256 earliest = _currentEpoch() + 2;
+        // Check: no epoch changes that is running, whose rosters may be built, or for which auctions take orders.
+        uint256 earliest = _currentEpoch() + 3;
         uint256 latest = earliest + SCHEDULE_EPOCHS_MAX;
         if (_versions.from > earliest) earliest = _versions.from;
         if (fromEpoch < earliest || fromEpoch > latest) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { Auction } from "../src/Auction.sol";
+import { IAuction } from "../src/interfaces/IAuction.sol";
 import { Errors } from "../src/libraries/Errors.sol";
 import {
     AuctionTerms,
@@ -13,10 +13,11 @@ import {
     OrderTerms,
     Round,
     Sale,
+    Sibling,
     Side,
     Windows
 } from "../src/types/AuctionTypes.sol";
-import { ClaimInput, RosterEntry, SessionKey } from "../src/types/Types.sol";
+import { ClaimInput, ParameterValues, RosterEntry, SessionKey } from "../src/types/Types.sol";
 import { AuctionMarket } from "./utils/AuctionMarket.sol";
 import { Lot, Trees } from "./utils/Trees.sol";
 
@@ -99,13 +100,14 @@ contract AuctionTest is AuctionMarket {
         Plan memory plan = clear();
         RosterEntry[] memory roster = sessions.rosterOf(traded, EPOCH);
         vm.assertEq(roster.length, 2);
-        vm.assertEq(keccak256(abi.encode(roster)), keccak256(abi.encode(plan.entries)));
+        vm.assertEq(plan.entries.length, 2);
         // 7 units: four at 400, three at 600. Without the first, 1 more at 600 and 3 at 700; without the second, 3 at
         // 700: (600 + 2100) / 4 and 2100 / 3, rounded down.
         for (uint256 i = 0; i < 2; ++i) {
             bool isCheapest = roster[i].supplier == suppliers[1];
             vm.assertEq(roster[i].unitPrice, isCheapest ? 675 : 700);
-            vm.assertEq(roster[i].weight, isCheapest ? 4 : 3);
+            vm.assertEq(plan.entries[i].weight, isCheapest ? 4 : 3);
+            vm.assertEq(roster[i].weight, isCheapest ? 4 * 675 : 3 * 700);
         }
         Round memory round = auction.roundOf(traded, EPOCH);
         vm.assertEq(round.procured, 7);
@@ -119,7 +121,7 @@ contract AuctionTest is AuctionMarket {
         auction.settleBid(traded, EPOCH, ann, noOpening());
         // Claims for 5 of the 7 units come to 5 * 4800 / 7 = 3428, the rest of 5000 is paid at once.
         vm.assertEq(auction.claimableOf(ann), ORDER_BOND - 1572);
-        vm.assertEq(auction.claimableOf(treasury), 1572);
+        vm.assertEq(auction.roundOf(traded, EPOCH).charges, 1572);
         SessionKey memory session = SessionKey(ann, gateway, traded, EPOCH * EPOCH_SESSIONS);
         vm.assertEq(sessions.allotmentOf(session), 3428 / EPOCH_SESSIONS);
         vm.expectRevert(abi.encodeWithSelector(Errors.Auction_OrderUnknown.selector, ann));
@@ -129,6 +131,27 @@ contract AuctionTest is AuctionMarket {
         vm.assertEq(token.balanceOf(ann) - before, ORDER_BOND - 1572);
         vm.expectPartialRevert(Errors.Auction_AmountZero.selector);
         auction.collectFor(ann);
+    }
+
+    /// @dev Once the epoch is over: a tenth is for who cleared it, the rest for the treasury.
+    function test_Round_ChargesPayWhoClearedIt() public {
+        trade();
+        clear();
+        auction.settleBid(traded, EPOCH, ann, noOpening());
+        vm.expectRevert(abi.encodeWithSelector(Errors.Auction_EpochRunning.selector, EPOCH));
+        auction.payCharges(traded, EPOCH);
+        goTo((EPOCH + 1) * EPOCH_SESSIONS, 0);
+        auction.payCharges(traded, EPOCH);
+        vm.assertEq(auction.claimableOf(submitter), CLEARING_BOND + 157);
+        vm.assertEq(auction.claimableOf(treasury), 1572 - 157);
+        vm.expectPartialRevert(Errors.Auction_AmountZero.selector);
+        auction.payCharges(traded, EPOCH);
+        vm.expectPartialRevert(Errors.Auction_AmountZero.selector);
+        auction.refundPaused(traded, EPOCH, ann);
+        // One that is settled late pays too: 2 units at 1000, of which 2 * 4800 / 7 = 1371 is for claims.
+        auction.settleBid(traded, EPOCH, bob, noOpening());
+        auction.payCharges(traded, EPOCH);
+        vm.assertEq(auction.claimableOf(treasury), 1572 - 157 + 629 - 62);
     }
 
     function test_Round_TooLittleGoesRoundByPublicOrder() public {
@@ -166,8 +189,10 @@ contract AuctionTest is AuctionMarket {
         }
         trade();
         keepIn();
-        Plan memory plan = clear();
         Round memory round = auction.roundOf(traded, EPOCH);
+        vm.assume(round.demand != 0 && round.supply != 0);
+        Plan memory plan = clear();
+        round = auction.roundOf(traded, EPOCH);
         vm.assertEq(round.procured, round.demand < round.supply ? round.demand : round.supply);
 
         (, Lot[] memory line) = inOrder();
@@ -185,6 +210,8 @@ contract AuctionTest is AuctionMarket {
         for (uint256 i = 0; i < plan.entries.length; ++i) {
             vm.assertLe(plan.entries[i].unitPrice, RESERVE);
         }
+        goTo((EPOCH + 1) * EPOCH_SESSIONS, 0);
+        if (auction.roundOf(traded, EPOCH).charges != 0) auction.payCharges(traded, EPOCH);
         emptyOut();
         vm.assertEq(token.balanceOf(address(auction)), 0);
     }
@@ -211,15 +238,14 @@ contract AuctionTest is AuctionMarket {
         if (auction.claimableOf(watcher) != 0) auction.collectFor(watcher);
     }
 
-    function test_Round_OfNobodyClearsToNobody() public {
+    /// @dev Nobody can put an empty roster in the place of a working one.
+    function test_Round_OfNobodyIsNotCleared() public {
         rollTo(windows.clearFrom);
         Plan memory plan = planOf(EPOCH, new Lot[](0), new Lot[](0));
-        submitPlan(plan);
-        rollTo(windows.publishFrom);
-        auction.publish(plan.key, plan.entries);
-        (uint32 count,, uint64 built) = sessions.rosterHeadOf(traded, EPOCH);
-        vm.assertEq(count, 0);
-        vm.assertEq(built, EPOCH);
+        pay(submitter, CLEARING_BOND);
+        vm.expectPartialRevert(Errors.Clearing_NothingSold.selector);
+        vm.prank(submitter);
+        auction.submitClearing(plan.key, plan.covers, plan.sales);
     }
 
     function test_Round_ThatNeverClearsInheritsAndGivesEverythingBack() public {
@@ -238,17 +264,43 @@ contract AuctionTest is AuctionMarket {
         auction.settleBid(traded, next, ann, noOpening());
         vm.assertEq(auction.claimableOf(ann), ORDER_BOND);
         vm.assertEq(sessions.rosterOf(traded, next).length, plan.entries.length);
-        // The roster is inherited with its allotments.
+        // The roster is inherited, its allotments are not.
         auction.settleBid(traded, EPOCH, ann, noOpening());
-        vm.assertEq(sessions.allotmentOf(SessionKey(ann, gateway, traded, next * EPOCH_SESSIONS)), 1714);
+        vm.assertEq(sessions.allotmentOf(SessionKey(ann, gateway, traded, next * EPOCH_SESSIONS)), 0);
     }
 
-    /// @dev 12 offered, 7 wanted at 1000: a step of 1000 * 1 % / (2 * 33.34 %) * 5 / 12 = 6.2, rounded down.
-    function test_Price_FollowsDemand() public {
+    /// @dev 12 offered, 7 wanted at 1000: a step of 1000 * 1 % / 2 * 5 / 12 = 2.08, rounded down, two rounds on: then it
+    /// is known whether the round was cleared.
+    function test_Price_FollowsTheDemandThatWasCleared() public {
         trade();
+        clear();
         vm.assertEq(auction.roundOf(traded, EPOCH).price, FIRST_PRICE);
-        vm.assertEq(auction.roundOf(traded, EPOCH + 1).price, FIRST_PRICE - 6);
+        vm.assertEq(auction.roundOf(traded, EPOCH + 1).price, FIRST_PRICE);
+        openNext();
+        vm.assertEq(auction.roundOf(traded, EPOCH + 2).price, FIRST_PRICE - 2);
         vm.assertEq(auction.roundOf(keccak256("another"), EPOCH).price, 0);
+    }
+
+    function test_Price_OfARoundThatNobodyClearedStands() public {
+        trade();
+        openNext();
+        vm.assertEq(auction.roundOf(traded, EPOCH + 2).price, FIRST_PRICE);
+    }
+
+    /// @dev A price at which nobody sells rises all the same.
+    function test_Price_OfARoundThatCouldNotBeClearedMoves() public {
+        commitBid(EPOCH, ann, 1000, 5);
+        rollTo(windows.revealFrom);
+        reveal(EPOCH, Side.BID, bids[0]);
+        openNext();
+        vm.assertEq(auction.roundOf(traded, EPOCH + 2).price, FIRST_PRICE + 2);
+    }
+
+    /// @dev The next round has an order, so that the one after it has this one's price.
+    function openNext() internal {
+        rollTo(auction.windowsOf(EPOCH + 1).commitFrom);
+        commitBid(EPOCH + 1, ann, 1000, 1);
+        rollTo(auction.windowsOf(EPOCH + 2).commitFrom);
     }
 
     /*//////////////////////////////////////////////////////////////////////////
@@ -381,6 +433,58 @@ contract AuctionTest is AuctionMarket {
         vm.assertEq(auction.claimableOf(ann), ORDER_BOND);
     }
 
+    /// @dev Stake of 100 backs claims of 30 times as much; three of an epoch's two sessions are open at once.
+    function test_Order_AnAskIsBackedByStake() public {
+        address small = addSupplier(address(0x54), 100e6);
+        uint32 most = uint32(uint256(100e6 + 1) * 30 * 2 / 3 / RESERVE);
+        commitAsk(EPOCH, address(0x54), small, 1, most + 1);
+        rollTo(windows.revealFrom);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 100e6, 100e6 + 48));
+        reveal(EPOCH, Side.ASK, Lot(small, 1, most + 1));
+        // With more stake it is revealed still; without, its bond is lost.
+        addStake(small, 48);
+        reveal(EPOCH, Side.ASK, Lot(small, 1, most + 1));
+        vm.assertEq(auction.roundOf(traded, EPOCH).supply, most + 1);
+    }
+
+    /// @dev One stake backs what a supplier asks in all services together.
+    function test_Order_AStakeIsCountedOnce() public {
+        bytes32 first = traded;
+        bytes32 second = listService("another", address(auction));
+        vm.prank(source);
+        auction.openMarket(second, FIRST_PRICE);
+        address small = addSupplier(address(0x54), 100e6);
+        uint32 quantity = 1_500_000;
+        commitAsk(EPOCH, address(0x54), small, 1, quantity);
+        traded = second;
+        commitAsk(EPOCH, address(0x54), small, 1, quantity);
+        rollTo(windows.revealFrom);
+        reveal(EPOCH, Side.ASK, Lot(small, 1, quantity));
+        traded = first;
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 100e6, 148_500_000));
+        reveal(EPOCH, Side.ASK, Lot(small, 1, quantity));
+    }
+
+    /// @dev What leaves after the commit backs no ask; what leaves after the reveal backs every claim of the epoch.
+    function test_Order_StakeCannotLeaveBeforeTheEpochsClaims() public {
+        commitAll();
+        vm.prank(owners[0]);
+        registry.requestUnstake(suppliers[0], 1000e6);
+        rollTo(windows.revealFrom);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Registry_StakeTooLow.selector, 0, 100e6));
+        reveal(EPOCH, Side.ASK, asks[0]);
+        reveal(EPOCH, Side.ASK, asks[1]);
+        vm.prank(owners[1]);
+        registry.requestUnstake(suppliers[1], 1000e6 + 1);
+        uint64 last = (EPOCH + 1) * EPOCH_SESSIONS - 1;
+        goTo(last + 1, 0);
+        vm.assertEq(registry.bondRoomOf(suppliers[1], owners[1], last).free, 1000e6 + 1);
+        goTo(last + 3, SESSION_BLOCKS - 1);
+        vm.expectPartialRevert(Errors.Registry_StillUnstaking.selector);
+        vm.prank(owners[1]);
+        registry.finishUnstake(suppliers[1]);
+    }
+
     function test_Order_TermsInRange() public {
         uint32[2] memory quantities = [uint32(0), 2 ** 25];
         for (uint256 i = 0; i < 2; ++i) {
@@ -409,9 +513,15 @@ contract AuctionTest is AuctionMarket {
         auction.openMarket(service, 1);
         vm.stopPrank();
         vm.expectPartialRevert(Errors.Auction_TermsInvalid.selector);
-        new Auction(sessions, AuctionTerms(1, 1, 1, 0));
+        this.tryTerms(AuctionTerms(1, 1, 1, 0, 0));
+        vm.expectPartialRevert(Errors.Auction_TermsInvalid.selector);
+        this.tryTerms(AuctionTerms(1, 1, 1, 1, 10_001));
         vm.expectRevert(abi.encodeWithSelector(Errors.Auction_EpochOutOfRange.selector, 1));
         auction.windowsOf(1);
+    }
+
+    function tryTerms(AuctionTerms memory terms) external returns (IAuction) {
+        return newAuction(terms);
     }
 
     /*//////////////////////////////////////////////////////////////////////////
@@ -433,9 +543,6 @@ contract AuctionTest is AuctionMarket {
         auction.demandLeaf(plan.key, Side.ASK, suppliers[0]);
         vm.expectPartialRevert(Errors.Auction_WindowClosed.selector);
         auction.publish(plan.key, plan.entries);
-        rollTo(windows.answerEnd);
-        vm.expectPartialRevert(Errors.Auction_WindowClosed.selector);
-        auction.showLeaf(plan.key, Side.ASK, suppliers[0], noOpening());
         rollTo(windows.publishEnd);
         vm.expectPartialRevert(Errors.Auction_WindowClosed.selector);
         auction.publish(plan.key, plan.entries);
@@ -508,11 +615,11 @@ contract AuctionTest is AuctionMarket {
         vm.expectPartialRevert(Errors.Tree_RootMismatch.selector);
         auction.showLeaf(plan.key, Side.ASK, omitted, askOpening(askLine, 2));
         vm.expectPartialRevert(Errors.Auction_WindowClosed.selector);
-        auction.enforceLeaf(plan.key, Side.ASK, omitted);
+        auction.endDemand(plan.key, Side.ASK, omitted);
         rollTo(windows.publishFrom);
         vm.expectRevert(abi.encodeWithSelector(Errors.Auction_LeavesOwed.selector, 1));
         auction.publish(plan.key, plan.entries);
-        auction.enforceLeaf(plan.key, Side.ASK, omitted);
+        auction.endDemand(plan.key, Side.ASK, omitted);
         vm.assertEq(auction.claimableOf(watcher), LEAF_STAKE + CLEARING_BOND / 2);
         vm.assertEq(auction.claimableOf(treasury), CLEARING_BOND - CLEARING_BOND / 2);
         vm.expectPartialRevert(Errors.Auction_ClearingUnknown.selector);
@@ -539,7 +646,7 @@ contract AuctionTest is AuctionMarket {
         vm.assertEq(sessions.rosterOf(traded, EPOCH)[0].supplier, suppliers[1]);
         vm.expectRevert(abi.encodeWithSelector(Errors.Auction_LeavesOwed.selector, 1));
         auction.releaseBond(bad.key);
-        auction.enforceLeaf(bad.key, Side.ASK, suppliers[1]);
+        auction.endDemand(bad.key, Side.ASK, suppliers[1]);
         vm.assertEq(auction.claimableOf(submitter), CLEARING_BOND);
     }
 
@@ -564,11 +671,87 @@ contract AuctionTest is AuctionMarket {
         vm.expectPartialRevert(Errors.Auction_DemandUnknown.selector);
         auction.showLeaf(plan.key, Side.ASK, askLine[2].trader, askOpening(askLine, 2));
         vm.stopPrank();
-        vm.assertEq(auction.claimableOf(bob), 2 * LEAF_STAKE);
+        // The stakes wait for the end of the clearing.
+        vm.assertEq(auction.claimableOf(bob), 0);
         rollTo(windows.publishFrom);
-        vm.expectPartialRevert(Errors.Auction_DemandUnknown.selector);
-        auction.enforceLeaf(plan.key, Side.ASK, askLine[2].trader);
+        vm.expectPartialRevert(Errors.Auction_ClearingStands.selector);
+        auction.endDemand(plan.key, Side.ASK, askLine[2].trader);
         auction.publish(plan.key, plan.entries);
+        auction.endDemand(plan.key, Side.ASK, askLine[2].trader);
+        auction.endDemand(plan.key, Side.BID, bidLine[1].trader);
+        vm.assertEq(auction.claimableOf(bob), 2 * LEAF_STAKE);
+        vm.expectPartialRevert(Errors.Auction_DemandUnknown.selector);
+        auction.endDemand(plan.key, Side.ASK, askLine[2].trader);
+    }
+
+    /// @dev Looking for the fault costs nothing where there is one: what was shown on the way comes back too.
+    function test_Demand_ThatWasShownIsRefundedAfterADefeat() public {
+        trade();
+        (Lot[] memory askLine, Lot[] memory bidLine) = inOrder();
+        (bidLine[0], bidLine[1]) = (bidLine[1], bidLine[0]);
+        Plan memory plan = planOf(EPOCH, askLine, bidLine);
+        submitPlan(plan);
+        pay(watcher, 2 * LEAF_STAKE);
+        vm.startPrank(watcher);
+        auction.demandLeaf(plan.key, Side.BID, bidLine[0].trader);
+        auction.demandLeaf(plan.key, Side.BID, bidLine[1].trader);
+        vm.stopPrank();
+        Opening memory first = bidOpening(EPOCH, bidLine, 0);
+        Opening memory second = bidOpening(EPOCH, bidLine, 1);
+        auction.showLeaf(plan.key, Side.BID, bidLine[0].trader, first);
+        auction.showLeaf(plan.key, Side.BID, bidLine[1].trader, second);
+        vm.prank(watcher);
+        auction.proveDisorder(plan.key, Side.BID, bidLine[1].trader, second, bidLine[0].trader, first);
+        auction.endDemand(plan.key, Side.BID, bidLine[0].trader);
+        auction.endDemand(plan.key, Side.BID, bidLine[1].trader);
+        vm.assertEq(auction.claimableOf(watcher), 2 * LEAF_STAKE + CLEARING_BOND / 2);
+        vm.assertEq(auction.claimableOf(address(this)), 0);
+    }
+
+    /// @dev An answer is due within half a step of its demand, so that a second look is possible before demands end.
+    function test_Demand_IsAnsweredInTimeForTheNext() public {
+        trade();
+        Plan memory plan = goodPlan();
+        submitPlan(plan);
+        (Lot[] memory askLine,) = inOrder();
+        uint256 half = (windows.answerEnd - windows.demandEnd) / 2;
+        pay(watcher, 2 * LEAF_STAKE);
+        vm.startPrank(watcher);
+        auction.demandLeaf(plan.key, Side.ASK, askLine[0].trader);
+        auction.demandLeaf(plan.key, Side.ASK, askLine[1].trader);
+        vm.stopPrank();
+        rollTo(block.number + half);
+        vm.assertLt(block.number, windows.demandEnd);
+        auction.showLeaf(plan.key, Side.ASK, askLine[0].trader, askOpening(askLine, 0));
+        rollTo(block.number + 1);
+        Opening memory late = askOpening(askLine, 1);
+        vm.expectPartialRevert(Errors.Auction_WindowClosed.selector);
+        auction.showLeaf(plan.key, Side.ASK, askLine[1].trader, late);
+        auction.endDemand(plan.key, Side.ASK, askLine[1].trader);
+        vm.assertTrue(auction.clearingOf(plan.key).isDefeated);
+    }
+
+    /// @dev The right line in another tree has another root, and is defeated: who knows the orders knows the root.
+    function test_Tree_HasOneShape() public {
+        trade();
+        (Lot[] memory line, Lot[] memory bidLine) = inOrder();
+        Plan memory plan = planOf(EPOCH, line, bidLine);
+        (bytes32[] memory keys, uint256[] memory sums) = Trees.askLeaves(line);
+        (bytes32[] memory lastKeys, uint256[] memory lastSums) = (new bytes32[](2), new uint256[](2));
+        (lastKeys[0], lastKeys[1], lastSums[0], lastSums[1]) = (keys[1], keys[2], sums[1], sums[2]);
+        bytes32 pair = Trees.root(lastKeys, lastSums);
+        bytes32 leaf = keccak256(abi.encodePacked(bytes1(0x00), keys[0], sums[0]));
+        uint256 pairSums = sums[1] + sums[2];
+        plan.key.asksRoot = keccak256(abi.encodePacked(bytes1(0x01), leaf, sums[0], pair, pairSums));
+        Opening memory opening = Opening(0, new Sibling[](1));
+        opening.siblings[0] = Sibling(pair, pairSums);
+        for (uint256 i = 0; i < plan.covers.length; ++i) {
+            (plan.covers[i].supplier, plan.covers[i].opening) = (line[0].trader, opening);
+        }
+        pay(submitter, CLEARING_BOND);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Tree_ShapeMismatch.selector, 0));
+        vm.prank(submitter);
+        auction.submitClearing(plan.key, plan.covers, plan.sales);
     }
 
     /// @dev Every demander has its stake back, one the reward.
@@ -582,11 +765,11 @@ contract AuctionTest is AuctionMarket {
         auction.demandLeaf(plan.key, Side.ASK, suppliers[1]);
         vm.stopPrank();
         rollTo(windows.answerEnd);
-        auction.enforceLeaf(plan.key, Side.ASK, suppliers[0]);
-        auction.enforceLeaf(plan.key, Side.ASK, suppliers[1]);
+        auction.endDemand(plan.key, Side.ASK, suppliers[0]);
+        auction.endDemand(plan.key, Side.ASK, suppliers[1]);
         vm.assertEq(auction.claimableOf(watcher), 2 * LEAF_STAKE + CLEARING_BOND / 2);
         vm.expectPartialRevert(Errors.Auction_DemandUnknown.selector);
-        auction.enforceLeaf(plan.key, Side.ASK, suppliers[1]);
+        auction.endDemand(plan.key, Side.ASK, suppliers[1]);
     }
 
     function test_Disorder_IsDefeatedByTwoLeaves() public {
@@ -694,7 +877,46 @@ contract AuctionTest is AuctionMarket {
         vm.assertEq(sessions.rosterOf(traded, EPOCH).length, 0);
     }
 
-    /// @dev Sessions of an allotted roster are valid up to the allotment, and claims of others are refused.
+    /// @dev A pause after the round is published: who was charged has back what was for the sessions that did not open.
+    function test_Pause_AfterPublishingIsNotPaidFor() public {
+        trade();
+        clear();
+        auction.settleBid(traded, EPOCH, ann, noOpening());
+        auction.settleBid(traded, EPOCH, bob, noOpening());
+        goTo(EPOCH * EPOCH_SESSIONS, 0);
+        vm.prank(pauser);
+        parameters.pause();
+        vm.expectRevert(abi.encodeWithSelector(Errors.Auction_EpochRunning.selector, EPOCH));
+        auction.refundPaused(traded, EPOCH, ann);
+        goTo((EPOCH + 1) * EPOCH_SESSIONS, 0);
+        // One of two sessions was paused: half of 1572 and of 629, rounded down, and the rest of both.
+        auction.refundPaused(traded, EPOCH, ann);
+        auction.payCharges(traded, EPOCH);
+        auction.refundPaused(traded, EPOCH, bob);
+        vm.assertEq(auction.claimableOf(ann), ORDER_BOND - 1572 + 786);
+        vm.assertEq(auction.claimableOf(bob), ORDER_BOND - 629 + 314);
+        vm.assertEq(auction.claimableOf(treasury) + auction.claimableOf(submitter), CLEARING_BOND + 1572 + 629 - 1100);
+        vm.expectPartialRevert(Errors.Auction_AmountZero.selector);
+        auction.refundPaused(traded, EPOCH, ann);
+        vm.expectPartialRevert(Errors.Auction_OrderUnknown.selector);
+        auction.refundPaused(traded, EPOCH, watcher);
+        emptyOut();
+        vm.assertEq(token.balanceOf(address(auction)), 0);
+    }
+
+    /// @dev A lower maximum cannot land between the orders of an epoch and its roster.
+    function test_Values_AreFixedBeforeTheOrders() public {
+        ParameterValues memory values = parameterValues();
+        values.rosterMax = 1;
+        goTo((EPOCH - 2) * EPOCH_SESSIONS, 0);
+        vm.expectPartialRevert(Errors.Parameters_EpochOutOfRange.selector);
+        vm.prank(admin);
+        parameters.scheduleValues(EPOCH, values);
+        vm.prank(admin);
+        parameters.scheduleValues(EPOCH + 1, values);
+    }
+
+    /// @dev Sessions of an allotted roster are valid with an allotment, and claims of others are refused.
     function test_Sessions_ServeWhoWasAllotted() public {
         // Both want 2 units; each has 1390 of claims, 695 a session.
         bids[0].quantity = 2;
@@ -711,17 +933,12 @@ contract AuctionTest is AuctionMarket {
         goTo(4, SEED_OFFSET + 1);
         vm.assertTrue(sessions.isValid(sessionOf(ann, 4)));
         vm.assertFalse(sessions.isValid(sessionOf(bob, 4)));
-        vm.prank(ann);
-        escrow.delegate(gateway, traded, capMax + 1, 200);
         sessions.writeSeed(3);
         goTo(5, 0);
-        vm.assertFalse(sessions.isValid(sessionOf(ann, 5)));
         vm.assertEq(bytes32(claimOf(ann, 4)), bytes32(0));
         vm.assertEq(bytes32(claimOf(bob, 4)), bytes32(Errors.Sessions_SessionInvalid.selector));
         auction.settleBid(traded, EPOCH, bob, noOpening());
         vm.assertEq(bytes32(claimOf(bob, 4)), bytes32(0));
-        goTo(6, 0);
-        vm.assertEq(bytes32(claimOf(ann, 5)), bytes32(Errors.Sessions_SessionInvalid.selector));
     }
 
     /// @dev The refusal of a claim of one unit's cost by the first seller, always a member of two out of one or two.
@@ -731,6 +948,7 @@ contract AuctionTest is AuctionMarket {
         address seller = roster[0].supplier;
         address owner = seller == suppliers[0] ? owners[0] : seller == suppliers[1] ? owners[1] : owners[2];
         ClaimInput memory input = claimInput(session, seller, 10_000, 1e6);
+        (input.rosterIndex, input.draw, input.earlier) = (0, 0, new uint32[](0));
         return submit(owner, seller, number, input);
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { Claim, ClaimInput, LeafProof, SessionKey } from "../src/types/Types.sol";
+import { Claim, ClaimInput, LeafProof, RosterEntry, SessionKey } from "../src/types/Types.sol";
 import { Harness } from "./Harness.sol";
 import { Market } from "./utils/Market.sol";
 
@@ -40,9 +40,9 @@ contract GasTest is Market {
             keys[i] = sessionOf(address(0xA01 + i), NUMBER);
         }
         goTo(NUMBER + 1, 0);
-        vm.snapshotValue("Lode", "claim, each of 20, 20 applications, in a new slot", measureClaims(keys, true));
+        vm.snapshotValue("Lode", "claim, each of 20, 20 applications, in a new slot", measureClaims(keys, CAP));
         useAgain(keys);
-        vm.snapshotValue("Lode", "claim, each of 20, 20 applications", measureClaims(keys, false));
+        vm.snapshotValue("Lode", "claim, each of 20, 20 applications", measureClaims(keys, 0));
     }
 
     /// @dev Twenty claims against one application, for twenty services.
@@ -62,17 +62,70 @@ contract GasTest is Market {
         goTo(4, SEED_OFFSET + 1);
         sessions.writeSeed(3);
         goTo(5, 0);
-        vm.snapshotValue("Lode", "claim, each of 20, one application, in a new slot", measureClaims(keys, true));
+        vm.snapshotValue("Lode", "claim, each of 20, one application, in a new slot", measureClaims(keys, CAP));
         useAgain(keys);
-        vm.snapshotValue("Lode", "claim, each of 20, one application", measureClaims(keys, false));
+        vm.snapshotValue("Lode", "claim, each of 20, one application", measureClaims(keys, 0));
     }
 
-    /// @dev Gas a claim; those that are to be settled are kept.
-    function measureClaims(SessionKey[] memory keys, bool isKept) internal returns (uint256) {
+    /// @dev The same in allotted sessions: of a roster of one, whose slice is the allotment; and of more than there are
+    /// members, nearly all of it the supplier's, so that both draws hit it.
+    /// forge-config: default.isolate = true
+    function test_Gas_AllottedClaims() public {
+        measureAllotted("allotted claim", 1);
+    }
+
+    /// forge-config: default.isolate = true
+    function test_Gas_AllottedClaimsOfMany() public {
+        measureAllotted("allotted claim, drawn", 3);
+    }
+
+    function measureAllotted(string memory name, uint160 sellers) internal {
+        service = listService("allotted", address(this));
+        SessionKey[] memory keys = new SessionKey[](CLAIMS);
+        for (uint160 i = 0; i < CLAIMS; ++i) {
+            delegate(address(0xA01 + i), service, 2 * CAP);
+            fund(address(0xA01 + i), 10 * CAP);
+            keys[i] = sessionOf(address(0xA01 + i), 4);
+        }
+        address[] memory others = new address[](sellers - 1);
+        for (uint160 i = 1; i < sellers; ++i) {
+            others[i - 1] = addSupplier(address(0x60 + i), 100e6);
+        }
+        allot(others);
+        goTo(4, SEED_OFFSET + 1);
+        sessions.writeSeed(3);
+        goTo(5, 0);
+        string memory first = string(abi.encodePacked(name, ", each of 20, in a new slot"));
+        vm.snapshotValue("Lode", first, measureClaims(keys, 2 * CAP));
+        goTo(6, SEED_OFFSET + 1);
+        sessions.writeSeed(6);
+        allot(others);
+        useAgain(keys);
+        vm.snapshotValue("Lode", string(abi.encodePacked(name, ", each of 20")), measureClaims(keys, 0));
+    }
+
+    /// @dev The next epoch's roster and allotments; the supplier's entry stands where its ID says.
+    function allot(address[] memory others) internal {
+        RosterEntry[] memory entries = new RosterEntry[](others.length + 1);
+        for (uint256 i = 0; i < entries.length; ++i) {
+            bool isOwn = i == others.length;
+            entries[i] = RosterEntry(isOwn ? supplier : others[i], PRICE, isOwn ? 2000 : 1);
+            for (uint256 j = i; j > 0 && entries[j].supplier < entries[j - 1].supplier; --j) {
+                (entries[j], entries[j - 1]) = (entries[j - 1], entries[j]);
+            }
+        }
+        sessions.publishRoster(service, entries, true);
+        for (uint160 i = 0; i < CLAIMS; ++i) {
+            sessions.allot(service, uint64(sessions.currentEpoch() + 1), address(0xA01 + i), gateway, CAP);
+        }
+    }
+
+    /// @dev Gas a claim; those that are to be settled are kept, as claims of sessions of `cap`.
+    function measureClaims(SessionKey[] memory keys, uint96 cap) internal returns (uint256) {
         ClaimInput[] memory inputs = new ClaimInput[](keys.length);
         for (uint256 i = 0; i < keys.length; ++i) {
             inputs[i] = claimInput(keys[i], supplier, 10e6, 5e6);
-            if (isKept) _open.push(claimFrom(supplier, keys[i].number, inputs[i], CAP));
+            if (cap != 0) _open.push(claimFrom(supplier, keys[i].number, inputs[i], cap));
         }
         uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (supplier, keys[0].number, inputs)));
         vm.assertEq(registry.supplierOf(supplier).reserved, keys.length * 5e6, "refused");

@@ -5,20 +5,20 @@ import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
+import { ClearingVerifier } from "../src/auction/ClearingVerifier.sol";
 import { Challenge } from "../src/libraries/Challenge.sol";
 import { Draw } from "../src/libraries/Draw.sol";
 import { PostedPrice } from "../src/libraries/PostedPrice.sol";
-import { Procurement } from "../src/libraries/Procurement.sol";
 import { RelayHash } from "../src/libraries/RelayHash.sol";
 import { SortedSumTree } from "../src/libraries/SortedSumTree.sol";
 import { SumTrie } from "../src/libraries/SumTrie.sol";
 import { Threshold } from "../src/libraries/Threshold.sol";
-import { Cover, Opening, OrderTerms, Round, Sale } from "../src/types/AuctionTypes.sol";
-import { Claim, RosterEntry, Service, SessionKey } from "../src/types/Types.sol";
+import { Opening, Round } from "../src/types/AuctionTypes.sol";
+import { Claim, RosterEntry, Service, SessionKey, Share } from "../src/types/Types.sol";
 
 /// @title Harness
 /// @notice The libraries' functions in the open, so that Python is held against them byte for byte.
-contract Harness {
+contract Harness is ClearingVerifier {
     mapping(uint256 index => uint256 entry) private _roster;
 
     /*//////////////////////////////////////////////////////////////////////////
@@ -234,6 +234,36 @@ contract Harness {
         external
         returns (bool)
     {
+        Draw.Urn memory urn = _write(entries, members);
+        return Draw.isMember(_roster, urn, Draw.seed(sessionSeed, session), index, draw, earlier);
+    }
+
+    /// @notice The roster weighted by cost, and which part of a session's cap each of its entries has.
+    /// @dev As {isMember}: call it, do not send it.
+    function partsOf(
+        RosterEntry[] calldata entries,
+        bytes32 sessionSeed,
+        bytes32 session,
+        uint256 members
+    )
+        external
+        returns (RosterEntry[] memory weighed, uint32[] memory parts, uint32 whole)
+    {
+        weighed = Draw.weighByCost(entries);
+        Draw.Urn memory urn = _write(weighed, members);
+        parts = new uint32[](entries.length);
+        for (uint32 i = 0; i < entries.length; ++i) {
+            (parts[i], whole) = Draw.partsOf(_roster, urn, Draw.seed(sessionSeed, session), i);
+        }
+        (uint32 none,) = Draw.partsOf(_roster, urn, Draw.seed(sessionSeed, session), uint32(entries.length));
+        assert(none == 0);
+    }
+
+    function slice(uint96 cap, Share calldata share) external pure returns (uint96) {
+        return Threshold.slice(cap, share);
+    }
+
+    function _write(RosterEntry[] memory entries, uint256 members) private returns (Draw.Urn memory) {
         uint32 total = 0;
         for (uint256 i = 0; i < entries.length; ++i) {
             total += entries[i].weight;
@@ -242,9 +272,7 @@ contract Harness {
         for (uint256 i = entries.length; _roster[i] != 0; ++i) {
             delete _roster[i];
         }
-        bytes32 seed = Draw.seed(sessionSeed, session);
-        Draw.Urn memory urn = Draw.Urn(uint32(entries.length), total, members);
-        return Draw.isMember(_roster, urn, seed, index, draw, earlier);
+        return Draw.Urn(uint32(entries.length), total, members);
     }
 
     /*//////////////////////////////////////////////////////////////////////////
@@ -273,35 +301,11 @@ contract Harness {
         return SortedSumTree.place(root, total, key, leafSums, opening);
     }
 
-    function verifyClearing(
-        Procurement.Book calldata book,
-        Cover[] calldata covers,
-        OrderTerms[] calldata coverTerms,
-        Sale[] calldata sales,
-        OrderTerms[] calldata saleTerms
-    )
-        external
-        pure
-        returns (RosterEntry[] memory)
-    {
-        Procurement.Ask[] memory covering = new Procurement.Ask[](covers.length);
-        for (uint256 i = 0; i < covers.length; ++i) {
-            covering[i] = Procurement.locate(book, covers[i].supplier, coverTerms[i], covers[i].opening);
-        }
-        Procurement.Ask[] memory selling = new Procurement.Ask[](sales.length);
-        uint32[] memory coverOf = new uint32[](sales.length);
-        for (uint256 i = 0; i < sales.length; ++i) {
-            selling[i] = Procurement.locate(book, sales[i].supplier, saleTerms[i], sales[i].opening);
-            coverOf[i] = sales[i].cover;
-        }
-        return Procurement.verify(book, covering, selling, coverOf);
-    }
-
     function reserve(uint64 price, uint16 feeBps) external pure returns (uint64) {
         return PostedPrice.reserve(price, feeBps);
     }
 
-    function nextPrice(Round calldata round, uint16 feeBps) external pure returns (uint64) {
-        return PostedPrice.next(round, feeBps);
+    function nextPrice(Round calldata round, uint64 price, uint16 feeBps) external pure returns (uint64) {
+        return PostedPrice.next(round, price, feeBps);
     }
 }

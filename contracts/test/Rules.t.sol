@@ -16,6 +16,7 @@ import {
     RosterEntry,
     Service,
     SessionKey,
+    Share,
     Supplier
 } from "../src/types/Types.sol";
 import { Market } from "./utils/Market.sol";
@@ -226,7 +227,7 @@ contract RulesTest is Market {
 
     function test_Inner_OnlyClaims() public {
         vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
-        escrow.lock(sessionOf(application, 1), 1, 1);
+        escrow.lock(sessionOf(application, 1), 1, Share(1, 1, 1));
         vm.expectPartialRevert(Errors.Escrow_NotAuthorized.selector);
         escrow.refund(application, 1, 1);
         address[4] memory payees;
@@ -281,12 +282,12 @@ contract RulesTest is Market {
         vm.stopPrank();
     }
 
-    /// @dev Asked for in epoch 0, it can be taken three sessions after epoch 1, whose roster may hold the supplier.
+    /// @dev Asked for in epoch 0, it can be taken three sessions after epoch 2, whose asks auctions take now.
     function test_Unstake_WaitsForTheRostersThatHoldIt() public {
         vm.prank(owner);
         registry.requestUnstake(supplier, 1000e6);
         vm.assertEq(registry.candidatesOf(service).length, 0);
-        uint64 last = 2 * EPOCH_SESSIONS;
+        uint64 last = 3 * EPOCH_SESSIONS;
         goTo(last, 0);
         vm.assertEq(registry.bondRoomOf(supplier, owner, last - 1).free, 1000e6);
         goTo(last + 1, 0);
@@ -315,7 +316,7 @@ contract RulesTest is Market {
         registry.requestUnstake(supplier, 1);
         vm.stopPrank();
 
-        uint64 number = 2 * EPOCH_SESSIONS - 1;
+        uint64 number = 3 * EPOCH_SESSIONS - 1;
         goTo(number + 1, 0);
         ClaimInput memory input = claimInput(sessionOf(application, number), supplier, 10e6, 1000e6);
         vm.assertEq(bytes32(submit(owner, supplier, number, input)), bytes32(0));
@@ -354,8 +355,8 @@ contract RulesTest is Market {
         ParameterValues memory values = parameterValues();
         values.rosterMax = 2;
         vm.prank(admin);
-        parameters.scheduleValues(2, values);
-        goTo(2, 0);
+        parameters.scheduleValues(3, values);
+        goTo(2 * EPOCH_SESSIONS, 0);
         RosterEntry[] memory roster = registry.candidatesOf(service);
         vm.assertEq(roster.length, 2);
         vm.assertEq(roster[0].supplier, supplier);
@@ -591,26 +592,26 @@ contract RulesTest is Market {
         vm.assertTrue(sessions.isValid(sessionOf(application, 4)));
     }
 
-    function test_Values_ChangeTwoEpochsAhead() public {
+    function test_Values_ChangeThreeEpochsAhead() public {
         ParameterValues memory values = parameterValues();
         values.members = 9;
         vm.expectRevert();
-        parameters.scheduleValues(2, values);
+        parameters.scheduleValues(3, values);
         vm.startPrank(admin);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 1, 2, 66));
-        parameters.scheduleValues(1, values);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 2, 3, 67));
         parameters.scheduleValues(2, values);
-        vm.assertEq(parameters.valuesAt(1).members, 2);
-        vm.assertEq(parameters.valuesAt(2).members, 9);
+        parameters.scheduleValues(3, values);
+        vm.assertEq(parameters.valuesAt(2).members, 2);
+        vm.assertEq(parameters.valuesAt(3).members, 9);
         values.members = 8;
-        parameters.scheduleValues(2, values);
+        parameters.scheduleValues(3, values);
         vm.assertEq(parameters.valuesAt(1000).members, 8);
         parameters.scheduleValues(5, values);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 4, 5, 66));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 4, 5, 67));
         parameters.scheduleValues(4, values);
-        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 67, 5, 66));
+        vm.expectRevert(abi.encodeWithSelector(Errors.Parameters_EpochOutOfRange.selector, 68, 5, 67));
+        parameters.scheduleValues(68, values);
         parameters.scheduleValues(67, values);
-        parameters.scheduleValues(66, values);
         vm.stopPrank();
         vm.assertEq(parameters.valuesAt(4).members, 8);
         vm.assertEq(parameters.valuesAt(1).members, 2);

@@ -50,6 +50,13 @@ class Clearer:
         if block < windows.clear_from:
             return
         auction = self.market.auction
+        found = await auction.round(service, epoch)
+        clock = await self.market.sessions.clock()
+        if clock.epoch_of(clock.session_at(block)) > epoch:
+            if found.submitter == self.sender.address and found.charges:
+                await self.sender.send(auction.pay_charges(service, epoch))
+                await self._collect()
+            return
         trees = self._trees.get((service, epoch)) or await auction.trees(service, epoch)
         if trees is None:
             return
@@ -61,8 +68,7 @@ class Clearer:
         if kept.is_defeated:
             return
         is_submitted = kept.entries_hash != NO_CLEARING
-        is_cleared = (await auction.round(service, epoch)).is_cleared
-        stage = due_clearing(windows, block, is_submitted, is_cleared)
+        stage = due_clearing(windows, block, is_submitted, found.is_cleared)
         if stage is not None:
             await self._act(stage, key, trees, windows)
 
@@ -76,8 +82,9 @@ class Clearer:
             await self.sender.send(auction.submit_clearing(key, trees.prove()))
         elif stage is Stage.RELEASE:
             await self.sender.send(auction.release_bond(key))
+            await self._take_stakes(key, windows)
         else:
-            for side, trader in await self._demanded(key, windows.clear_from):
+            for side, trader in await self._demanded(key, windows, "DemandLeaf"):
                 opening = (
                     trees.open_ask(trader) if side is OrderSide.ASK else trees.open_bid(trader)
                 )
@@ -86,7 +93,7 @@ class Clearer:
                 return
             entries = await self._entries(key, trees)
             await self.sender.send(auction.publish(key, entries))
-            await self.sender.send(auction.collect_for(self.sender.address))
+            await self._take_stakes(key, windows)
         logger.info("a round: %s", stage.value, extra={"epoch": key.epoch})
 
     async def _entries(self, key: ClearingKey, trees: ClearingTrees) -> tuple[RosterEntry, ...]:
@@ -96,18 +103,27 @@ class Clearer:
         lines = verify_clearing(trees.procurement, asks, trees.prove())
         return tuple(RosterEntry(each.supplier, each.unit_price, each.units) for each in lines)
 
-    async def _demanded(self, key: ClearingKey, first: int) -> list[tuple[OrderSide, Address]]:
-        """The leaves that were demanded of a clearing and not shown yet."""
+    async def _take_stakes(self, key: ClearingKey, windows: AuctionWindows) -> None:
+        """Have the stakes of the leaves that were shown, now that the clearing has stood."""
+        for side, trader in await self._demanded(key, windows, "ShowLeaf"):
+            await self.sender.send(self.market.auction.end_demand(key, side, trader))
+        await self._collect()
+
+    async def _collect(self) -> None:
+        await self.sender.send(self.market.auction.collect_for(self.sender.address))
+
+    async def _demanded(
+        self, key: ClearingKey, windows: AuctionWindows, last: str
+    ) -> list[tuple[OrderSide, Address]]:
+        """The leaves of a clearing of which `last` was the last that happened."""
         auction, chain = self.market.auction, self.market.chain
-        if (await auction.clearing(key)).owed == 0:
-            return []
         head = await chain.head()
-        owed: dict[tuple[OrderSide, Address], bool] = {}
-        for log in await read_logs(chain, [auction.address], first, head.number):
+        happened: dict[tuple[OrderSide, Address], str] = {}
+        for log in await read_logs(chain, [auction.address], windows.clear_from, head.number):
             event = decode_log("auction", auction.abi, log)
             if event is None or event.values.get("clearingId") != key.id:
                 continue
             if event.name in ("DemandLeaf", "ShowLeaf"):
                 leaf = OrderSide(event.values["side"]), event.values["trader"]
-                owed[leaf] = event.name == "DemandLeaf"
-        return [leaf for leaf, is_owed in owed.items() if is_owed]
+                happened[leaf] = event.name
+        return [leaf for leaf, name in happened.items() if name == last]

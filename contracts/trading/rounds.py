@@ -12,8 +12,9 @@ logger = logging.getLogger("contracts.trading")
 
 FIRST_ROUND = 2
 """No round fills an earlier epoch."""
-ROUNDS_OPEN = 3
-"""The round whose orders are taken, the one that is cleared, and the one before it."""
+ROUNDS_OPEN = 4
+"""The round whose orders are taken, the one that is cleared, the one that is served, and the one
+before it, whose charges can be paid out."""
 
 Act = Callable[[Hash32, int, AuctionWindows, int], Awaitable[None]]
 """Given a service, the epoch its round fills, the round's windows, and the block of the head."""

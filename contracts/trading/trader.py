@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.auction_values import (
     AuctionOrder,
@@ -14,13 +14,14 @@ from contracts.auction_values import (
     OrderState,
     OrderTerms,
     SealedOrder,
+    backed_quantity,
 )
 from contracts.market import Market
 from contracts.trading.deeds import Deed, due_deed
 from contracts.trading.rounds import in_each_round
 from contracts.trading.sealed_orders import SealedOrders
 from contracts.transactions import Sender
-from pricing import Opening
+from pricing import Opening, reserve_at
 from relay_mining import Address, Hash32
 
 logger = logging.getLogger("contracts.trading")
@@ -71,15 +72,32 @@ class AuctionTrader:
         is_bid = self.side is OrderSide.BID
         if price == 0 or (is_bid and wish.price < price):
             return
+        terms = await self.market.auction.terms()
         sealed = self.orders.find(key)
         if sealed is None:
+            if not is_bid:
+                most = await self._backed(key, reserve_at(price, terms.fee_bps))
+                wish = replace(wish, quantity=min(wish.quantity, most))
+            if wish.quantity == 0:
+                _tell("nothing is asked: the stake backs no unit", key)
+                return
             sealed = SealedOrder(key, wish, self.draw(32))
             self.orders.keep(sealed)
-        bond = (await self.market.auction.terms()).order_bond
+        bond = terms.order_bond
         deposit = max(bond, price * sealed.terms.quantity) if is_bid else bond
         await self._approve(deposit)
         await self.sender.send(self.market.auction.commit(sealed, deposit))
         _tell("an order is committed", key)
+
+    async def _backed(self, key: OrderKey, reserve: int) -> int:
+        """The units that the supplier's stake backs, an equal part of it for each service."""
+        account, params, clock = await asyncio.gather(
+            self.market.registry.supplier(self.trader),
+            self.market.parameters.values(key.epoch),
+            self.market.sessions.clock(),
+        )
+        stake = (account.stake - account.unstaking) // len(self.wishes)
+        return backed_quantity(stake, reserve, clock, params.bond_ratio_max)
 
     async def _finish(self, key: OrderKey, deed: Deed) -> None:
         auction = self.market.auction

@@ -47,8 +47,9 @@ class Bidder:
     async def _fit_cap(self, service: Hash32) -> None:
         """Make the next session's cap what its epoch's round allotted.
 
-        A session whose cap exceeds its allotment is not valid. One without an allotment is served
-        by nobody, whatever its cap, and a cap of 0 would cost the fee of a new delegation later.
+        What exceeds the allotment does not count, but funds have to cover it. A session without an
+        allotment is served by nobody, whatever its cap, and a cap of 0 would cost the fee of a new
+        delegation later.
         """
         clock, head = await self.market.sessions.clock(), await self.market.chain.head()
         if head.number < clock.genesis_block:

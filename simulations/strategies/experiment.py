@@ -1,33 +1,19 @@
 """A family of lies, each told for a while: what the best of them gains, beside the bound."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from statistics import mean, stdev
 
 from pricing import Order
 from simulations.report import Cell, Report, Table
+from simulations.strategies import withholding
+from simulations.strategies.lies import lies
 from simulations.strategies.world import World, bound, draw_world, play
 
 HORIZONS = (1, 2, 4, 8)
-PRICES = ((1, 2), (4, 5), (9, 10), (1, 1), (11, 10), (5, 4), (2, 1))
-"""Of the true price."""
-QUANTITIES = ((1, 4), (1, 2), (3, 4), (1, 1), (5, 4), (2, 1))
-"""Of what is truly needed, or there."""
 SIDES = ("supplier", "buyer")
-STEPS = len(HORIZONS) * len(SIDES)
+STEPS = len(HORIZONS) * len(SIDES) + len(withholding.SUPPLIERS) * len(withholding.RULES)
 Z = 1.96
-
-
-def lies(truth: Order, epochs: int) -> Iterator[list[Order]]:
-    """Every lie told in the first epoch, in the first half, and in all epochs."""
-    for up, down in PRICES:
-        for more, less in QUANTITIES:
-            price, quantity = truth.price * up // down, max(1, truth.quantity * more // less)
-            said = Order(truth.trader, price, quantity)
-            if said == truth:
-                continue
-            for length in sorted({1, -(-epochs // 2), epochs}):
-                yield [said] * length + [truth] * (epochs - length)
 
 
 def best_gain(world: World, truth: Order) -> int:
@@ -37,7 +23,8 @@ def best_gain(world: World, truth: Order) -> int:
 
 
 def run_strategies(seed: int, trials: int, advance: Callable[[int], None]) -> Report:
-    """Gains of the best lie of one supplier and one buyer, by horizon, and the bound on any."""
+    """Gains of the best lie of one supplier and one buyer, by horizon, and the bound on any; and
+    what withholding capacity gains by how sessions are sliced."""
     rows: list[tuple[Cell, ...]] = []
     for epochs in HORIZONS:
         for side in SIDES:
@@ -56,7 +43,7 @@ def run_strategies(seed: int, trials: int, advance: Callable[[int], None]) -> Re
         "or all. The bound is computed before any lie is tried: the truth at the best posted price "
         "that could be reached. Over one epoch it is what rounding a unit price can hide.",
     )
-    return Report((table,))
+    return Report((table, withholding.table_of(seed, trials, advance)))
 
 
 def _row(rng: Random, side: str, epochs: int, trials: int) -> tuple[Cell, ...]:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from pricing import Book, EpochOutcome, Order, clear_epoch, next_posted_price
+from pricing import (
+    Balance,
+    Book,
+    EpochOutcome,
+    Order,
+    accepted_balance,
+    clear_epoch,
+    next_posted_price,
+)
 from relay_mining import BPS
 
 SUPPLIERS = 8
@@ -34,7 +42,9 @@ class World:
         return len(self.seeds)
 
 
-def draw_world(rng: Random, epochs: int) -> World:
+def draw_world(
+    rng: Random, epochs: int, *, suppliers: int = SUPPLIERS, buyers: int = BUYERS
+) -> World:
     """Values and costs uniform, quantities of 1 to 9, a price around the middle."""
 
     def order(kind: bytes, index: int) -> Order:
@@ -42,8 +52,8 @@ def draw_world(rng: Random, epochs: int) -> World:
         return Order(kind + bytes([index]), price, rng.randint(1, QUANTITY_MAX))
 
     book = Book(
-        tuple(order(b"buyer", index) for index in range(BUYERS)),
-        tuple(order(b"supplier", index) for index in range(SUPPLIERS)),
+        tuple(order(b"buyer", index) for index in range(buyers)),
+        tuple(order(b"supplier", index) for index in range(suppliers)),
     )
     price = rng.randint(PRICE_SCALE * 2 // 5, PRICE_SCALE * 3 // 5)
     return World(book, price, tuple(rng.randbytes(32) for _ in range(epochs)))
@@ -77,22 +87,25 @@ def utility(world: World, truth: Order, outcome: EpochOutcome, price: int) -> in
 def play(world: World, truth: Order, plan: Sequence[Order]) -> int:
     """A trader's utility over the epochs, in each of which it says what its plan says."""
     price, total = world.price, 0
+    before = Balance(0, 0)
     for seed, said in zip(world.seeds, plan, strict=True):
         book = say(world.book, said)
         total += utility(world, truth, clear_epoch(book, price, FEE_BPS, seed), price)
-        price = next_posted_price(book, price, FEE_BPS)
+        moved = next_posted_price(before, price, FEE_BPS)
+        price, before = moved, accepted_balance(book, price, FEE_BPS)
     return total
 
 
 def reach(world: World) -> list[tuple[int, int]]:
     """For each epoch the posted prices that anybody's lies could lead to, lowest and highest.
 
-    A step is at most `fee / (2 share)` of the price, and the largest of n asks has a share of at
-    least 1 / n; and an eighth, and at least one unit.
+    The first two are posted before anybody's lie can move one. From then on a step is at most half
+    the fee of the price, for the imbalance counts to a half at most: a quarter; and never more than
+    an eighth.
     """
     low = high = world.price
-    found = [(low, high)]
-    for _ in range(world.epochs - 1):
+    found = [(low, high)] * min(2, world.epochs)
+    for _ in range(world.epochs - 2):
         low = max(1, low - _step_max(low))
         high = high + _step_max(high)
         found.append((low, high))
@@ -100,8 +113,7 @@ def reach(world: World) -> list[tuple[int, int]]:
 
 
 def _step_max(price: int) -> int:
-    by_fee = -(-price * FEE_BPS * SUPPLIERS // (2 * BPS))
-    return max(1, min(by_fee, -(-price // STEP_DIVISOR)))
+    return min(-(-price * FEE_BPS // (4 * BPS)), -(-price // STEP_DIVISOR))
 
 
 def bound(world: World, truth: Order) -> int:

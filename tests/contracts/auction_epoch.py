@@ -253,12 +253,13 @@ async def clear(epoch: Epoch) -> None:
     opening = trees.open_ask(cheapest.trader)
     await epoch.send((HONEST, auction.show_leaf(honest.key, ask, cheapest.trader, opening)))
     epoch.anvil.mine_to(windows.answer_end)
-    await epoch.send((WATCHER, auction.enforce_leaf(omitting.key, ask, cheapest.trader)))
+    await epoch.send((WATCHER, auction.end_demand(omitting.key, ask, cheapest.trader)))
     epoch.anvil.mine_to(windows.publish_from)
     entries = tuple(
         RosterEntry(each.supplier, each.unit_price, each.units) for each in epoch.outcome.roster
     )
     await epoch.send((WATCHER, auction.publish(honest.key, entries)))
+    await epoch.send((WATCHER, auction.end_demand(honest.key, ask, cheapest.trader)))
 
 
 async def propose(epoch: Epoch, submitter: Address, trees: ClearingTrees) -> Fraud:
@@ -339,7 +340,8 @@ async def collect_all(epoch: Epoch) -> None:
     claims = epoch.market.claims
     epoch.anvil.mine_to(epoch.clock.proof_window(FIRST_SESSION).opens)
     calls: list[tuple[Address, Call]] = [
-        (WATCHER, epoch.market.sessions.write_seed(FIRST_SESSION + 2))
+        (WATCHER, epoch.market.sessions.write_seed(FIRST_SESSION + 2)),
+        (WATCHER, epoch.market.auction.pay_charges(epoch.service, EPOCH)),
     ]
     challenges = await asyncio.gather(*(claims.challenge(each) for each, _, _ in epoch.claims))
     for (claim, work, _), challenge in zip(epoch.claims, challenges, strict=True):

@@ -1,6 +1,7 @@
 """An epoch of fifty suppliers and fifty applications, from sealed orders to paid claims."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from contracts import OrderSide, OrderState, compute_windows
 from pricing import reserve_at
-from relay_mining import SessionKey
+from relay_mining import BPS, RosterEntry, SessionKey, weigh_by_cost
 from tests.contracts.anvil import start_anvil
 from tests.contracts.auction_epoch import (
     DISORDERLY,
@@ -41,6 +42,7 @@ async def play(epoch_of: dict[str, Any], folder: Path) -> None:
     await use(epoch)
     epoch_of["epoch"] = epoch
     epoch_of["facts"] = await read_facts(epoch)
+    epoch_of["prices"] = await read_prices(epoch)
     await epoch.market.close()
 
 
@@ -67,11 +69,19 @@ async def read_facts(epoch: Epoch) -> dict[str, Any]:
         "windows": await auction.windows(EPOCH),
         "computed": compute_windows(clock, EPOCH),
         "states": [(await auction.order(each.key)).state for each in epoch.orders],
-        "next": await auction.round(epoch.service, EPOCH + 1),
         "stranger": await market.sessions.allotment(
             SessionKey(WATCHER, GATEWAY, epoch.service, FIRST_SESSION)
         ),
     }
+
+
+async def read_prices(epoch: Epoch) -> list[int]:
+    """The price of the next round that has an order, and of the one after it."""
+    auction, following = epoch.market.auction, EPOCH + 3
+    ask = epoch.side(OrderSide.ASK)[0]
+    late = replace(ask, key=replace(ask.key, epoch=following))
+    await epoch.send((epoch.payer(ask), auction.commit(late, TERMS.order_bond)))
+    return [(await auction.round(epoch.service, each)).price for each in (following, following + 1)]
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +97,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
 def test_the_roster_is_what_the_orders_clear_to(played: dict[str, Any]) -> None:
     epoch, facts = played["epoch"], played["facts"]
-    roster = [(each.supplier, each.unit_price, each.weight) for each in facts["roster"]]
-    wanted = epoch.outcome.roster
-    assert roster == [(each.supplier, each.unit_price, each.units) for each in wanted]
-    assert len(roster) > 10
+    sold = [
+        RosterEntry(each.supplier, each.unit_price, each.units) for each in epoch.outcome.roster
+    ]
+    assert facts["roster"] == weigh_by_cost(sold)
+    assert len(sold) > 10
     found = facts["round"]
     assert (found.asks, found.bids) == (TRADERS, TRADERS)
     assert (found.procured, found.paid) == (epoch.outcome.procured, epoch.outcome.paid)
@@ -126,14 +137,15 @@ def test_buyers_pay_the_posted_price_and_nobody_a_deficit(played: dict[str, Any]
     assert charges >= epoch.outcome.procured * (PRICE - reserve_at(PRICE, TERMS.fee_bps))
     hidden = 2 * TERMS.order_bond
     bonds = 2 * (TERMS.clearing_bond - TERMS.clearing_bond // 2)
-    assert facts["treasury"] == charges + hidden + bonds
+    reward = charges * TERMS.clearer_bps // BPS
+    assert facts["treasury"] == charges - reward + hidden + bonds
+    assert facts["honest"] == TERMS.clearing_bond + TERMS.leaf_stake + reward
 
 
 def test_frauds_are_defeated_and_their_bonds_lost(played: dict[str, Any]) -> None:
     facts = played["facts"]
     assert facts["omitting"] == facts["disorderly"] == 0
     assert facts["watcher"] == 2 * (TERMS.clearing_bond // 2) + TERMS.leaf_stake
-    assert facts["honest"] == TERMS.clearing_bond + TERMS.leaf_stake
 
 
 def test_who_does_not_reveal_pays_and_blocks_nobody(played: dict[str, Any]) -> None:
@@ -155,4 +167,6 @@ def test_every_deposit_can_be_collected(played: dict[str, Any]) -> None:
 
 def test_who_was_not_allotted_is_not_served_and_the_price_moves_on(played: dict[str, Any]) -> None:
     assert played["facts"]["stranger"] == 0
-    assert played["facts"]["next"].price < PRICE
+    # More was offered than wanted: the round after the next is cheaper.
+    first, second = played["prices"]
+    assert second < first == PRICE

@@ -76,7 +76,9 @@ async def test_a_session_is_the_same_here_and_on_the_chain(world: World) -> None
     world.go_to(SERVED, 1)
     state = await world.state()
     assert state.is_valid
-    assert (state.cap, state.fee_bps, state.slice) == (CAP, FEE_BPS, CAP // PARAMS.members)
+    assert (state.cap, state.fee_bps) == (CAP, FEE_BPS)
+    slices = {state.terms(each).slice_amount for each in state.members}
+    assert slices == {CAP // PARAMS.members}
     assert state.gateway_signer == GATEWAY_SIGNER.address
     assert {state.roster[each.index].supplier for each in state.members} == {SUPPLIER, RIVAL}
     for member in state.members:
@@ -208,7 +210,7 @@ async def test_each_claim_of_a_batch_stands_by_itself(world: World) -> None:
         replace(good, root=TrieRoot(root.digest, 0, 0)),
         replace(good, root=TrieRoot(root.digest, 2**63, 1)),
         replace(good, root=TrieRoot(root.digest, 1, 2)),
-        replace(good, root=TrieRoot(root.digest, state.slice + 1, 1)),
+        replace(good, root=TrieRoot(root.digest, state.terms(member).slice_amount + 1, 1)),
         replace(good, bond=-(-root.sum // PARAMS.bond_ratio_max) - 1),
         replace(good, bond=STAKE + 1),
         replace(good, member=other),

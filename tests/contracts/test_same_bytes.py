@@ -38,6 +38,7 @@ from relay_mining import (
     compute_terms,
     compute_value,
     draw_members,
+    draw_shares,
     is_payable,
     keccak,
     leaf_weight,
@@ -45,6 +46,7 @@ from relay_mining import (
     points_required,
     recover,
     verify_member,
+    weigh_by_cost,
 )
 from tests.contracts.cases import UINT32, UINT64, Draw, Harness, cases
 
@@ -231,6 +233,38 @@ async def test_draws(harness: Harness) -> None:
             except InvalidClaimError:
                 expected = False
             assert await harness("isMember", structs, *arguments) is expected, each
+
+
+async def test_shares_of_allotted_rosters(harness: Harness) -> None:
+    most = 2**25 - 1
+    shapes: list[tuple[tuple[int, int], ...]] = [
+        ((1, 1),),
+        ((1, 1), (2, 1)),
+        ((2**64 - 1, most), (1, 1), (7, 3)),
+        tuple((1 + index, 5) for index in range(5)),
+        tuple((10**6 + index, 1 + index % 4) for index in range(12)),
+        ((2**64 - 1, most),) * 128,
+    ]
+    for (number, shape), members in product(enumerate(shapes), (1, 3, 5, 64)):
+        draw = Draw((number, members))
+        entries = tuple(
+            RosterEntry(keccak(b"%d" % index)[:20], price, units)
+            for index, (price, units) in enumerate(shape)
+        )
+        weighed, seed, session_id = weigh_by_cost(entries), draw.hash(), draw.hash()
+        ours = draw_shares(weighed, seed, session_id, members)
+        parts = [0] * len(entries)
+        for member, part in zip(ours.members, ours.parts, strict=True):
+            parts[member.index] = part
+        structs = [(each.supplier, each.unit_price, each.weight) for each in entries]
+        theirs = [(each.supplier, each.unit_price, each.weight) for each in weighed]
+        found = await harness("partsOf", structs, seed, session_id, members)
+        assert (list(found[0]), list(found[1]), found[2]) == (theirs, parts, ours.whole)
+        assert sum(parts) == ours.whole
+        for cap in (0, 1, 5, 10**9 + 7, 2**96 - 1):
+            for member, part in zip(ours.members, ours.parts, strict=True):
+                share = (2**96 - 1, part, ours.whole)
+                assert await harness("slice", cap, share) == ours.slice(cap, member)
 
 
 def _fields(message: Any) -> tuple[Any, ...]:

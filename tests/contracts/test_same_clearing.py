@@ -28,6 +28,7 @@ from pricing import (
     SortedSumTree,
     Sums,
     accepted,
+    accepted_balance,
     ask_leaf,
     bid_leaf,
     next_posted_price,
@@ -142,8 +143,13 @@ async def test_rosters_and_refusals(harness: Harness) -> None:
             ours = roster_here(each.procurement, asks, proof)
             assert await roster_on_chain(harness, each.procurement, asks, proof) == ours
             seen.add(ours if isinstance(ours, str) else "good")
-    tree = {ClearingFault.TOO_DEEP.value, ClearingFault.SUMS_OUT_OF_RANGE.value}
-    assert seen == {"good", *(each.value for each in ClearingFault)} - tree
+    of_places = {
+        each.value
+        for each in (
+            ClearingFault.TOO_DEEP, ClearingFault.SUMS_OUT_OF_RANGE, ClearingFault.WRONG_SHAPE,
+        )
+    }  # fmt: skip
+    assert seen == {"good", *(each.value for each in ClearingFault)} - of_places
 
 
 async def place_on_chain(harness: Harness, root: Node, leaf: Leaf, opening: Opening) -> Sums | str:
@@ -178,7 +184,13 @@ async def test_places_in_trees(harness: Harness) -> None:
         thin = Leaf(draw.hash(), 2**63)
         beside = Sibling(draw.hash(), 1 << 192 | 2**63 << 128)
         forged = _over(thin, beside)
+        # Three leaves, the last two below one node: the one tree of three has the first two there.
+        low, mid, high = (Leaf(draw.hash(), each) for each in (1, 2, 3))
+        pair = SortedSumTree((mid, high)).root
+        comb = _over(low, Sibling(pair.digest, pair.sums.encode()), is_left=False)
+        up = Opening(0, (Sibling(pair.digest, pair.sums.encode()),))
         for root, leaf, shown in (
+            (comb, low, up),
             (tree.root, leaves[position], opening),
             (tree.root, leaves[0], opening),
             (tree.root, leaves[position], replace(opening, lefts=opening.lefts ^ 1)),
@@ -197,13 +209,14 @@ async def test_places_in_trees(harness: Harness) -> None:
     }
 
 
-def _over(leaf: Leaf, left: Sibling) -> Node:
-    """The root of a leaf and a sibling on its left, lanes running over included."""
+def _over(leaf: Leaf, sibling: Sibling, *, is_left: bool = True) -> Node:
+    """The root of a leaf and its sibling, lanes running over included."""
     own = leaf.sums.encode()
     digest = keccak(b"\0" + leaf.key + own.to_bytes(32, "big"))
-    parts = ((left.digest, left.sums), (digest, own))
-    inner = keccak(b"\1" + b"".join(each + sums.to_bytes(32, "big") for each, sums in parts))
-    total = left.sums + own
+    parts = [(sibling.digest, sibling.sums), (digest, own)]
+    ordered = parts if is_left else parts[::-1]
+    inner = keccak(b"\1" + b"".join(each + sums.to_bytes(32, "big") for each, sums in ordered))
+    total = sibling.sums + own
     return Node(inner, Sums(total >> 192, total >> 128 & (2**64 - 1), total & (2**128 - 1)))
 
 
@@ -218,20 +231,22 @@ async def test_keys_and_prices(harness: Harness) -> None:
         assert await harness("reserve", price, fee_bps) == reserve_at(price, fee_bps)
         book = draw_book(draw, price)
         traded = accepted(book, price, fee_bps)
-        quantities = [each.quantity for each in traded.asks]
-        demand = sum(each.quantity for each in traded.bids)
-        found = (
-            price,
-            sum(quantities),
-            demand,
-            len(traded.asks),
-            len(traded.bids),
-            0,
-            0,
-            max(quantities, default=0),
-            False,
-            0,
-            bytes(32),
-        )
-        ours = next_posted_price(book, price, fee_bps)
-        assert await harness("nextPrice", found, fee_bps) == ours
+        balance = accepted_balance(book, price, fee_bps)
+        for is_cleared in (False, True):
+            found = (
+                price,
+                balance.supply,
+                balance.demand,
+                len(traded.asks),
+                len(traded.bids),
+                0,
+                0,
+                is_cleared,
+                0,
+                bytes(20),
+                0,
+                bytes(32),
+            )
+            for moved in (price, draw.pick(1, PRICE_MAX)):
+                ours = next_posted_price(balance, moved, fee_bps, is_cleared=is_cleared)
+                assert await harness("nextPrice", found, moved, fee_bps) == ours

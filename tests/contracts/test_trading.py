@@ -35,7 +35,7 @@ from contracts.trading import (
     due_deed,
 )
 from pricing import clear_epoch
-from relay_mining import Clock, SessionKey, UnitWeights, keccak
+from relay_mining import Clock, RosterEntry, SessionKey, UnitWeights, keccak, weigh_by_cost
 from tests.contracts.anvil import KEYS, Anvil, start_anvil
 from tests.contracts.world import GATEWAY_SIGNER, PARAMS, address
 
@@ -223,15 +223,14 @@ async def test_rounds_go_by_with_nobody_at_the_keyboard(anvil: Anvil, tmp_path: 
     book = await auction.book(rounds.service, epoch)
     terms: AuctionTerms = await auction.terms()
     outcome = clear_epoch(book, found.price, terms.fee_bps, seed)
-    roster = await market.sessions.roster(rounds.service, epoch)
-    assert [(each.supplier, each.unit_price, each.weight) for each in roster] == [
-        (each.supplier, each.unit_price, each.units) for each in outcome.roster
-    ]
+    sold = [RosterEntry(each.supplier, each.unit_price, each.units) for each in outcome.roster]
+    assert await market.sessions.roster(rounds.service, epoch) == weigh_by_cost(sold)
     assert found.procured == 8 < found.demand  # both suppliers sell out
     for side in OrderSide:
         for number in range(2):
             order = await auction.order(rounds.order_key(side, number, epoch))
-            assert order.deposit == 0
+            fills = [each for each in outcome.fills if each.application == order.payer]
+            assert order.deposit == sum(each.charge for each in fills)
             assert order.state is (OrderState.CLOSED if side is OrderSide.BID else OrderState.OPEN)
     charges = {each.application: each for each in outcome.fills}
     for number, key in enumerate(APPLICATIONS):
@@ -242,8 +241,14 @@ async def test_rounds_go_by_with_nobody_at_the_keyboard(anvil: Anvil, tmp_path: 
         cap = fill.claims // rounds.clock.epoch_sessions if fill else 0
         assert await market.sessions.allotment(session) == cap
         assert await auction.claimable(address(key)) == 0, number  # collected as it came back
-    later = await auction.round(rounds.service, epoch + 1)
-    assert later.price > found.price  # more was asked for than there is
+    earlier, later = [(await auction.round(rounds.service, epoch + each)).price for each in (1, 2)]
+    assert later > earlier >= found.price  # more was asked for than there is
+    assert found.charges == sum(each.charge for each in outcome.fills)
+    cleared_by = rounds.clearer.sender.address
+    before = await market.token.balance(cleared_by)
+    await rounds.run_to(rounds.clock.start((epoch + 1) * rounds.clock.epoch_sessions) + STRIDE)
+    assert (await auction.round(rounds.service, epoch)).charges == 0
+    assert await market.token.balance(cleared_by) > before
     await market.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 from pricing import (
     PRICE_MAX,
     QUANTITY_MAX,
+    Balance,
     Book,
     ClearingFault,
     ClearingProof,
@@ -22,6 +23,7 @@ from pricing import (
     SortedSumTree,
     Sums,
     accepted,
+    accepted_balance,
     balance_at,
     bid_leaf,
     clear_epoch,
@@ -100,6 +102,9 @@ def test_a_few_leaves_prove_what_it_clears_to() -> None:
     for book, price in rounds(300):
         trees = ClearingTrees.build(book, price, FEE_BPS, SEED)
         proof = trees.prove()
+        if not proof.sales:
+            assert clear_epoch(book, price, FEE_BPS, SEED).roster == ()
+            continue
         proved = verify_clearing(trees.procurement, asks_of(book, price), proof)
         assert proved == clear_epoch(book, price, FEE_BPS, SEED).roster
         assert len(proof.covers) <= len(proof.sales) + 1
@@ -165,7 +170,7 @@ def test_no_tree_makes_a_deficit() -> None:
         costs = {ask.trader: ask.price for ask in book.asks}
         for line in lines:
             assert costs[line.supplier] <= line.unit_price <= reserve_at(price, FEE_BPS)
-    assert outcomes == {None, ClearingFault.PRICE_OUT_OF_RANGE}
+    assert outcomes == {None, ClearingFault.PRICE_OUT_OF_RANGE, ClearingFault.NOTHING_SOLD}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 33])
@@ -205,19 +210,51 @@ def test_an_opening_that_leads_elsewhere_is_refused() -> None:
 def test_an_empty_round_clears_to_nothing() -> None:
     trees = ClearingTrees.build(Book(), 5, FEE_BPS, SEED)
     assert trees.asks.root == Node()
-    assert verify_clearing(trees.procurement, {}, trees.prove()) == ()
+    with pytest.raises(InvalidClearingError) as caught:
+        verify_clearing(trees.procurement, {}, trees.prove())
+    assert caught.value.fault is ClearingFault.NOTHING_SOLD
     assert clear_epoch(Book(), 5, FEE_BPS, SEED).roster == ()
 
 
 def test_the_price_steps_by_what_the_fee_allows() -> None:
-    bids = (Order(address(1, 0), 10_000, 30),)
-    one = Book(bids, (Order(address(2, 0), 10, 10),))
-    # 10,000 * 1 % / (2 * 100 %) * 20 / 30, rounded down.
-    assert next_posted_price(one, 10_000, FEE_BPS) == 10_033
-    many = Book(bids, tuple(Order(address(2, index), 10, 1) for index in range(10)))
-    assert next_posted_price(many, 10_000, FEE_BPS) == 10_333
-    assert next_posted_price(Book(), 10_000, FEE_BPS) == 10_000
-    assert next_posted_price(Book(bids), 10_000, FEE_BPS) == 10_050
-    assert next_posted_price(Book(asks=one.asks), 10_000, FEE_BPS) == 9_950
-    most = Book((Order(address(1, 0), PRICE_MAX),))
-    assert next_posted_price(most, PRICE_MAX, FEE_BPS) == PRICE_MAX
+    def moved(demand: int, supply: int, price: int = 10_000) -> int:
+        return next_posted_price(Balance(demand, supply), price, FEE_BPS)
+
+    # 10,000 * 1 % / 2 * 5 / 15, rounded down.
+    assert moved(15, 10) == 10_016
+    assert moved(10, 15) == 9_984
+    assert moved(10, 10) == moved(0, 0) == 10_000
+    # Beyond twice the other side nothing counts, not even where that is empty.
+    assert moved(20, 10) == moved(10**9, 10) == moved(1, 0) == 10_025
+    assert moved(10, 20) == moved(10, 10**9) == moved(0, 1) == 9_975
+    assert moved(2, 1, PRICE_MAX) == PRICE_MAX
+    assert moved(1, 2, 1) == 1
+
+
+def test_a_round_that_nobody_cleared_moves_no_price_unless_it_could_not_be() -> None:
+    def abandoned(demand: int, supply: int) -> int:
+        return next_posted_price(Balance(demand, supply), 10_000, FEE_BPS, is_cleared=False)
+
+    assert abandoned(30, 10) == abandoned(10, 30) == 10_000
+    assert abandoned(30, 0) == 10_025
+    assert abandoned(0, 30) == 9_975
+
+
+def test_orders_that_do_not_take_part_move_no_price() -> None:
+    bids = (Order(address(1, 0), 100, 30), Order(address(1, 1), 99, 5))
+    book = Book(bids, (Order(address(2, 0), 99, 10), Order(address(2, 1), 100, 7)))
+    assert accepted_balance(book, 100, FEE_BPS) == Balance(30, 10)
+
+
+def test_a_split_supplier_and_a_hidden_demand_gain_no_larger_step() -> None:
+    """Of whatever volume one adds to a round at balance, the step gains no more than it costs.
+
+    Its own is all of the supply, the worst case; of the demand in all, in a random order, it is
+    filled and charged for its part.
+    """
+    price, supply = 10**9, 1_000
+    for volume in (1, 10, 100, 500, 1_000, 10_000, 10**6):
+        demand = supply + volume
+        step = next_posted_price(Balance(demand, supply), price, FEE_BPS) - price
+        charged = volume * supply // demand * price * FEE_BPS // 10_000
+        assert step * supply <= charged + price  # to the rounding of one unit filled

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import { IAuction } from "../interfaces/IAuction.sol";
 import { Errors } from "../libraries/Errors.sol";
-import { Clearing, ClearingKey, Cover, Opening, Round, Sale, Side, Windows } from "../types/AuctionTypes.sol";
+import { Clearing, ClearingKey, Cover, Demand, Opening, Round, Sale, Side, Windows } from "../types/AuctionTypes.sol";
 import { RosterEntry } from "../types/Types.sol";
 import { Leaves } from "./Leaves.sol";
 
@@ -11,7 +11,7 @@ import { Leaves } from "./Leaves.sol";
 /// @notice The part of {Auction} that takes clearings, lets anyone defeat those that are wrong, and publishes one.
 abstract contract Clearings is Leaves {
     mapping(bytes32 clearingId => Clearing clearing) private _clearings;
-    mapping(bytes32 demandId => address demander) private _demanders;
+    mapping(bytes32 demandId => Demand demand) private _demands;
 
     /// @inheritdoc IAuction
     function submitClearing(
@@ -47,14 +47,16 @@ abstract contract Clearings is Leaves {
     /// @inheritdoc IAuction
     function demandLeaf(ClearingKey calldata key, Side side, address trader) external override nonReentrant {
         // Check: the order is in, the clearing stands, the leaf was not demanded before.
-        _requireWindow(0, windowsOf(key.epoch).demandEnd);
+        Windows memory windows = windowsOf(key.epoch);
+        _requireWindow(0, windows.demandEnd);
         (bytes32 clearingId, Clearing storage clearing) = _standing(key);
-        bytes32 demandId = _demandId(clearingId, side, trader);
-        if (_demanders[demandId] != address(0)) revert Errors.Auction_DemandExists(trader);
+        Demand storage demand = _demands[_demandId(clearingId, side, trader)];
+        if (demand.demander != address(0)) revert Errors.Auction_DemandExists(trader);
         _openTerms(key, side, trader);
 
-        // Effect: the leaf is owed.
-        _demanders[demandId] = msg.sender;
+        // Effect: the leaf is owed within half a step, so that what it shows can be asked about in the other half.
+        uint256 span = (windows.answerEnd - windows.demandEnd) / 2;
+        (demand.demander, demand.dueBlock) = (msg.sender, uint64(block.number + (span == 0 ? 2 : span + 1)));
         clearing.owed += 1;
         emit DemandLeaf(clearingId, side, trader, msg.sender);
 
@@ -65,26 +67,40 @@ abstract contract Clearings is Leaves {
     /// @inheritdoc IAuction
     function showLeaf(ClearingKey calldata key, Side side, address trader, Opening calldata opening) external override {
         // Check: the leaf is owed, and this is it.
-        _requireWindow(0, windowsOf(key.epoch).answerEnd);
         (bytes32 clearingId, Clearing storage clearing) = _standing(key);
-        _takeDemand(clearing, _demandId(clearingId, side, trader), trader);
+        Demand storage demand = _demands[_demandId(clearingId, side, trader)];
+        if (demand.demander == address(0) || demand.shower != address(0)) {
+            revert Errors.Auction_DemandUnknown(trader);
+        }
+        _requireWindow(0, demand.dueBlock);
         _place(key, side, trader, opening);
 
-        // Effect: the stake is earned.
-        _credit(msg.sender, LEAF_STAKE);
+        // Effect: the leaf is owed no more; whose the stake is, the end of the clearing says.
+        demand.shower = msg.sender;
+        clearing.owed -= 1;
         emit ShowLeaf(clearingId, side, trader, opening);
     }
 
     /// @inheritdoc IAuction
-    function enforceLeaf(ClearingKey calldata key, Side side, address trader) external override {
+    function endDemand(ClearingKey calldata key, Side side, address trader) external override {
         bytes32 clearingId = _clearingId(key);
         Clearing storage clearing = _clearings[clearingId];
-        if (!clearing.isDefeated) _requireWindow(windowsOf(key.epoch).answerEnd, type(uint256).max);
+        bytes32 demandId = _demandId(clearingId, side, trader);
+        Demand memory demand = _demands[demandId];
+        if (demand.demander == address(0)) revert Errors.Auction_DemandUnknown(trader);
 
-        // Effect: the stake goes back, and the first unanswered demand has the reward.
-        address demander = _takeDemand(clearing, _demandId(clearingId, side, trader), trader);
-        _credit(demander, LEAF_STAKE);
-        if (!clearing.isDefeated) _defeat(clearingId, clearing, demander);
+        // Effect: a leaf that was not shown in time defeats the clearing, if nothing has.
+        bool isShown = demand.shower != address(0);
+        if (!isShown && !clearing.isDefeated) {
+            _requireWindow(demand.dueBlock, type(uint256).max);
+            _defeat(clearingId, clearing, demand.demander);
+        }
+        if (!clearing.isDefeated && clearing.entriesHash != 0) revert Errors.Auction_ClearingStands(clearingId);
+
+        // Effect: demands of a defeated clearing cost nothing, those of another are their answers' pay.
+        delete _demands[demandId];
+        if (!isShown) clearing.owed -= 1;
+        _credit(clearing.isDefeated ? demand.demander : demand.shower, LEAF_STAKE);
     }
 
     /// @inheritdoc IAuction
@@ -122,13 +138,13 @@ abstract contract Clearings is Leaves {
         }
 
         // Effect: the round is cleared, the bond goes back.
-        (uint64 procured, uint128 paid) = (0, 0);
+        (uint64 procured, uint96 paid) = (0, 0);
         for (uint256 i = 0; i < entries.length; ++i) {
             procured += entries[i].weight;
-            paid += uint128(entries[i].unitPrice) * entries[i].weight;
+            paid += uint96(entries[i].unitPrice) * entries[i].weight;
         }
         (round.procured, round.paid) = (procured, paid);
-        (round.isCleared, round.bidsRoot) = (true, key.bidsRoot);
+        (round.isCleared, round.submitter, round.bidsRoot) = (true, key.submitter, key.bidsRoot);
         _close(clearing, key.submitter);
         emit Clear(key.service, key.epoch, clearingId, procured, paid);
 
@@ -174,21 +190,6 @@ abstract contract Clearings is Leaves {
         _credit(winner, reward);
         _credit(parameters.treasury(), CLEARING_BOND - reward);
         emit DefeatClearing(clearingId, winner);
-    }
-
-    /// @dev The leaf is owed no more, whichever way that ended.
-    function _takeDemand(
-        Clearing storage clearing,
-        bytes32 demandId,
-        address trader
-    )
-        private
-        returns (address demander)
-    {
-        demander = _demanders[demandId];
-        if (demander == address(0)) revert Errors.Auction_DemandUnknown(trader);
-        delete _demanders[demandId];
-        clearing.owed -= 1;
     }
 
     function _clearingId(ClearingKey memory key) private pure returns (bytes32) {

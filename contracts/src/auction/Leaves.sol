@@ -18,12 +18,15 @@ import {
     Side
 } from "../types/AuctionTypes.sol";
 import { RosterEntry } from "../types/Types.sol";
+import { ClearingVerifier } from "./ClearingVerifier.sol";
 import { Orders } from "./Orders.sol";
 
 /// @title Leaves
 /// @notice The part of {Auction} that makes the leaves of a clearing's trees out of the revealed orders, and opens
 /// them: nothing that was not revealed opens.
 abstract contract Leaves is Orders {
+    ClearingVerifier private immutable VERIFIER = new ClearingVerifier();
+
     /// @dev The roster that the leaves of a clearing prove, or reverts.
     function _entriesOf(
         ClearingKey calldata key,
@@ -34,31 +37,15 @@ abstract contract Leaves is Orders {
         view
         returns (RosterEntry[] memory)
     {
-        Procurement.Book memory book = _book(key);
-        Procurement.Ask[] memory covering = new Procurement.Ask[](covers.length);
+        OrderTerms[] memory coverTerms = new OrderTerms[](covers.length);
         for (uint256 i = 0; i < covers.length; ++i) {
-            covering[i] = _locate(key, book, covers[i].supplier, covers[i].opening);
+            coverTerms[i] = _openTerms(key, Side.ASK, covers[i].supplier);
         }
-        Procurement.Ask[] memory selling = new Procurement.Ask[](sales.length);
-        uint32[] memory coverOf = new uint32[](sales.length);
+        OrderTerms[] memory saleTerms = new OrderTerms[](sales.length);
         for (uint256 i = 0; i < sales.length; ++i) {
-            selling[i] = _locate(key, book, sales[i].supplier, sales[i].opening);
-            coverOf[i] = sales[i].cover;
+            saleTerms[i] = _openTerms(key, Side.ASK, sales[i].supplier);
         }
-        return Procurement.verify(book, covering, selling, coverOf);
-    }
-
-    function _locate(
-        ClearingKey calldata key,
-        Procurement.Book memory book,
-        address supplier,
-        Opening calldata opening
-    )
-        private
-        view
-        returns (Procurement.Ask memory)
-    {
-        return Procurement.locate(book, supplier, _openTerms(key, Side.ASK, supplier), opening);
+        return VERIFIER.verifyClearing(_book(key), covers, coverTerms, sales, saleTerms);
     }
 
     /// @dev What is verified against: the orders as revealed, never what a submitter says of them.

@@ -15,6 +15,9 @@ abstract contract Orders is Rounds {
     /// @dev Most units of an order, so that the weights of 128 roster entries add up below 2^32.
     uint256 private constant QUANTITY_MAX = 2 ** 25 - 1;
 
+    /// @dev A session's claims are open until two sessions after its own.
+    uint256 private constant OPEN_SESSIONS = 3;
+
     /// @dev A supplier in the book, with the stake it had when it committed: nothing that a stranger can make dear to
     /// read stands in the way of whoever has more.
     struct Seat {
@@ -24,6 +27,8 @@ abstract contract Orders is Rounds {
 
     mapping(bytes32 orderId => Order order) internal _orders;
     mapping(bytes32 roundId => Seat[] seats) private _seats;
+    /// @dev The stake that a supplier's asks for an epoch need, over all services.
+    mapping(uint64 epoch => mapping(address supplier => uint256 amount)) private _backing;
 
     /// @inheritdoc IAuction
     function commit(OrderKey calldata key, bytes32 seal, uint88 deposit) external override nonReentrant {
@@ -88,9 +93,8 @@ abstract contract Orders is Rounds {
         // Effect: what no claim will cost is paid.
         OrderTerms memory bid = _unpack(order.content);
         uint256 units = round.isCleared ? _unitsOf(round, drawSeedOf(service, epoch), application, bid, opening) : 0;
-        (uint96 charge, uint96 capMax) = _chargeOf(round, units);
-        order.state = OrderState.CLOSED;
-        _giveBack(order, charge);
+        (uint88 charge, uint96 capMax) = _chargeOf(round, units);
+        _charge(round, order, charge);
         emit SettleBid(service, epoch, application, uint32(units), charge, capMax);
 
         // Interaction: what it got is its to use.
@@ -105,10 +109,22 @@ abstract contract Orders is Rounds {
         if (!round.isCleared) revert Errors.Auction_RoundRunning(service, epoch);
 
         // Effect: what all it asked for would have been charged is paid, and nothing is its to use.
-        (uint96 charge,) = _chargeOf(round, round.procured == 0 ? 0 : _unpack(order.content).quantity);
-        order.state = OrderState.CLOSED;
-        _giveBack(order, charge);
+        (uint88 charge,) = _chargeOf(round, _unpack(order.content).quantity);
+        _charge(round, order, charge);
         emit SettleBid(service, epoch, msg.sender, 0, charge, 0);
+    }
+
+    /// @inheritdoc IAuction
+    function refundPaused(bytes32 service, uint64 epoch, address application) external override {
+        Order storage order = _orders[_orderId(OrderKey(service, epoch, Side.BID, application))];
+        if (order.state != OrderState.CLOSED) revert Errors.Auction_OrderUnknown(application);
+        uint96 amount = _pausedOf(epoch, order.deposit);
+        if (amount == 0) revert Errors.Auction_AmountZero();
+
+        // Effect: what is refunded is so once.
+        order.deposit = 0;
+        _credit(order.payer, amount);
+        emit RefundPaused(service, epoch, application, amount);
     }
 
     /// @inheritdoc IAuction
@@ -146,10 +162,18 @@ abstract contract Orders is Rounds {
 
     /// @dev The posted price of units less what claims for them cost on average, rounded down; and the most that may be
     /// claimed for them in each of the epoch's sessions, rounded down.
-    function _chargeOf(Round storage round, uint256 units) private view returns (uint96 charge, uint96 capMax) {
+    function _chargeOf(Round storage round, uint256 units) private view returns (uint88 charge, uint96 capMax) {
         if (units == 0) return (0, 0);
         uint256 claims = units * round.paid / round.procured;
-        return (uint96(units * round.price - claims), uint96(claims / _clock().epochSessions));
+        return (uint88(units * round.price - claims), uint96(claims / _clock().epochSessions));
+    }
+
+    /// @dev Keeps the charge of a bid until its epoch is over, and gives the rest of its deposit back.
+    function _charge(Round storage round, Order storage order, uint88 charge) private {
+        uint88 deposit = order.deposit;
+        (order.state, order.deposit) = (OrderState.CLOSED, charge);
+        round.charges += charge;
+        _credit(order.payer, deposit - charge);
     }
 
     /// @dev What a bid gets: all it asked for, or what is left at its place in the public order.
@@ -165,7 +189,6 @@ abstract contract Orders is Rounds {
         returns (uint256)
     {
         if (round.procured == round.demand) return bid.quantity;
-        if (round.procured == 0) return 0;
         SortedSumTree.Place memory place = SortedSumTree.place(
             round.bidsRoot,
             SortedSumTree.pack(round.bids, round.demand, 0),
@@ -180,12 +203,25 @@ abstract contract Orders is Rounds {
 
     function _addAsk(OrderKey calldata key, OrderTerms calldata terms_) private returns (bool isIn) {
         Round storage round = _rounds[_roundId(key.service, key.epoch)];
-        if (terms_.price > PostedPrice.reserve(round.price, FEE_BPS)) return false;
+        uint64 reserve = PostedPrice.reserve(round.price, FEE_BPS);
+        if (terms_.price > reserve) return false;
+        _back(key, uint256(reserve) * terms_.quantity);
         round.supply += terms_.quantity;
         round.asks += 1;
         round.cost += uint128(terms_.price) * terms_.quantity;
-        if (terms_.quantity > round.largestAsk) round.largestAsk = terms_.quantity;
         return true;
+    }
+
+    /// @dev Requires the stake that the claims of an epoch's sale of that value need, beside the supplier's other asks:
+    /// stake that lasts now backs claims until the epoch's last is settled ({Stakes}).
+    function _back(OrderKey calldata key, uint256 value) private {
+        ParameterValues memory values = parameters.valuesAt(key.epoch);
+        uint256 needed = _backing[key.epoch][key.trader] + value * OPEN_SESSIONS
+            / (uint256(_clock().epochSessions) * values.bondRatioMax);
+        _backing[key.epoch][key.trader] = needed;
+        if (needed < values.minStake) needed = values.minStake;
+        uint96 lasting = registry.lastingStakeOf(key.trader);
+        if (lasting < needed) revert Errors.Registry_StakeTooLow(lasting, needed);
     }
 
     function _addBid(OrderKey calldata key, OrderTerms calldata terms_, uint88 deposit) private returns (bool isIn) {

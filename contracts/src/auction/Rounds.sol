@@ -24,10 +24,14 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
     /// @dev Clearings, demands, answers, proofs of disorder and the publishing have a part each of what time is left.
     uint256 private constant CLEARING_STEPS = 5;
 
-    /// @dev The first price, and the last round that had an order.
+    /// @dev Most sessions of an epoch, each of which may have been paused.
+    uint256 private constant EPOCH_SESSIONS_MAX = 1024;
+
+    /// @dev The first price, the last round that had an order, and the one before it.
     struct Market {
         uint64 openingPrice;
         uint64 lastEpoch;
+        uint64 beforeEpoch;
     }
 
     ISessions public immutable override sessions;
@@ -38,13 +42,16 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
     uint88 internal immutable CLEARING_BOND;
     uint88 internal immutable LEAF_STAKE;
     uint16 internal immutable FEE_BPS;
+    uint16 internal immutable CLEARER_BPS;
 
     mapping(bytes32 service => Market market) private _markets;
     mapping(bytes32 roundId => Round round) internal _rounds;
     mapping(address payee => uint96 amount) public override claimableOf;
 
     constructor(ISessions sessions_, AuctionTerms memory terms_) Clocked(sessions_.clock()) {
-        if (terms_.feeBps == 0 || terms_.feeBps >= BPS) revert Errors.Auction_TermsInvalid();
+        bool isValid = terms_.feeBps != 0 && terms_.feeBps < BPS && terms_.clearerBps <= BPS
+            && _clock().epochSessions <= EPOCH_SESSIONS_MAX;
+        if (!isValid) revert Errors.Auction_TermsInvalid();
         sessions = sessions_;
         parameters = sessions_.parameters();
         registry = sessions_.registry();
@@ -53,6 +60,7 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
         CLEARING_BOND = terms_.clearingBond;
         LEAF_STAKE = terms_.leafStake;
         FEE_BPS = terms_.feeBps;
+        CLEARER_BPS = terms_.clearerBps;
     }
 
     /// @inheritdoc IAuction
@@ -64,6 +72,21 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
         if (_markets[service].openingPrice != 0) revert Errors.Auction_MarketExists(service);
         _markets[service].openingPrice = price;
         emit OpenMarket(service, price);
+    }
+
+    /// @inheritdoc IAuction
+    function payCharges(bytes32 service, uint64 epoch) external override {
+        Round storage round = _rounds[_roundId(service, epoch)];
+        uint96 charges = round.charges;
+        if (charges == 0) revert Errors.Auction_AmountZero();
+
+        // Effect: what was paused stays, for {refundPaused}; of the rest a part is for the clearing.
+        round.charges = 0;
+        charges -= _pausedOf(epoch, charges);
+        uint96 reward = uint96(uint256(charges) * CLEARER_BPS / BPS);
+        _credit(round.submitter, reward);
+        _credit(parameters.treasury(), charges - reward);
+        emit PayCharges(service, epoch, round.submitter, reward, charges - reward);
     }
 
     /// @inheritdoc IAuction
@@ -81,7 +104,7 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
 
     /// @inheritdoc IAuction
     function terms() external view override returns (AuctionTerms memory) {
-        return AuctionTerms(ORDER_BOND, CLEARING_BOND, LEAF_STAKE, FEE_BPS);
+        return AuctionTerms(ORDER_BOND, CLEARING_BOND, LEAF_STAKE, FEE_BPS, CLEARER_BPS);
     }
 
     /// @inheritdoc IAuction
@@ -119,15 +142,31 @@ abstract contract Rounds is IAuction, Clocked, ReentrancyGuardTransient {
         uint64 price = _nextPrice(service);
         if (price == 0) revert Errors.Auction_NotMarket(service);
         round.price = price;
-        _markets[service].lastEpoch = epoch;
+        Market storage market = _markets[service];
+        (market.lastEpoch, market.beforeEpoch) = (epoch, market.lastEpoch);
         emit OpenRound(service, epoch, price);
     }
 
-    /// @dev The price after the last round that had an order, whose reveals are over before the next one's commits.
-    function _nextPrice(bytes32 service) private view returns (uint64) {
+    /// @dev The price of the last round that had an order, moved by the one before it: by then it is known whether that
+    /// was cleared.
+    function _nextPrice(bytes32 service) private view returns (uint64 price) {
         Market memory market = _markets[service];
         if (market.lastEpoch == 0) return market.openingPrice;
-        return PostedPrice.next(_rounds[_roundId(service, market.lastEpoch)], FEE_BPS);
+        price = _rounds[_roundId(service, market.lastEpoch)].price;
+        if (market.beforeEpoch == 0) return price;
+        return PostedPrice.next(_rounds[_roundId(service, market.beforeEpoch)], price, FEE_BPS);
+    }
+
+    /// @dev What of a charge for an epoch is for sessions that a pause kept shut, rounded down. Known once it is over.
+    function _pausedOf(uint64 epoch, uint256 charge) internal view returns (uint96) {
+        if (_currentEpoch() <= epoch) revert Errors.Auction_EpochRunning(epoch);
+        uint256 first = _firstOf(epoch);
+        uint256 count = _firstOf(uint256(epoch) + 1) - first;
+        uint256 paused = 0;
+        for (uint256 i = 0; i < count; ++i) {
+            if (parameters.isPausedAt(first + i)) ++paused;
+        }
+        return uint96(charge * paused / count);
     }
 
     function _credit(address payee, uint256 amount) internal {

@@ -8,7 +8,7 @@ import { Errors } from "../libraries/Errors.sol";
 import { Lanes } from "../libraries/Lanes.sol";
 import { RelayHash } from "../libraries/RelayHash.sol";
 import { Threshold } from "../libraries/Threshold.sol";
-import { BondRoom, Claim, ClaimInput, Seat, SessionKey, SessionRules } from "../types/Types.sol";
+import { BondRoom, Claim, ClaimInput, Seat, SessionKey, SessionRules, Share } from "../types/Types.sol";
 import { OpenClaims } from "./OpenClaims.sol";
 
 /// @title Submissions
@@ -56,39 +56,25 @@ abstract contract Submissions is OpenClaims {
         }
 
         // Check: the supplier is a member, the claim worth something and bonded.
-        uint64 price;
-        {
-            bool isAllotted;
-            (price, isAllotted) = _priceOf(batch, input, sessionId);
-            if (price == 0) {
-                return abi.encodeWithSelector(Errors.Sessions_NotMember.selector, batch.supplier, input.draw);
-            }
-            if (isAllotted && !sessions.isValid(session)) {
-                return abi.encodeWithSelector(Errors.Sessions_SessionInvalid.selector, sessionId);
-            }
+        (uint64 price, Share memory share) = _priceOf(batch, input, session, sessionId);
+        if (price == 0) {
+            return abi.encodeWithSelector(Errors.Sessions_NotMember.selector, batch.supplier, input.draw);
         }
         uint256 value = Threshold.value(input.sum, price);
         refusal = _checkBond(batch, input.bond, value);
         if (refusal.length != 0) return refusal;
 
         // Interaction: lock the value, where the session is valid and the value within the slice.
-        (uint96 slice, uint16 feeBps) = escrow.lock(session, value, batch.rules.members);
+        (uint96 slice, uint16 feeBps) = escrow.lock(session, value, share);
         if (slice == 0) return abi.encodeWithSelector(Errors.Sessions_SessionInvalid.selector, sessionId);
         if (value > slice) return abi.encodeWithSelector(Errors.Claims_OverSlice.selector, value, slice);
 
         // Effect: keep the claim's hash, count its bond.
-        Claim memory claim = Claim({
-            supplier: batch.supplier,
-            session: session,
-            rootDigest: input.rootDigest,
-            sum: input.sum,
-            count: input.count,
-            value: uint96(value),
-            bond: input.bond,
-            tau: Threshold.tau(slice, price, batch.rules.targetLeaves),
-            price: price,
-            feeBps: feeBps
-        });
+        Claim memory claim;
+        (claim.supplier, claim.session) = (batch.supplier, session);
+        (claim.rootDigest, claim.sum, claim.count) = (input.rootDigest, input.sum, input.count);
+        (claim.value, claim.bond, claim.price, claim.feeBps) = (uint96(value), input.bond, price, feeBps);
+        claim.tau = Threshold.tau(slice, price, batch.rules.targetLeaves);
         batch.bonds += input.bond;
         _keep(claim, RelayHash.claimId(batch.supplier, sessionId), lane);
     }
@@ -114,20 +100,20 @@ abstract contract Submissions is OpenClaims {
         return "";
     }
 
-    /// @dev A member's price, zero for all others and where the session did not open; and whether it takes an allotment.
+    /// @dev A member's price and its part of the cap; zero for all others and where the session did not open.
     function _priceOf(
         Batch memory batch,
         ClaimInput calldata input,
+        SessionKey memory session,
         bytes32 sessionId
     )
         private
         view
-        returns (uint64 price, bool isAllotted)
+        returns (uint64 price, Share memory share)
     {
-        if (!batch.rules.isOpen || batch.rules.seed == 0) return (0, false);
+        if (!batch.rules.isOpen || batch.rules.seed == 0) return (0, share);
         Seat memory seat = Seat({
-            service: input.service,
-            number: batch.number,
+            session: session,
             drawSeed: Draw.seed(batch.rules.seed, sessionId),
             members: batch.rules.members,
             supplier: batch.supplier,

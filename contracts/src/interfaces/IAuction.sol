@@ -33,7 +33,7 @@ import { ISessions } from "./ISessions.sol";
 /// the asks. What it cannot see from those is whether every revealed order is in the tree, and in order. Anyone may
 /// demand a leaf, which the clearing has to show, or show two leaves that stand the wrong way round; either way its
 /// bond is lost. The first clearing published that nobody defeated is the roster of e; without one, the roster is
-/// inherited, and everybody has everything back.
+/// inherited without allotments, so that nobody is served, and everybody has everything back.
 interface IAuction {
     /*//////////////////////////////////////////////////////////////////////////
                                        EVENTS
@@ -74,12 +74,12 @@ interface IAuction {
     event DefeatClearing(bytes32 indexed clearingId, address indexed winner);
 
     /// @notice Emitted when a clearing becomes the roster.
-    event Clear(bytes32 indexed service, uint64 indexed epoch, bytes32 clearingId, uint64 procured, uint128 paid);
+    event Clear(bytes32 indexed service, uint64 indexed epoch, bytes32 clearingId, uint64 procured, uint96 paid);
 
     /// @notice Emitted when a bid is settled.
     /// @param units What it got.
     /// @param charge What it paid at once; the rest of the posted price is paid by its sessions' claims.
-    /// @param capMax The most its delegation's cap may be in the epoch.
+    /// @param capMax The most of its delegation's cap that counts in each session of the epoch.
     event SettleBid(
         bytes32 indexed service,
         uint64 indexed epoch,
@@ -87,6 +87,14 @@ interface IAuction {
         uint32 units,
         uint96 charge,
         uint96 capMax
+    );
+
+    /// @notice Emitted when a settled bid has what it was charged for paused sessions back.
+    event RefundPaused(bytes32 indexed service, uint64 indexed epoch, address indexed application, uint96 amount);
+
+    /// @notice Emitted when a round's charges are credited: to who cleared it, and to the treasury.
+    event PayCharges(
+        bytes32 indexed service, uint64 indexed epoch, address indexed submitter, uint96 reward, uint96 rest
     );
 
     /// @notice Emitted when a payee's balance is paid out.
@@ -109,6 +117,8 @@ interface IAuction {
 
     /// @notice Opens an order (anyone who knows its terms and salt may call).
     /// @dev Emits a {Reveal} event. An ask's deposit goes back at once, and so does that of a bid below the price.
+    /// Requirement: the supplier's lasting stake, over all its asks for the epoch, is at least the bonds that the claims
+    /// of three sessions need, were all its units sold at the reserve.
     function reveal(OrderKey calldata key, OrderTerms calldata terms, bytes32 salt) external;
 
     /// @notice Takes the bond of an order that was not revealed in time, and gives the rest back (anyone may call).
@@ -116,7 +126,7 @@ interface IAuction {
     function forfeit(OrderKey calldata key) external;
 
     /// @notice Proposes what a round clears to, with a bond (anyone may call, in their own name).
-    /// @dev Emits a {SubmitClearing} event.
+    /// @dev Emits a {SubmitClearing} event. Requirement: something is sold.
     /// @param covers The asks that cover the demand's last unit (first) and those each supplier's capacity beyond it.
     /// @param sales Every supplier that sells, strictly ascending.
     function submitClearing(
@@ -127,17 +137,18 @@ interface IAuction {
         external
         returns (bytes32 clearingId);
 
-    /// @notice Asks a clearing to show the leaf of an order that is in, which costs the stake if it does.
+    /// @notice Asks a clearing to show the leaf of an order that is in, which costs the stake if it does and stands.
     /// @dev Emits a {DemandLeaf} event.
     function demandLeaf(ClearingKey calldata clearing, Side side, address trader) external;
 
-    /// @notice Shows a leaf that was demanded, for the demander's stake (anyone may call).
-    /// @dev Emits a {ShowLeaf} event.
+    /// @notice Shows a leaf that was demanded, for the demander's stake where the clearing stands (anyone may call).
+    /// @dev Emits a {ShowLeaf} event. Requirement: half a step has not gone by since the demand.
     function showLeaf(ClearingKey calldata clearing, Side side, address trader, Opening calldata opening) external;
 
-    /// @notice Defeats a clearing by a leaf that was not shown in time, for the demander; its stake goes back.
-    /// @dev Emits a {DefeatClearing} event where the clearing is not defeated already.
-    function enforceLeaf(ClearingKey calldata clearing, Side side, address trader) external;
+    /// @notice Ends a demand: defeats the clearing where the leaf was not shown in time, for the demander. The stake goes
+    /// back where the clearing is defeated, whatever by; else, once its bond is free, to whoever showed the leaf.
+    /// @dev Emits a {DefeatClearing} event where this defeats the clearing.
+    function endDemand(ClearingKey calldata clearing, Side side, address trader) external;
 
     /// @notice Defeats a clearing by two leaves that stand the wrong way round, or one that stands in two places.
     /// @dev Emits a {DefeatClearing} event. Requirement: by its key `first` comes before `second`, or is the same, and
@@ -168,6 +179,14 @@ interface IAuction {
     /// out where a clearing was published that does not hold the bid, and nobody demanded its leaf in time.
     /// @dev Emits a {SettleBid} event.
     function waiveBid(bytes32 service, uint64 epoch) external;
+
+    /// @notice Refunds what of a settled bid's charge is for sessions that a pause kept shut, once the epoch is over.
+    /// @dev Emits a {RefundPaused} event.
+    function refundPaused(bytes32 service, uint64 epoch, address application) external;
+
+    /// @notice Credits a round's charges so far to who cleared it and the treasury, once the epoch is over.
+    /// @dev Emits a {PayCharges} event.
+    function payCharges(bytes32 service, uint64 epoch) external;
 
     /// @notice Pays out what `payee` has coming (anyone may call).
     /// @dev Emits a {Collect} event.

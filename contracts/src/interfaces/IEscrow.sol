@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import { IERC20 } from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 
-import { Account, SessionKey } from "../types/Types.sol";
+import { Account, SessionKey, Share } from "../types/Types.sol";
 import { IParameters } from "./IParameters.sol";
 import { IRegistry } from "./IRegistry.sol";
 
@@ -80,13 +80,13 @@ interface IEscrow {
 
     /// @notice Locks the value of a new claim, where the session is covered and the value within a member's slice.
     /// Only Claims.
-    /// @param members How many the session's cap is for.
+    /// @param share The member's part of the session's cap.
     /// @return slice The most a member may claim, rounded down; zero where the session is not covered. Nothing is
     /// locked where it is below `value`.
     function lock(
         SessionKey calldata session,
         uint256 value,
-        uint8 members
+        Share calldata share
     )
         external
         returns (uint96 slice, uint16 feeBps);

@@ -117,8 +117,9 @@ interface IRegistry {
     /// @notice Adds stake out of the caller's tokens (anyone may add).
     function stake(address supplier, uint96 amount) external;
 
-    /// @notice Takes `amount` out of the stake. It counts for no roster built from now on, backs claims until the
-    /// last roster that may hold the supplier ends (the next epoch's), and can be taken three sessions later.
+    /// @notice Takes `amount` out of the stake. It counts for no roster built and no ask revealed from now on, backs
+    /// claims until the last roster that may hold the supplier ends (that of the epoch after the next, which auctions
+    /// take asks for), and can be taken three sessions later.
     /// Asking again adds to it and starts the wait anew.
     /// @dev Requirement: the caller is the owner.
     function requestUnstake(address supplier, uint96 amount) external;
@@ -187,6 +188,9 @@ interface IRegistry {
 
     /// @notice A supplier's account, or reverts where there is none.
     function supplierOf(address supplier) external view returns (Supplier memory);
+
+    /// @notice The stake of a supplier that is not on its way out; zero where there is no such supplier.
+    function lastingStakeOf(address supplier) external view returns (uint96);
 
     /// @notice Whether a supplier is registered.
     function isSupplier(address supplier) external view returns (bool);

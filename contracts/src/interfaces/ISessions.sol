@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { ClockValues, RosterEntry, Seat, SessionKey, SessionRules, SessionTerms } from "../types/Types.sol";
+import { ClockValues, RosterEntry, Seat, SessionKey, SessionRules, SessionTerms, Share } from "../types/Types.sol";
 import { IEscrow } from "./IEscrow.sol";
 import { IParameters } from "./IParameters.sol";
 import { IRegistry } from "./IRegistry.sol";
@@ -42,12 +42,13 @@ interface ISessions {
     function buildRoster(bytes32 service) external;
 
     /// @notice Sets the next epoch's roster of a service with a market.
-    /// @param isAllotted Whether only delegations with an allotment are served by it.
+    /// @param isAllotted Whether only delegations with an allotment are served by it; then a weight is units, and each
+    /// member's part of a cap is what its units cost out of what all do.
     /// @dev Emits a {SetRoster} event. Requirements: as {buildRoster}, and the caller is the service's market;
     /// suppliers are registered and strictly ascending; prices and weights are at least 1.
     function publishRoster(bytes32 service, RosterEntry[] calldata entries, bool isAllotted) external;
 
-    /// @notice Sets the most a delegation's cap may be in sessions served by the allotted roster of `epoch`.
+    /// @notice Sets the most of a delegation's cap that counts in each session of `epoch`, if its roster is allotted.
     /// @dev Emits an {Allot} event. Requirement: the caller is the service's market.
     function allot(bytes32 service, uint64 epoch, address application, address gateway, uint96 capMax) external;
 
@@ -82,7 +83,7 @@ interface ISessions {
     /// @notice The seed of session `number`, kept or not; zero while it cannot be known and once it is lost.
     function seedOf(uint256 number) external view returns (bytes32);
 
-    /// @notice The roster in force in `epoch`, as set so far.
+    /// @notice The roster in force in `epoch`, as set so far; of an allotted one the weights are by cost.
     function rosterOf(bytes32 service, uint256 epoch) external view returns (RosterEntry[] memory);
 
     /// @notice Size and total weight of the roster in force in `epoch`, and the epoch it was set for.
@@ -98,19 +99,17 @@ interface ISessions {
     /// @dev The seed is zero while it cannot be known and once it is lost.
     function rulesOf(uint256 number) external view returns (SessionRules memory);
 
-    /// @notice The most the delegation's cap may be in the session; no bound where the roster is not allotted.
+    /// @notice The most of the delegation's cap that counts in the session; no bound where the roster is not allotted.
     function allotmentOf(SessionKey calldata session) external view returns (uint96 capMax);
 
-    /// @notice A member's price; zero where the draws do not make the supplier a member.
-    /// @return unitPrice The price.
-    /// @return isAllotted Whether the roster is, so that the session needs an allotment to be valid.
+    /// @notice A member's price and its part of the cap; zero where the draws do not make the supplier a member.
     function priceOf(
         Seat calldata seat,
         uint32[] calldata earlier
     )
         external
         view
-        returns (uint64 unitPrice, bool isAllotted);
+        returns (uint64 unitPrice, Share memory share);
 
     /// @notice Reverts with the reason unless `supplier` is a member of the session.
     /// @return unitPrice Its price.
@@ -125,8 +124,8 @@ interface ISessions {
         view
         returns (uint64 unitPrice);
 
-    /// @notice Whether the session may be served: it has opened, unpaused, with a roster and covered funds, and its
-    /// cap within its allotment where the roster is allotted.
+    /// @notice Whether the session may be served: it has opened, unpaused, with a roster and covered funds, and an
+    /// allotment where the roster is allotted.
     /// @dev Known for the running session and the one before; false for all others.
     function isValid(SessionKey calldata session) external view returns (bool);
 

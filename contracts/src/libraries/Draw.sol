@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import { RosterEntry } from "../types/Types.sol";
+
 /// @title Draw
-/// @notice Draws the members of a session by weight without replacement, and verifies one of them.
+/// @notice Draws the members of a session by weight, and verifies one of them.
 /// @dev Draw d of at most 64 hits the entry whose range of the cumulative weights covers
-/// `keccak256(drawSeed, d) mod totalWeight`; hits on entries hit before are skipped, which is successive
-/// weighted sampling without replacement. An entry is a supplier, its price and its cumulative weight in one slot.
+/// `keccak256(drawSeed, d) mod totalWeight`. Where asks are posted, hits on entries hit before are skipped, which is
+/// successive weighted sampling without replacement; of an allotted roster the first K draws count, each as often as
+/// it hits. An entry is a supplier, its price and its cumulative weight in one slot.
+/// Mirrors `relay_mining/membership.py` and `relay_mining/allotted.py`.
 library Draw {
     uint256 internal constant DRAWS = 64;
+
+    /// @dev About the most that the weights by cost add up to; 128 entries that round up to 1 still leave 32 bits.
+    uint256 private constant COST_WEIGHT = 2 ** 31;
 
     /// @notice What is drawn from: how many entries, what they weigh together, how many members.
     struct Urn {
@@ -30,6 +37,44 @@ library Draw {
 
     function point(bytes32 drawSeed, uint256 draw, uint32 totalWeight) internal pure returns (uint256) {
         return uint256(keccak256(abi.encode(drawSeed, draw))) % totalWeight;
+    }
+
+    /// @notice The same entries, weighted by what their units cost together instead of by the units.
+    /// @dev Where all cost no more than `COST_WEIGHT`, weights are costs; else they are scaled to it, rounded down but
+    /// at least 1.
+    function weighByCost(RosterEntry[] memory entries) internal pure returns (RosterEntry[] memory) {
+        uint256 scale = 0;
+        for (uint256 i = 0; i < entries.length; ++i) {
+            scale += uint256(entries[i].unitPrice) * entries[i].weight;
+        }
+        if (scale < COST_WEIGHT) scale = COST_WEIGHT;
+        for (uint256 i = 0; i < entries.length; ++i) {
+            uint256 weight = uint256(entries[i].unitPrice) * entries[i].weight * COST_WEIGHT / scale;
+            entries[i].weight = weight == 0 ? 1 : uint32(weight);
+        }
+        return entries;
+    }
+
+    /// @notice Which part of an allotted session's cap the entry at `index` has: `parts` of `whole`, none for zero.
+    function partsOf(
+        mapping(uint256 => uint256) storage roster,
+        Urn memory urn,
+        bytes32 drawSeed,
+        uint32 index
+    )
+        internal
+        view
+        returns (uint32 parts, uint32 whole)
+    {
+        if (index >= urn.count) return (0, 0);
+        uint256 from = index == 0 ? 0 : uint32(roster[index - 1]);
+        uint256 end = uint32(roster[index]);
+        if (urn.count <= urn.members) return (uint32(end - from), urn.totalWeight);
+        whole = uint32(urn.members);
+        for (uint256 draw = 0; draw < whole; ++draw) {
+            uint256 target = point(drawSeed, draw, urn.totalWeight);
+            if (from <= target && target < end) ++parts;
+        }
     }
 
     /// @notice Whether draw `draw` makes the entry at `index` a member.

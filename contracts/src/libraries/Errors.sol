@@ -219,6 +219,9 @@ library Errors {
     /// @notice Thrown when there is nothing to collect.
     error Auction_AmountZero();
 
+    /// @notice Thrown when what depends on all sessions of an epoch is asked for before it is over.
+    error Auction_EpochRunning(uint256 epoch);
+
     /// @notice Thrown when a round is asked for whose orders would be due before the clock began.
     error Auction_EpochOutOfRange(uint256 epoch);
 
@@ -261,8 +264,11 @@ library Errors {
     /// @notice Thrown when a leaf is demanded twice.
     error Auction_DemandExists(address trader);
 
-    /// @notice Thrown when a leaf is not owed.
+    /// @notice Thrown when a leaf was not demanded, or is shown already.
     error Auction_DemandUnknown(address trader);
+
+    /// @notice Thrown when it is not decided yet who has the stake of a leaf that was shown.
+    error Auction_ClearingStands(bytes32 clearingId);
 
     /// @notice Thrown when a clearing owes leaves that were demanded.
     error Auction_LeavesOwed(uint256 leaves);
@@ -285,6 +291,9 @@ library Errors {
     /// @notice Thrown when no cover was given that covers the unit.
     error Clearing_NotCovered(uint256 unit);
 
+    /// @notice Thrown when a clearing sells nothing.
+    error Clearing_NothingSold();
+
     /// @notice Thrown when a payment is below the ask or above the reserve, as in no tree in order.
     error Clearing_PriceOutOfRange(uint256 unitPrice);
 
@@ -296,6 +305,9 @@ library Errors {
 
     /// @notice Thrown when an opening does not lead to the root and its sums.
     error Tree_RootMismatch(bytes32 digest, uint256 sums);
+
+    /// @notice Thrown when an opening turns otherwise than in the one tree of that many leaves.
+    error Tree_ShapeMismatch(uint256 position);
 
     /*//////////////////////////////////////////////////////////////////////////
                                     TEST TOKEN

@@ -17,25 +17,24 @@ library PostedPrice {
         return uint64(uint256(price) * (BPS - feeBps) / BPS);
     }
 
-    /// @notice The price after a round: a step towards balance, none where demand equals supply. The step is an
-    /// eighth of the price times the relative imbalance, at least 1, and at most what leaves a supplier that buys
-    /// its own volume a loss of half its fee, `fee / (2 * largest share)` of the price times the imbalance.
-    function next(Round memory round, uint16 feeBps) internal pure returns (uint64) {
-        (uint256 demand, uint256 supply, uint256 price) = (round.demand, round.supply, round.price);
-        if (demand == supply) return round.price;
+    /// @notice The price moved by a round: a step towards balance, none where demand equals supply, nor where the round
+    /// could have been cleared and was not. The step is an eighth of the price times the relative imbalance, at least
+    /// 1, and at most `fee / 2` of the price times the imbalance: what moves the price costs whoever buys it no less
+    /// than it gains in a round, were all of the supply its own.
+    /// @dev The side that is longer counts up to twice the other, so that of a demand that counts at least half is
+    /// filled, and charged.
+    function next(Round memory round, uint64 price, uint16 feeBps) internal pure returns (uint64) {
+        (uint256 demand, uint256 supply) = (round.demand, round.supply);
+        bool isAbandoned = !round.isCleared && demand != 0 && supply != 0;
+        if (demand == supply || isAbandoned) return price;
         uint256 larger = demand > supply ? demand : supply;
         uint256 imbalance = larger - (demand > supply ? supply : demand);
+        if (2 * imbalance > larger) (imbalance, larger) = (1, 2);
         uint256 step = price * imbalance / larger / STEP_DIVISOR;
         if (step == 0) step = 1;
-        uint256 most = price * feeBps * imbalance / (2 * _largestShareBps(round) * larger);
+        uint256 most = uint256(price) * feeBps * imbalance / (2 * BPS * larger);
         if (step > most) step = most;
         if (demand < supply) return price > step ? uint64(price - step) : 1;
         return price + step > type(uint64).max ? type(uint64).max : uint64(price + step);
-    }
-
-    /// @dev The largest ask's part of the supply, rounded up; all of it where there is none.
-    function _largestShareBps(Round memory round) private pure returns (uint256) {
-        if (round.supply == 0) return BPS;
-        return (uint256(round.largestAsk) * BPS + round.supply - 1) / round.supply;
     }
 }

@@ -66,8 +66,8 @@ library Procurement {
     {
         uint256 sellers = _sellers(book, covering);
         if (selling.length != sellers) revert Errors.Clearing_WrongSaleCount(selling.length, sellers);
+        if (sellers == 0) revert Errors.Clearing_NothingSold();
         entries = new RosterEntry[](sellers);
-        if (sellers == 0) return entries;
 
         uint256 atDemand = _costAt(book, covering, 0, book.demand);
         address before = address(0);

@@ -14,6 +14,9 @@ import { Errors } from "./Errors.sol";
 /// Sums are `count * 2^192 + units * 2^128 + cost`, below 2^224. The sums of both children are under the hash, so
 /// leaves that open stand at places of their own among as many as the root counts: where each of that many orders
 /// opens, the tree holds them and nothing else, and every sum in it is right.
+///
+/// A node over the leaves from `low` up to `high` splits at `(low + high + 1) / 2`, so a line of leaves has one root:
+/// whoever knows the orders knows it, and another one is wrong.
 library SortedSumTree {
     /// @dev A tree of 2^32 leaves; `lefts` has no more bits.
     uint256 private constant DEPTH_MAX = 32;
@@ -74,7 +77,20 @@ library SortedSumTree {
         bool isWithin = uint64(before >> 128) + uint256(uint64(leafSums >> 128)) <= uint64(total >> 128)
             && uint128(before) + uint256(uint128(leafSums)) <= uint128(total) && before >> 192 < total >> 192;
         if (!isWithin) revert Errors.Tree_SumsOutOfRange(before);
+        if (!_isCanonical(before >> 192, total >> 192, opening)) revert Errors.Tree_ShapeMismatch(before >> 192);
         return Place(uint32(before >> 192), uint64(before >> 128), uint128(before));
+    }
+
+    /// @dev Whether the way up from a position turns as in the one tree of that many leaves.
+    function _isCanonical(uint256 position, uint256 count, Opening calldata opening) private pure returns (bool) {
+        (uint256 low, uint256 high, uint256 depth, uint256 lefts) = (0, count, 0, 0);
+        for (; high - low > 1; ++depth) {
+            uint256 middle = (low + high + 1) / 2;
+            bool isRight = position >= middle;
+            (low, high) = isRight ? (middle, high) : (low, middle);
+            lefts = lefts << 1 | (isRight ? 1 : 0);
+        }
+        return depth == opening.siblings.length && lefts == opening.lefts;
     }
 
     function _inner(bytes32 left, uint256 leftSums, bytes32 right, uint256 rightSums) private pure returns (bytes32) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import { Share } from "../types/Types.sol";
+
 /// @title Threshold
 /// @notice Threshold sampling of relays, and what slices and units are worth.
 /// @dev Mirrors `relay_mining/threshold.py` and `relay_mining/session.py`. Every division rounds down.
@@ -11,8 +13,14 @@ library Threshold {
     /// @dev A unit price is for this many compute units.
     uint256 internal constant UNITS_PER_PRICE = 1e6;
 
-    function tau(uint96 slice, uint64 price, uint32 targetLeaves) internal pure returns (uint64) {
-        uint256 sliceUnits = uint256(slice) * UNITS_PER_PRICE / price;
+    /// @notice The most a member may claim of a session's cap.
+    function slice(uint96 cap, Share memory share) internal pure returns (uint96) {
+        uint256 most = cap < share.capMax ? cap : share.capMax;
+        return uint96(most * share.parts / share.whole);
+    }
+
+    function tau(uint96 slice_, uint64 price, uint32 targetLeaves) internal pure returns (uint64) {
+        uint256 sliceUnits = uint256(slice_) * UNITS_PER_PRICE / price;
         if (sliceUnits > UNITS_MAX) sliceUnits = UNITS_MAX;
         uint256 threshold = sliceUnits / targetLeaves;
         return threshold == 0 ? 1 : uint64(threshold);

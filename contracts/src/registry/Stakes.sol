@@ -19,6 +19,10 @@ abstract contract Stakes is Suppliers, ReentrancyGuardTransient {
     /// session in which anyone can settle.
     uint64 private constant SETTLE_SESSIONS = 3;
 
+    /// @dev An ask made in an auction now fills the epoch after the next, so that three epochs on no roster holds the
+    /// supplier for what it has asked so far.
+    uint64 private constant ROSTER_EPOCHS = 3;
+
     IERC20 public immutable override token;
     address public immutable override escrow;
     address public immutable override claims;
@@ -54,7 +58,7 @@ abstract contract Stakes is Suppliers, ReentrancyGuardTransient {
         if (amount == 0) revert Errors.Registry_AmountZero();
         if (amount > lasting) revert Errors.Registry_StakeTooLow(lasting, amount);
 
-        uint64 fromSession = uint64(_firstOf(_currentEpoch() + 2)) + SETTLE_SESSIONS;
+        uint64 fromSession = uint64(_firstOf(_currentEpoch() + ROSTER_EPOCHS)) + SETTLE_SESSIONS;
         state.unstaking += amount;
         state.unstakeSession = fromSession;
         emit RequestUnstake(supplier, amount, fromSession);
@@ -121,6 +125,11 @@ abstract contract Stakes is Suppliers, ReentrancyGuardTransient {
         uint96 backing = isLeft ? _lastingStakeOf(supplier) : state.stake;
         uint96 free = backing > state.reserved ? backing - state.reserved : 0;
         return BondRoom(free, _bondUsed(state, number), state.bondCap);
+    }
+
+    /// @inheritdoc IRegistry
+    function lastingStakeOf(address supplier) external view override returns (uint96) {
+        return _lastingStakeOf(supplier);
     }
 
     /// @dev What neither leaves nor has left: it counts for rosters to come.

@@ -20,11 +20,13 @@ enum OrderState {
 /// @param clearingBond What whoever submits a clearing puts down, and loses where it is defeated.
 /// @param leafStake What demanding a leaf costs where it is shown: it goes to whoever shows it.
 /// @param feeBps The least part of the posted price that reaches no supplier, in 1/10000.
+/// @param clearerBps The part of a round's charges that goes to whoever cleared it, in 1/10000.
 struct AuctionTerms {
     uint88 orderBond;
     uint88 clearingBond;
     uint88 leafStake;
     uint16 feeBps;
+    uint16 clearerBps;
 }
 
 /// @notice Who trades in which round.
@@ -51,6 +53,7 @@ struct OrderTerms {
 /// @notice An order as kept.
 /// @param content The seal, then the packed terms.
 /// @param payer Who put down the deposit, and gets it back.
+/// @param deposit What is down; of a settled bid its charge, until what of it was paused is refunded.
 struct Order {
     bytes32 content;
     address payer;
@@ -65,7 +68,7 @@ struct Order {
 /// @param clearFrom The seed is known: clearings are taken.
 /// @param clearEnd No more clearings.
 /// @param demandEnd No more demands for leaves.
-/// @param answerEnd No more answers to them.
+/// @param answerEnd No more answers to any of them; each has half a step from its own block.
 /// @param publishFrom A clearing that nobody defeated may become the roster.
 /// @param publishEnd The epoch's roster is fixed, cleared or inherited.
 struct Windows {
@@ -88,9 +91,10 @@ struct Windows {
 /// @param bids How many bids that is.
 /// @param cost The sum of those asks' prices times quantities.
 /// @param procured Units bought, once cleared.
-/// @param largestAsk The most units of one of the asks.
 /// @param isCleared Whether a clearing has become the roster.
 /// @param paid What the procured units cost at the roster's prices.
+/// @param submitter Whose clearing it was.
+/// @param charges What settled bids were charged, and nobody was credited with yet.
 /// @param bidsRoot The root of the bids in public order, once cleared.
 struct Round {
     uint64 price;
@@ -100,9 +104,10 @@ struct Round {
     uint32 bids;
     uint128 cost;
     uint64 procured;
-    uint32 largestAsk;
     bool isCleared;
-    uint128 paid;
+    uint96 paid;
+    address submitter;
+    uint96 charges;
     bytes32 bidsRoot;
 }
 
@@ -125,6 +130,15 @@ struct Clearing {
     bytes32 entriesHash;
     uint32 owed;
     bool isDefeated;
+}
+
+/// @notice A leaf that was demanded of a clearing.
+/// @param dueBlock From which on the clearing is defeated where the leaf was not shown.
+/// @param shower Who showed it; zero while nobody has.
+struct Demand {
+    address demander;
+    uint64 dueBlock;
+    address shower;
 }
 
 /// @notice A node beside the way from a leaf to the root; `sums` as {SortedSumTree} packs them.

@@ -38,7 +38,7 @@ struct SessionKey {
 /// @param count The number of leaves.
 /// @param bond The stake put at risk, in token base units.
 /// @param rosterIndex Where the supplier stands in the roster.
-/// @param draw Which of the 64 draws hits it.
+/// @param draw Which of the 64 draws hits it; 0 where the roster is allotted.
 /// @param earlier The roster indices of all earlier draws; empty where `draw` is below the number of members.
 struct ClaimInput {
     address application;
@@ -205,13 +205,20 @@ struct SessionRules {
 /// @param drawSeed {Draw.seed} of the session.
 /// @param members Suppliers drawn, K.
 struct Seat {
-    bytes32 service;
-    uint64 number;
+    SessionKey session;
     bytes32 drawSeed;
     uint8 members;
     address supplier;
     uint32 rosterIndex;
     uint8 draw;
+}
+
+/// @notice A member's part of the cap: `parts` of `whole` of it, as far as it is allotted.
+/// @param capMax The most of the delegation's cap that counts.
+struct Share {
+    uint96 capMax;
+    uint32 parts;
+    uint32 whole;
 }
 
 /// @notice The bonds an operator may still reserve for a session.

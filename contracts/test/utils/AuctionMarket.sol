@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import { Auction } from "../../src/Auction.sol";
+import { IAuction } from "../../src/interfaces/IAuction.sol";
 import {
     AuctionTerms,
     ClearingKey,
@@ -24,11 +24,12 @@ abstract contract AuctionMarket is Market {
     uint88 internal constant CLEARING_BOND = 50e6 + 1;
     uint88 internal constant LEAF_STAKE = 2e6;
     uint16 internal constant FEE_BPS = 100;
+    uint16 internal constant CLEARER_BPS = 1000;
     uint64 internal constant RESERVE = 990;
     bytes32 internal constant ORDER_SALT = keccak256("order");
     address internal submitter = address(0xC1EA);
 
-    Auction internal auction;
+    IAuction internal auction;
     bytes32 internal traded;
 
     /// @dev What a clearing is submitted and published with.
@@ -41,10 +42,22 @@ abstract contract AuctionMarket is Market {
 
     function deployAuction() internal {
         deployMarket();
-        auction = new Auction(sessions, AuctionTerms(ORDER_BOND, CLEARING_BOND, LEAF_STAKE, FEE_BPS));
+        auction = newAuction(AuctionTerms(ORDER_BOND, CLEARING_BOND, LEAF_STAKE, FEE_BPS, CLEARER_BPS));
         traded = listService("traded", address(auction));
         vm.prank(source);
         auction.openMarket(traded, FIRST_PRICE);
+    }
+
+    /// @dev From its artifact, so that it alone is compiled for size.
+    function newAuction(AuctionTerms memory terms) internal returns (IAuction made) {
+        bytes memory code = abi.encodePacked(vm.getCode("Auction.sol:Auction"), abi.encode(sessions, terms));
+        assembly ("memory-safe") {
+            made := create(0, add(code, 32), mload(code))
+            if iszero(made) {
+                returndatacopy(code, 0, returndatasize())
+                revert(code, returndatasize())
+            }
+        }
     }
 
     /*//////////////////////////////////////////////////////////////////////////

@@ -31,7 +31,7 @@ library Trees {
         uint256 depth = 0;
         (uint256 low, uint256 high) = (0, keys.length);
         while (high - low > 1) {
-            uint256 middle = (low + high) / 2;
+            uint256 middle = (low + high + 1) / 2;
             isLeft[depth] = position >= middle;
             (uint256 from, uint256 to) = isLeft[depth] ? (low, middle) : (middle, high);
             (found[depth].digest, found[depth].sums) = _node(keys, sums, from, to);
@@ -122,7 +122,7 @@ library Trees {
         returns (bytes32 digest, uint256 total)
     {
         if (high - low == 1) return (keccak256(abi.encodePacked(bytes1(0x00), keys[low], sums[low])), sums[low]);
-        uint256 middle = (low + high) / 2;
+        uint256 middle = (low + high + 1) / 2;
         (bytes32 left, uint256 leftSums) = _node(keys, sums, low, middle);
         (bytes32 right, uint256 rightSums) = _node(keys, sums, middle, high);
         digest = keccak256(abi.encodePacked(bytes1(0x01), left, leftSums, right, rightSums));

@@ -29,6 +29,7 @@ interface Vm {
     function expectPartialRevert(bytes4 selector) external;
     function expectRevert(bytes calldata data) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function addr(uint256 key) external pure returns (address);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function getNonce(address account) external view returns (uint64);
@@ -46,6 +47,7 @@ interface Vm {
     function assertTrue(bool condition, string calldata reason) external pure;
     function assertFalse(bool condition) external pure;
     function assertLe(uint256 left, uint256 right) external pure;
+    function assertLt(uint256 left, uint256 right) external pure;
     function assertGe(uint256 left, uint256 right) external pure;
 }
 
