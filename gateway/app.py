@@ -304,7 +304,7 @@ async def meet_chain(node: Node, market: Market, gateway: Address) -> Board:
     board = await open_board(node, market, gateway)
     pages = MarketPages(
         node.data_plane.relays.admission, board.scene, await market.sessions.clock(),
-        market.sessions.roster,
+        market.sessions.roster, market.auction.round,
     )  # fmt: skip
     node.data_plane.mount(FOLDER, pages.answer)
     return board

@@ -1,7 +1,7 @@
-"""`GET /v1/market/...`: services, the book and prices of one, and what a bid would have paid.
+"""`GET /v1/market/...`: services, the book and prices of one, its auction's rounds, past bids.
 
-All but the rosters of epochs that are over comes from the read model of the dashboard; those never
-change, and are kept once they were read.
+All but rosters and rounds comes from the read model of the dashboard; the rosters of epochs that
+are over never change, and are kept once they were read.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from contracts import NOBODY, ChainError
+from contracts import NOBODY, ChainError, Round
 from gateway.access.admission import Admission
 from gateway.api.past_bids import PastBid, judge_bids
 from gateway.dashboard import Json, Scene, parse_id, view_service, view_services
@@ -34,6 +34,10 @@ PRICE_MAX = 2**64 - 1
 
 ReadRoster = Callable[[Hash32, int], Awaitable[tuple[RosterEntry, ...]]]
 """The roster of a service in an epoch (ChainError)."""
+ReadRound = Callable[[Hash32, int], Awaitable[Round]]
+"""The auction's round that fills an epoch of a service (ChainError)."""
+ROUNDS_AHEAD = 2
+"""Rounds fill epochs that are not served yet: the next, and the one after it."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class MarketPages:
     scene: Callable[[], Scene]
     clock: Clock
     read_roster: ReadRoster
+    read_round: ReadRound
     _rosters: OrderedDict[tuple[Hash32, int], tuple[RosterEntry, ...]] = field(
         default_factory=OrderedDict
     )
@@ -63,7 +68,11 @@ class MarketPages:
                 return self._service(service)
             case ["services", service, "bids"]:
                 return await self._bids(service, parse_qs(query.decode("latin-1")))
-        raise ServiceNotFoundError("there is /v1/market/services, and below it ID and ID/bids")
+            case ["services", service, "rounds"]:
+                return await self._rounds(service, parse_qs(query.decode("latin-1")))
+        raise ServiceNotFoundError(
+            "there is /v1/market/services, and below it ID, ID/bids and ID/rounds"
+        )
 
     def _services(self) -> Json:
         scene = self.scene()
@@ -85,10 +94,7 @@ class MarketPages:
         service = self._find(name)
         price = _number(query, "price", 1, PRICE_MAX)
         count = _number(query, "epochs", 1, EPOCHS_MAX, EPOCHS_SHOWN)
-        block = self.scene().model.block
-        if block < self.clock.genesis_block:
-            raise NoSupplierError("no epoch has begun yet")
-        current = self.clock.epoch_of(self.clock.session_at(block))
+        current = self._epoch()
         epochs = range(max(0, current - count), current)
         try:
             rosters = {epoch: await self._roster(service, epoch) for epoch in epochs}
@@ -101,6 +107,30 @@ class MarketPages:
             "data": [_show_bid(each) for each in judge_bids(rosters, price)],
         }
 
+    async def _rounds(self, name: str, query: dict[str, list[str]]) -> Json:
+        service = self._find(name)
+        if self.scene().model.services[service].market == NOBODY:
+            raise ServiceNotFoundError("its asks are posted: it has no rounds", param="service")
+        count = _number(query, "epochs", 1, EPOCHS_MAX, EPOCHS_SHOWN)
+        newest = self._epoch() + ROUNDS_AHEAD
+        shown: list[Json] = []
+        try:
+            for epoch in range(max(ROUNDS_AHEAD, newest + 1 - count), newest + 1):
+                found = await self.read_round(service, epoch)
+                # A cleared round has its roster, and that is final.
+                roster = await self._roster(service, epoch) if found.is_cleared else ()
+                shown.append(_show_round(epoch, found, roster))
+        except ChainError as error:
+            raise NoSupplierError("the chain cannot be read now; try again shortly") from error
+        return {"object": "list", "service": "0x" + service.hex(), "data": shown}
+
+    def _epoch(self) -> int:
+        """The running epoch (NoSupplierError before the first)."""
+        block = self.scene().model.block
+        if block < self.clock.genesis_block:
+            raise NoSupplierError("no epoch has begun yet")
+        return self.clock.epoch_of(self.clock.session_at(block))
+
     def _find(self, name: str) -> Hash32:
         service = parse_id(name)
         if service not in self.scene().model.services:
@@ -108,7 +138,7 @@ class MarketPages:
         return service
 
     async def _roster(self, service: Hash32, epoch: int) -> tuple[RosterEntry, ...]:
-        """The roster of an epoch that is over."""
+        """The roster of an epoch that is over, or cleared."""
         place = (service, epoch)
         found = self._rosters.get(place)
         if found is None:
@@ -127,6 +157,24 @@ def _show_bid(bid: PastBid) -> Json:
         "high": str(bid.high),
         "reach_ppm": bid.reach_ppm,
         "paid": None if bid.paid is None else str(bid.paid),
+    }
+
+
+def _show_round(epoch: int, found: Round, roster: tuple[RosterEntry, ...]) -> Json:
+    return {
+        "epoch": epoch,
+        "price": str(found.price),
+        "asks": found.asks,
+        "supply": found.supply,
+        "bids": found.bids,
+        "demand": found.demand,
+        "cleared": found.is_cleared,
+        "procured": found.procured,
+        "paid": str(found.paid),
+        "sellers": [
+            {"supplier": "0x" + each.supplier.hex(), "price": str(each.unit_price)}
+            for each in roster
+        ],
     }
 
 

@@ -1,6 +1,6 @@
 """The commands for prices: set one, try one on the past, and what would have earned most."""
 
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Annotated
 
 import typer
@@ -8,10 +8,18 @@ import typer
 from contracts import Market, PastClaim
 from node.errors import OperatorError
 from node.settings import parse_hex
+from pricing import QUANTITY_MAX, Order
 from relay_mining import Address, Hash32
 from supplier.cli.command import Command, Config, Json
 from supplier.cli.stake import list_
 from supplier.operation.estimate import sum_demand
+from supplier.operation.past_rounds import (
+    AskTerms,
+    own_ask,
+    read_past_rounds,
+    try_ask,
+    try_ask_in_each,
+)
 from supplier.operation.past_sales import (
     Costs,
     PastSession,
@@ -32,6 +40,7 @@ Epochs = Annotated[int, typer.Option(min=1, max=1_000, help="past epochs read")]
 Cost = Annotated[
     int, typer.Option(min=0, help="token base units that serving a million units costs you")
 ]
+ROUND_COLUMNS = ("epoch", "posted", "units", "unit price", "gross", "net")
 COLUMNS = ("price", "sessions", "units", "gross", "net")
 SUGGESTIONS_SHOWN = 5
 
@@ -98,6 +107,53 @@ def suggest_price(
         }
 
     Command(config, json).run(work)
+
+
+@price_cli.command("ask")
+def try_auction_ask(
+    service: ServiceId,
+    price: Annotated[int, typer.Option(min=1, help="token base units per million units")],
+    quantity: Annotated[int, typer.Option(min=1, max=QUANTITY_MAX, help="millions of units")],
+    cost: Cost = 0,
+    epochs: Epochs = 8,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show what an ask would have sold in past rounds of an auction, beside what you asked.
+
+    The others' orders are as they were revealed. Sends nothing.
+
+    Example: supplier price ask 0x5e...c1 --price 1200000 --quantity 40 --cost 1200000
+    """
+
+    async def work(command: Command) -> dict[str, object]:
+        supplier = command.settings().supplier()
+        service_id = parse_hex("service", service, 32)
+        async with await Market.open(command.settings().chain) as market:
+            terms = AskTerms(cost, await _auction_shares_bps(market, service_id))
+            rounds = await read_past_rounds(market, service_id, epochs)
+        tried = try_ask_in_each(rounds, Order(supplier, price, quantity), terms)
+        asked = [try_ask(each, own, terms) for each in rounds if (own := own_ask(each, supplier))]
+        command.output.table(
+            f"{quantity} million compute units at {price} or more", ROUND_COLUMNS,
+            [astuple(each) for each in tried],
+        )  # fmt: skip
+        return {
+            "tried": [asdict(each) for each in tried],
+            "asked": [asdict(each) for each in asked],
+        }
+
+    Command(config, json).run(work)
+
+
+async def _auction_shares_bps(market: Market, service: Hash32) -> int:
+    """What source and protocol take of an auctioned service (OperatorError for another one)."""
+    listed = await market.registry.service(service)
+    if listed.market != market.book.auction:
+        raise OperatorError("its asks are posted: see `supplier price simulate`")
+    clock, head = await market.sessions.clock(), await market.chain.head()
+    params = await market.parameters.values(clock.epoch_of(clock.session_at(head.number)))
+    return listed.source_bps + params.protocol_bps
 
 
 async def _read(

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -10,9 +10,10 @@ from random import Random
 import httpx
 import pytest
 
-from contracts import ChainUnavailableError
+from contracts import ChainUnavailableError, Round
 from gateway.api.market_pages import EPOCHS_MAX, FOLDER, MarketPages
 from gateway.api.past_bids import PPM, judge_bid, judge_bids
+from gateway.dashboard import Scene
 from relay_mining import RosterEntry
 from tests.dashboard.history import CLOCK, History
 from tests.dashboard.stage import Stage
@@ -41,6 +42,27 @@ class PastRosters:
         self.asked.append(epoch)
         return () if epoch % 2 else (entry(1, 100, 1), entry(2, 200 + epoch, 3))
 
+    async def read_round(self, service: bytes, epoch: int) -> Round:
+        """Every other round was cleared; the newest has no orders yet."""
+        if self.is_down:
+            raise ChainUnavailableError([("endpoint", "down")])
+        if epoch == CURRENT + 2:
+            return Round(1_000, 0, 0, 0, 0, 0, 0, False, 0, bytes(20), 0, bytes(32))
+        is_cleared = epoch % 2 == 0
+        return Round(
+            1_000, 9, 5, 2, 3, 900, 5 if is_cleared else 0, is_cleared,
+            500 if is_cleared else 0, bytes(20), 7, bytes(32),
+        )  # fmt: skip
+
+
+def scene() -> Scene:
+    """The stage's, its second service sold by a contract."""
+    found = STAGE.board.scene()
+    auctioned = HISTORY.service(1)
+    row = replace(found.model.services[auctioned], market=b"\xaa" * 20)
+    services = {**found.model.services, auctioned: row}
+    return replace(found, model=replace(found.model, services=services))
+
 
 @asynccontextmanager
 async def pages(
@@ -48,7 +70,7 @@ async def pages(
 ) -> AsyncIterator[tuple[Gateway, httpx.AsyncClient]]:
     async with a_gateway(folder, FakeSupplier("one")) as gateway:
         admission = gateway.plane.relays.admission
-        shown = MarketPages(admission, STAGE.board.scene, CLOCK, rosters.read)
+        shown = MarketPages(admission, scene, CLOCK, rosters.read, rosters.read_round)
         gateway.plane.mount(FOLDER, shown.answer)
         headers = {"authorization": f"Bearer {gateway.key}"}
         async with httpx.AsyncClient(
@@ -64,8 +86,11 @@ async def test_services_their_books_and_their_prices_are_shown(tmp_path: Path) -
         assert {each["id"] for each in listed} == {
             "0x" + HISTORY.service(number).hex() for number in range(2)
         }
-        assert {each["market"] for each in listed} == {"posted"}
-        page = (await client.get(f"/services/{listed[0]['id']}")).json()
+        assert {each["id"]: each["market"] for each in listed} == {
+            "0x" + HISTORY.service(0).hex(): "posted",
+            "0x" + HISTORY.service(1).hex(): "0x" + "aa" * 20,
+        }
+        page = (await client.get(f"/services/0x{HISTORY.service(0).hex()}")).json()
         prices = [int(each["price"]) for each in page["book"]]
         assert prices == sorted(prices)
         assert len(prices) > 1
@@ -98,6 +123,26 @@ async def test_what_a_bid_would_have_paid_is_told_of_each_epoch_that_is_over(
 
 
 @pytest.mark.anyio
+async def test_the_rounds_of_an_auction_are_shown_with_what_they_cleared_to(
+    tmp_path: Path,
+) -> None:
+    service = "0x" + HISTORY.service(1).hex()
+    async with pages(tmp_path, PastRosters()) as (_, client):
+        found = (await client.get(f"/services/{service}/rounds?epochs=4")).json()["data"]
+        assert [each["epoch"] for each in found] == list(range(CURRENT - 1, CURRENT + 3))
+        for each in found:
+            is_cleared = each["epoch"] % 2 == 0 and each["epoch"] < CURRENT + 2
+            assert each["price"] == "1000"
+            assert each["cleared"] is is_cleared
+            assert (each["procured"], each["paid"]) == ((5, "500") if is_cleared else (0, "0"))
+            prices = [seller["price"] for seller in each["sellers"]]
+            assert prices == (["100", str(200 + each["epoch"])] if is_cleared else [])
+        assert found[-1]["asks"] == found[-1]["bids"] == 0
+        posted = await client.get(f"/services/0x{HISTORY.service(0).hex()}/rounds")
+        assert posted.json()["error"]["code"] == "service_not_found"
+
+
+@pytest.mark.anyio
 async def test_what_is_no_page_is_refused_in_words(tmp_path: Path) -> None:
     rosters = PastRosters(is_down=True)
     service = "0x" + HISTORY.service(0).hex()
@@ -115,6 +160,9 @@ async def test_what_is_no_page_is_refused_in_words(tmp_path: Path) -> None:
             (f"/services/{service}/bids?price=1&epochs={EPOCHS_MAX + 1}", 400,
              "invalid_value", "epochs"),
             (f"/services/{service}/bids?price=1", 503, "no_supplier_available", None),
+            (f"/services/0x{HISTORY.service(1).hex()}/rounds", 503, "no_supplier_available", None),
+            (f"/services/0x{HISTORY.service(1).hex()}/rounds?epochs=0", 400,
+             "invalid_value", "epochs"),
         ):  # fmt: skip
             response = await client.get(path)
             error = response.json()["error"]
