@@ -63,7 +63,7 @@ from contracts.market import Market
 from contracts.parameters import Parameters
 from contracts.registry import NOBODY, Listing, Registry, SupplierAccount
 from contracts.service import Service, compute_service_id, compute_supplier_id
-from contracts.sessions import RosterHead, Sessions, SessionState
+from contracts.sessions import NOT_ALLOTTED, RosterHead, Sessions, SessionState, draw_session
 from contracts.settings import ChainSettings, OrderSettings
 from contracts.skew import SkewWatch
 from contracts.token import Token
@@ -74,6 +74,7 @@ __all__ = [
     "BATCH_MAX",
     "HISTORY",
     "NOBODY",
+    "NOT_ALLOTTED",
     "AddressBook",
     "AddressBookError",
     "AlreadyDoneError",
@@ -152,6 +153,7 @@ __all__ = [
     "compute_supplier_id",
     "compute_windows",
     "decode_outcome",
+    "draw_session",
     "name_endpoint",
     "open_round",
     "read_claims",

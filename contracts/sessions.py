@@ -175,7 +175,7 @@ class Sessions(ContractClient):
         shares = share_evenly((), params.members)
         if seed is not None and roster:
             is_allotted = allotted != NOT_ALLOTTED
-            shares = draw(roster, seed, key.id, params.members, is_allotted=is_allotted)
+            shares = draw_session(roster, seed, key.id, params.members, is_allotted=is_allotted)
         return SessionState(
             key=key,
             block=block,
@@ -205,7 +205,7 @@ class Sessions(ContractClient):
         return cast(int, await self._read_one("allotmentOf", encode_key(key), block=block))
 
 
-def draw(
+def draw_session(
     roster: Sequence[RosterEntry],
     seed: Hash32,
     session_id: Hash32,

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contracts import Market, PastClaim, Payer, read_claims, read_payers
-from relay_mining import Address, Clock, Hash32, RosterEntry, SessionKey, is_member
+from contracts import NOT_ALLOTTED, Market, PastClaim, Payer, draw_session, read_claims, read_payers
+from relay_mining import Address, Clock, Hash32, RosterEntry, SessionKey
 from supplier.mining.books import Books
 from supplier.mining.store import SessionRecord
 from supplier.operation.funnel import (
@@ -145,7 +145,14 @@ class Explainer:
         if seed is None:
             return None
         members = (await self._market.parameters.values(epoch)).members
-        return sum(is_member(roster, seed, key.id, members, self._supplier) for key in keys)
+        is_allotted = await self._market.sessions.allotment(keys[0]) != NOT_ALLOTTED
+        drawn = (
+            draw_session(roster, seed, key.id, members, is_allotted=is_allotted) for key in keys
+        )
+        return sum(
+            any(roster[each.index].supplier == self._supplier for each in shares.members)
+            for shares in drawn
+        )
 
     async def _has_cap(self, key: SessionKey) -> bool:
         found = await self._market.escrow.delegation(
