@@ -28,6 +28,7 @@ from gateway.access.api_keys import KeyStore
 from gateway.access.audit_log import CONTROL_PLANE
 from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
+from gateway.access.shared_limits import SharedLimits, load_replica
 from gateway.access.table_reload import TableReload
 from gateway.api.batch_run import BatchRunner
 from gateway.api.batches import Batches
@@ -68,6 +69,7 @@ from gateway.settlement.spool import Spool, restore_outbox
 from node.addresses import AddressGuard
 from node.append_log import AppendLog
 from node.dashboard import Access
+from node.errors import SettingsError
 from node.http import ClientLimits, ClientPool, Limits, Lines, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
 from node.settings import parse_hex
@@ -88,6 +90,7 @@ class Node:
     accounts: Accounts
     keys: KeyStore
     tables: TableReload
+    limits: SharedLimits | None
     settler: Settler
     deliverer: Deliverer
     ledger: Ledger
@@ -144,6 +147,19 @@ def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once
     once.recover({each.bill.request for each in accepted if each.bill and each.units})
 
 
+def open_limits(settings: Settings, accounts: Accounts) -> SharedLimits | None:
+    """The limits that are kept with other replicas; None where this gateway is alone."""
+    if settings.limits_url is None:
+        return None
+    try:
+        from gateway.access.redis_store import RedisStore
+    except ModuleNotFoundError as error:
+        raise SettingsError("limits_url needs redis: pip install 'lode[cluster]'") from error
+    store = RedisStore(settings.limits_url.get_secret_value())
+    replica = load_replica(settings.data_dir)
+    return SharedLimits(store, replica, settings.replicas, accounts.limiters)
+
+
 @asynccontextmanager
 async def open_node(
     settings: Settings, market: Market, keyring: Mapping[Address, Signer], gateway: Address
@@ -168,15 +184,20 @@ async def open_node(
         ledger.replay(usage_log.replay())
         accounts, table = Accounts(ledger.spending), SessionTable()
         answers = DirectoryStore(data / "answers")
-        once = Once(Admission(accounts), answers, settings.server.answers_kept_s)
+        limits = open_limits(settings, accounts)
+        admission = Admission(accounts, shared=limits)
+        once = Once(admission, answers, settings.server.answers_kept_s)
         complete(ledger, usage_log, receipts_log, once)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         tables = TableReload(database, keys, DenyList(database), accounts, standing)
+        if limits is not None:
+            tables.on_change = limits.publish_all
         await tables.step()
         history = History(settings.server.requests_kept)
         observe = fan_out((
             standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
+            admission.observe,
         ))  # fmt: skip
         signer = RelaySigner(market.domain, keyring, sending.expiry_s, settings.now)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
@@ -215,7 +236,7 @@ async def open_node(
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
         watch(metrics, outbox, settler, refresher)
         yield Node(
-            settings, table, accounts, keys, tables, settler, deliverer, ledger, refresher,
+            settings, table, accounts, keys, tables, limits, settler, deliverer, ledger, refresher,
             data_plane, once, suppliers, registry, application, keeper,
         )  # fmt: skip
 
@@ -339,6 +360,7 @@ async def work(
                 node.ledger.run(), node.tables.run(), drop_expired(node), reclaimer.run(),
                 node.once.run(), node.line_keeper.run(), batches.run(), retention.run(),
                 board.run(), node.deliverer.servers.watch(node.deliverer.pool), *trading,
+                *([] if node.limits is None else [node.limits.run()]),
             )
         ]  # fmt: skip
         on_ready(server.port, control.port)
@@ -396,6 +418,8 @@ async def shut_down(
     except TimeoutError:
         logger.info("receipts are left for the next start")
     await node.ledger.flush()
+    if node.limits is not None:
+        await node.limits.turn()
     control.should_exit = True
 
 

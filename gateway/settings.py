@@ -204,6 +204,12 @@ class Settings(NodeSettings):
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL that replicas share; unset: `keys.db` in data_dir"
     )
+    limits_url: SecretStr | None = Field(
+        default=None, description="Redis where replicas keep limits together; unset: each its own"
+    )
+    replicas: int = Field(
+        default=1, ge=1, description="gateways that serve as this one, each with its own data_dir"
+    )
     records_kept_days: int = Field(
         default=35, ge=32, description="how long receipts and usage lines are kept; over a month"
     )
@@ -222,6 +228,14 @@ class Settings(NodeSettings):
     def _require_postgres(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             verify_database_url(url.get_secret_value())
+        return url
+
+    @field_validator("limits_url")
+    @classmethod
+    def _require_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        scheme = "redis" if url is None else url.get_secret_value().partition("://")[0]
+        if scheme not in ("redis", "rediss"):
+            raise ValueError("give redis://:password@host:6379/0, or rediss://")
         return url
 
     @property

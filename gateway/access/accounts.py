@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.access.api_keys import ApiKey
@@ -97,6 +97,11 @@ class Accounts:
             name: each.limiter.spending.shown(now) for name, each in sorted(self._projects.items())
         }
 
+    def limiters(self) -> Iterator[Limiter]:
+        """Of every key that may be used, what it goes by; a project's as often as it has keys."""
+        for each in self._by_id.values():
+            yield from each.limiters
+
     @property
     def applications(self) -> frozenset[Address]:
         """Everyone who pays for some key."""
@@ -118,7 +123,9 @@ class Accounts:
     def _set_project(self, row: Project) -> None:
         project = self._projects.get(row.id)
         if project is None:
-            project = self._projects[row.id] = ProjectAccount(Limiter(Spending(), "project"))
+            project = self._projects[row.id] = ProjectAccount(
+                Limiter(Spending(), "project", name=row.id)
+            )
         project.models = _read_models(row)
         project.is_archived = row.archived_at is not None
         project.limiter.set(_read_limits(row), self.monotonic_ns())
@@ -140,7 +147,7 @@ class Accounts:
         limits = _read_limits(row)
         if limits == Limits():
             return None
-        limiter = before or Limiter(self.spending[row.id])
+        limiter = before or Limiter(self.spending[row.id], name=row.id)
         limiter.set(limits, self.monotonic_ns())
         return limiter
 

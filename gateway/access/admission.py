@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.access.accounts import Account, Accounts
 from gateway.access.limits import Bucket, Demand, Grant, Refusal, admit_all
+from gateway.access.shared_limits import SharedLimits
 from gateway.errors import (
     DatabaseError,
     InvalidKeyError,
@@ -14,6 +15,7 @@ from gateway.errors import (
     QuotaExceededError,
     RateLimitedError,
 )
+from gateway.routing.observation import Event
 from node.http import HeaderList, Headers
 
 MS_NS = 10**6
@@ -28,6 +30,8 @@ class Admission:
     accounts: Accounts
     monotonic_ns: Callable[[], int] = time.monotonic_ns
     now: Callable[[], float] = time.time
+    shared: SharedLimits | None = None
+    """Where limits are kept with other replicas."""
 
     def authorize(self, headers: Headers) -> Account:
         """The account of a request's key; raises InvalidKeyError or DatabaseError."""
@@ -49,16 +53,28 @@ class Admission:
             raise InvalidKeyError("this API key has expired")
         return account
 
+    async def let_in(self, account: Account, tokens: int, cost: int) -> Grants:
+        """As `enter`, but with other replicas where there are some: then it waits for them."""
+        if self.shared is None or not account.limiters:
+            return self.enter(account, tokens, cost)
+        _verify_free(account)
+        account.in_flight += 1
+        try:
+            return _granted(await self.shared.admit(account.limiters, Demand(tokens, cost)))
+        except BaseException:
+            account.in_flight -= 1
+            raise
+
     def enter(self, account: Account, tokens: int, cost: int) -> Grants:
         """Reserve the most that a request may take; to be given back to `leave`.
 
         Raises KeyBusyError, RateLimitedError or QuotaExceededError, and then nothing is reserved.
         """
-        if account.in_flight >= account.in_flight_max:
-            raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
+        _verify_free(account)
         grants: Grants = ()
         if account.limiters:
-            grants = self._reserve(account, Demand(tokens, cost))
+            demand, at_ns = Demand(tokens, cost), self.monotonic_ns()
+            grants = _granted(admit_all(account.limiters, demand, at_ns, int(self.now())))
         account.in_flight += 1
         return grants
 
@@ -71,6 +87,14 @@ class Admission:
         at_ns = self.monotonic_ns()
         for each in grants:
             each.limiter.release(each, used, at_ns)
+        if self.shared is not None:
+            self.shared.leave(grants, used)
+
+    def observe(self, event: Event) -> None:
+        """Have other replicas hear of what was charged."""
+        account = self.accounts.get(event.key_id) if self.shared is not None else None
+        if account is not None and self.shared is not None:
+            self.shared.note(account.limiters)
 
     def headers(self, account: Account) -> HeaderList:
         """OpenAI's `x-ratelimit-*` of a key whose rates are limited, as they are now."""
@@ -82,12 +106,17 @@ class Admission:
             *_describe(b"tokens", [each.tokens for each in account.limiters], at_ns),
         )
 
-    def _reserve(self, account: Account, demand: Demand) -> Grants:
-        decision = admit_all(account.limiters, demand, self.monotonic_ns(), int(self.now()))
-        if isinstance(decision, Refusal):
-            kind = QuotaExceededError if decision.limit.is_budget else RateLimitedError
-            raise kind(_explain(decision), decision.retry_after_s)
-        return decision
+
+def _verify_free(account: Account) -> None:
+    if account.in_flight >= account.in_flight_max:
+        raise KeyBusyError(f"this key may have {account.in_flight_max} requests in flight")
+
+
+def _granted(decision: Grants | Refusal) -> Grants:
+    if isinstance(decision, Refusal):
+        kind = QuotaExceededError if decision.limit.is_budget else RateLimitedError
+        raise kind(_explain(decision), decision.retry_after_s)
+    return decision
 
 
 def may_use(account: Account, model: str) -> bool:

@@ -137,6 +137,10 @@ class Limiter:
     limits: Limits = field(default_factory=Limits)
     requests: Bucket | None = None
     tokens: Bucket | None = None
+    name: str = ""
+    """The id of the key or the project."""
+    share_of: "Limiter | None" = None
+    """The one that it is a replica's share of, over the same spending."""
 
     def set(self, limits: Limits, at_ns: int) -> None:
         """Change the limits; what was taken stays taken."""

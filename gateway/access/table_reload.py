@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.access.accounts import Accounts
@@ -26,6 +27,8 @@ class TableReload:
     denied: DenyList
     accounts: Accounts
     standing: Standing
+    on_change: Callable[[], None] = lambda: None
+    """Told once the accounts are as the tables say."""
     _seen: int = -1
 
     async def run(self) -> None:
@@ -57,3 +60,4 @@ class TableReload:
         self.accounts.load(keys, projects)
         self.standing.denied = frozenset(denied)
         self._seen = revision
+        self.on_change()

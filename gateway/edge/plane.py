@@ -83,7 +83,7 @@ class EdgePlane:
         """A plan granted by the round; the bid is held against the key's budget meanwhile."""
         place = (account.application, ask.model)
         wish = Wish(found.plan.edge_rate, ask.bid - found.cost)
-        grant = self._admission.enter(account, found.tokens, ask.bid * MILLIONTHS)
+        grant = await self._admission.let_in(account, found.tokens, ask.bid * MILLIONTHS)
         try:
             won = await self._auctioneer.bid(
                 place, wish, lambda: self._measure(place, session, terms)
@@ -111,7 +111,7 @@ class EdgePlane:
         _verify_fits(ask, plan, session, terms)
         self._relays.verify_room()
         cost = plan.quote.units * plan.quote.price_max + plan.premium * MILLIONTHS
-        grant = self._admission.enter(account, plan.quote.tokens, cost)
+        grant = await self._admission.let_in(account, plan.quote.tokens, cost)
         plan.is_used = True
         try:
             self._relays.record(Began(call.id, account.key_id, ask.tail.model))

@@ -128,7 +128,7 @@ class Relays:
         self.verify_room()
         worst = self.worst_case(session, asked)
         price_max = read_price_max(call.headers, session)
-        grant = self.admission.enter(account, worst.tokens, worst.units * price_max)
+        grant = await self.admission.let_in(account, worst.tokens, worst.units * price_max)
         try:
             self.record(Began(call.id, account.key_id, asked.model))
             headers = (*call.answer_headers, *self.admission.headers(account))
