@@ -35,6 +35,7 @@ from gateway.api.batches import Batches
 from gateway.api.data_plane import DataPlane
 from gateway.api.file_store import DirectoryStore
 from gateway.api.files import Files
+from gateway.api.leases import Leases
 from gateway.api.market_pages import FOLDER, MarketPages
 from gateway.api.once import Once
 from gateway.books.history import History
@@ -130,11 +131,13 @@ def build_pool(settings: Settings, chain_id: int, lines: Lines) -> ClientPool:
 
 def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batches:
     """The files and batches of this gateway, those under way among them."""
-    data, rules = settings.data_dir, settings.batches
+    data, rules = settings.shared, settings.batches
     store = DirectoryStore(data / "batches")
     runner = BatchRunner(relays, accounts, store, rules.yield_above, rules.width)
     files = Files(relays.admission, DirectoryStore(data / "files"))
-    return Batches(relays.admission, files, store, runner)
+    return Batches(
+        relays.admission, files, store, runner, Leases(store, load_replica(settings.data_dir))
+    )
 
 
 def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once: Once) -> None:
@@ -145,6 +148,18 @@ def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once
     accepted = read_accepted(receipts_log.replay()).values()
     recover(ledger, usage_log.replay(), accepted)
     once.recover({each.bill.request for each in accepted if each.bill and each.units})
+
+
+def open_standing(settings: Settings) -> Standing:
+    """How far suppliers are trusted, those dropped for evidence not at all.
+
+    Replicas share what a supplier gives on credit; it grows by what each has receipted itself.
+    """
+    sending = settings.relays
+    credit = sending.credit_units // settings.replicas
+    standing = Standing(time.monotonic, credit, sending.credit_growth_ppm)
+    load_dropped(settings.data_dir / "evidence", standing)
+    return standing
 
 
 def open_limits(settings: Settings, accounts: Accounts) -> SharedLimits | None:
@@ -177,22 +192,22 @@ async def open_node(
         keys = KeyStore(database, CONTROL_PLANE)
         worker = RecountWorker(sending.recount_deadline_s)
         stack.callback(worker.close)
-        standing = Standing(time.monotonic, sending.credit_units, sending.credit_growth_ppm)
-        load_dropped(data / "evidence", standing)
+        standing = open_standing(settings)
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
         accounts, table = Accounts(ledger.spending), SessionTable()
-        answers = DirectoryStore(data / "answers")
+        answers = DirectoryStore(settings.shared / "answers")
         limits = open_limits(settings, accounts)
         admission = Admission(accounts, shared=limits)
-        once = Once(admission, answers, settings.server.answers_kept_s)
+        once = Once(admission, answers, settings.server.answers_kept_s, replica=load_replica(data))
         complete(ledger, usage_log, receipts_log, once)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         tables = TableReload(database, keys, DenyList(database), accounts, standing)
         if limits is not None:
             tables.on_change = limits.publish_all
+            stack.push_async_callback(limits.store.close)
         await tables.step()
         history = History(settings.server.requests_kept)
         observe = fan_out((

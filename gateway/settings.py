@@ -204,6 +204,10 @@ class Settings(NodeSettings):
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL that replicas share; unset: `keys.db` in data_dir"
     )
+    shared_dir: Path | None = Field(
+        default=None,
+        description="directory of files, batches and kept answers of replicas; unset: data_dir",
+    )
     limits_url: SecretStr | None = Field(
         default=None, description="Redis where replicas keep limits together; unset: each its own"
     )
@@ -237,6 +241,11 @@ class Settings(NodeSettings):
         if scheme not in ("redis", "rediss"):
             raise ValueError("give redis://:password@host:6379/0, or rediss://")
         return url
+
+    @property
+    def shared(self) -> Path:
+        """Where what replicas have in common is kept."""
+        return self.shared_dir or self.data_dir
 
     @property
     def tables(self) -> Path | str:

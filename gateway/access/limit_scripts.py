@@ -11,7 +11,7 @@ from itertools import chain
 
 from gateway.access.budgets import MILLIONTHS
 from gateway.access.limits import Demand, Limiter
-from gateway.access.sharing import Debts, Others
+from gateway.access.sharing import Debts, Holdings
 from relay_mining import value_class
 
 BASE = 10**12
@@ -25,7 +25,7 @@ UNSETTLED, REFUSED, ADMITTED, ABSENT = b"0", b"1", b"2", b"3"
 NONE = -1
 Words = list[int | str]
 """What a script is told."""
-STATE_WORDS = 8
+STATE_WORDS = 14
 
 _COMMON = """
 local BASE, MINUTE = 1000000000000, 60000000
@@ -146,8 +146,10 @@ for i = 2, #KEYS do
       redis.call('HSET', KEYS[i], 'tokens', cmsgpack.pack({state.tokens, now}))
     end
   end
+  local mine = state.mine
   for _, each in ipairs({state.requests, state.tokens, state.today[1], state.today[2],
-    state.month[1], state.month[2], state.reserved[1], state.reserved[2]}) do
+    state.month[1], state.month[2], state.reserved[1], state.reserved[2],
+    mine[2], mine[3], mine[5], mine[6], mine[7], mine[8]}) do
     reply[#reply + 1] = text(each)
   end
 end
@@ -157,8 +159,18 @@ return reply
 """KEYS: when this Redis began, then the limiters. ARGV: clock or 0, the two bounds above, replica,
 day, month, tokens, cost in two words, then for each limiter requests and tokens a minute, the daily
 and the monthly budget in two words each. All or nothing is taken. The reply: when it began, one of
-the four words above, then for each limiter two debts and what the others have, in two words each.
+the four words above, then for each limiter two debts, and what the others and this one have, in two
+words each.
 """
+
+
+@value_class
+class Seen:
+    """What `ADMIT` saw of one limiter."""
+
+    debts: Debts
+    others: Holdings
+    mine: Holdings
 
 
 @value_class
@@ -167,7 +179,7 @@ class Verdict:
 
     born: bytes
     word: bytes
-    seen: tuple[tuple[Debts, Others], ...] = ()
+    seen: tuple[Seen, ...] = ()
     """Of each limiter, what has been taken, this request included where it was admitted."""
 
 
@@ -221,7 +233,8 @@ def read_verdict(reply: Sequence[bytes]) -> Verdict:
     )
 
 
-def _read_state(words: Sequence[int]) -> tuple[Debts, Others]:
+def _read_state(words: Sequence[int]) -> Seen:
     requests, tokens, *money = words
-    today, month, reserved = (money[at] * BASE + money[at + 1] for at in range(0, 6, 2))
-    return Debts(requests * US_NS, tokens * US_NS), Others(today, month, reserved)
+    sums = [money[at] * BASE + money[at + 1] for at in range(0, len(money), 2)]
+    debts = Debts(requests * US_NS, tokens * US_NS)
+    return Seen(debts, Holdings(*sums[:3]), Holdings(*sums[3:]))

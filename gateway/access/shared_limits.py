@@ -27,7 +27,7 @@ from gateway.access.limit_scripts import (
     publish_arguments,
 )
 from gateway.access.limits import Demand, Grant, Limit, Limiter, Limits, Refusal, admit_all
-from gateway.access.sharing import Others, mirror, see_all, share_of
+from gateway.access.sharing import Holdings, mirror, see_all, share_of
 
 logger = logging.getLogger("gateway.limits")
 
@@ -49,6 +49,9 @@ class LimitStore(Protocol):
         asked: Sequence[tuple[list[str], Words]],
     ) -> list[Verdict]:  # fmt: skip
         """Publish limiters by name, then ask; a verdict for each (else StoreAwayError)."""
+
+    async def close(self) -> None:
+        """Let go of it."""
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class SharedLimits:
         default_factory=lambda: defaultdict(list)
     )
     """Of each limiter, tokens that requests did not use and when they had taken them."""
-    _heard: dict[str, Others] = field(default_factory=dict)
+    _heard: dict[str, Holdings] = field(default_factory=dict)
     _alone: dict[str, tuple[Limits, Limiter]] = field(default_factory=dict)
     """What each limiter goes by while Redis is away, and of which limits that is a share."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -187,25 +190,19 @@ class SharedLimits:
             ask.done.set_result(self._admit_alone(ask.limiters, ask.demand))
             return
         at_ns = self.monotonic_ns()
-        for limiter, (_, others) in zip(ask.limiters, verdict.seen, strict=True):
-            self._heard[limiter.name] = others
+        for limiter, seen in zip(ask.limiters, verdict.seen, strict=True):
+            self._heard[limiter.name] = seen.others
+            mirror(limiter, seen.debts, at_ns)
         if verdict.word == ADMITTED:
-            ask.done.set_result(self._take(ask, verdict, at_ns))
+            ask.done.set_result(_take(ask, at_ns))
         else:
             ask.done.set_result(self._refuse(ask, verdict, at_ns))
 
-    def _take(self, ask: _Ask, verdict: Verdict, at_ns: int) -> tuple[Grant, ...]:
-        grants = tuple(each.take(ask.demand, at_ns) for each in ask.limiters)
-        for limiter, (debts, _) in zip(ask.limiters, verdict.seen, strict=True):
-            mirror(limiter, debts, at_ns)
-        return grants
-
     def _refuse(self, ask: _Ask, verdict: Verdict, at_ns: int) -> Refusal:
         refusals: list[Refusal] = []
-        for limiter, (debts, others) in zip(ask.limiters, verdict.seen, strict=True):
-            mirror(limiter, debts, at_ns)
-            seen = see_all(limiter, others, debts, at_ns)
-            refusals += seen.refusals(ask.demand, at_ns, int(self.now()))
+        for limiter, seen in zip(ask.limiters, verdict.seen, strict=True):
+            whole = see_all(limiter, seen.mine, seen.others, seen.debts, at_ns)
+            refusals += whole.refusals(ask.demand, at_ns, int(self.now()))
         busy = Refusal(Limit.REQUESTS, 0, 1, 1)  # only where a script's doubles round
         return max(refusals, key=lambda each: each.wait, default=busy)
 
@@ -228,10 +225,19 @@ class SharedLimits:
     def _share(self, limiter: Limiter, at_ns: int) -> Limiter:
         limits, share = self._alone.get(limiter.name, (None, limiter))
         if limits != limiter.limits:
-            others = self._heard.get(limiter.name, Others())
+            others = self._heard.get(limiter.name, Holdings())
             share = share_of(limiter, others, self.replicas, at_ns)
             self._alone[limiter.name] = limiter.limits, share
         return share
+
+
+def _take(ask: _Ask, at_ns: int) -> tuple[Grant, ...]:
+    """Take here what was taken there, the buckets aside, which show it already."""
+    grants = []
+    for limiter in ask.limiters:
+        limiter.spending.reserved += ask.demand.cost
+        grants.append(Grant(limiter, ask.demand, at_ns, limiter.tokens))
+    return tuple(grants)
 
 
 def _of(ask: _Ask) -> tuple[Sequence[Limiter], Demand]:

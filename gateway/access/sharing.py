@@ -12,8 +12,8 @@ from relay_mining import value_class
 
 
 @value_class
-class Others:
-    """What the other replicas have of one limiter, in millionths of a token base unit."""
+class Holdings:
+    """What a replica, or several, have of one limiter, in millionths of a token base unit."""
 
     today: int = 0
     this_month: int = 0
@@ -28,11 +28,12 @@ class Debts:
     tokens: int
 
 
-def see_all(limiter: Limiter, others: Others, debts: Debts, at_ns: int) -> Limiter:
+def see_all(
+    limiter: Limiter, mine: Holdings, others: Holdings, debts: Debts, at_ns: int
+) -> Limiter:
     """A limiter that has taken what all replicas have, to be asked what stands in the way."""
-    mine = limiter.spending
     spending = replace(
-        mine,
+        limiter.spending,
         today=mine.today + others.today,
         this_month=mine.this_month + others.this_month,
         reserved=mine.reserved + others.reserved,
@@ -52,7 +53,7 @@ def mirror(limiter: Limiter, debts: Debts, at_ns: int) -> None:
     limiter.tokens = _at(limiter.tokens, debts.tokens, at_ns)
 
 
-def share_of(limiter: Limiter, others: Others, replicas: int, at_ns: int) -> Limiter:
+def share_of(limiter: Limiter, others: Holdings, replicas: int, at_ns: int) -> Limiter:
     """A limiter for one of `replicas` alone, over the same spending.
 
     Of what a budget had left it has its share, rounded down; of a rate as much, but at least one.

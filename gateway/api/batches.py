@@ -14,6 +14,7 @@ from gateway.api.batch_run import BatchRunner
 from gateway.api.body import RequestLimits, parse_object
 from gateway.api.file_store import NAME, FileStore
 from gateway.api.files import META, Files
+from gateway.api.leases import Leases
 from gateway.errors import (
     FileNotFoundHereError,
     InvalidParameterError,
@@ -24,6 +25,9 @@ from gateway.routing.relaying import Call
 from node.http import Response
 
 WINDOW = "24h"
+CANCEL = ".cancel"
+LOOK_S = 3.0
+"""How often a gateway looks for batches that nobody works on, and holds on to its own."""
 OPEN = ("in_progress", "cancelling")
 OPEN_MAX = 64
 """Batches under way at once."""
@@ -31,12 +35,16 @@ OPEN_MAX = 64
 
 @dataclass(slots=True)
 class Batches:
-    """The batches of a gateway; `answer` takes everything at or below `/v1/batches`."""
+    """The batches of a gateway, or of several on one store.
+
+    `answer` takes everything at or below `/v1/batches`.
+    """
 
     admission: Admission
     files: Files
     store: FileStore
     runner: BatchRunner
+    leases: Leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def answer(self, call: Call, path: bytes) -> Answer:
@@ -58,19 +66,43 @@ class Batches:
         return Response(200, orjson.dumps(found), call.answer_headers)
 
     async def run(self) -> None:
-        """Take up what an earlier process left, and work until cancelled."""
+        """Take up what an earlier process or another gateway left, and work until cancelled."""
         for document in await asyncio.to_thread(self._read_all):
-            if document["status"] in OPEN:
-                self._start(document)
-            else:
-                await asyncio.to_thread(self.runner.forget, document["id"])
+            if document["status"] not in OPEN:
+                await asyncio.to_thread(self._forget, document["id"])
         try:
-            await asyncio.get_running_loop().create_future()
+            while True:
+                await self.look()
+                await asyncio.sleep(LOOK_S)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.leases.release_all()
+
+    async def look(self) -> None:
+        """Hold on to the batches that are worked on here, and take up those that nobody has."""
+        for document in await asyncio.to_thread(self._read_all):
+            name = document["id"]
+            if document["status"] not in OPEN:
+                continue
+            if name not in self._tasks:
+                await self._take_up(name)
+            elif not await asyncio.to_thread(self.leases.renew, name):
+                self._tasks[name].cancel()  # another gateway has it
+            elif await asyncio.to_thread(self._is_cancelled, document):
+                self.runner.cancel(name)
+
+    async def _take_up(self, name: str) -> None:
+        if not await asyncio.to_thread(self.leases.take, name):
+            return
+        known = await asyncio.to_thread(self.store.get, name + META)
+        document = orjson.loads(known or b"{}")
+        if document.get("status") in OPEN:  # still, now that nobody else can end it
+            self._start(document)
+        else:
+            await asyncio.to_thread(self.leases.release, name)
 
     async def _create(self, key_id: str, body: bytes) -> dict[str, Any]:
         asked = parse_object(body, RequestLimits())
@@ -89,14 +121,15 @@ class Batches:
             raise InvalidParameterError(f"{OPEN_MAX} batches are under way", param="input_file_id")
         data = await asyncio.to_thread(self.files.read, key_id, file_id)
         lines = await asyncio.to_thread(read_lines, data, endpoint)
-        now = int(time.time())
+        now, name = int(time.time()), "batch_" + secrets.token_hex(16)
         document = {
-            "id": "batch_" + secrets.token_hex(16), "object": "batch", "endpoint": endpoint,
+            "id": name, "object": "batch", "endpoint": endpoint,
             "input_file_id": file_id, "completion_window": WINDOW, "status": "in_progress",
             "created_at": now, "in_progress_at": now, "expires_at": now + 86_400,
             "metadata": asked.get("metadata"), "output_file_id": None, "error_file_id": None,
             "request_counts": {"total": len(lines), "completed": 0, "failed": 0}, "key": key_id,
         }  # fmt: skip
+        await asyncio.to_thread(self.leases.take, name)
         await asyncio.to_thread(self._write, document)
         self._start(document)
         return _shown(document)
@@ -104,9 +137,9 @@ class Batches:
     async def _cancel(self, key_id: str, batch_id: str) -> dict[str, Any]:
         document = await asyncio.to_thread(self._find, key_id, batch_id)
         if document["status"] == "in_progress":
-            document["status"] = "cancelling"
-            await asyncio.to_thread(self._write, document)
+            await asyncio.to_thread(self.store.put, batch_id + CANCEL, b"")
             self.runner.cancel(batch_id)
+            document["status"] = "cancelling"
         return _shown(document)
 
     def _start(self, document: dict[str, Any]) -> None:
@@ -118,7 +151,7 @@ class Batches:
     async def _work(self, document: dict[str, Any]) -> None:
         """Answer what is left of a batch, then put its files together."""
         key_id, name = document["key"], document["id"]
-        if document["status"] == "cancelling":
+        if await asyncio.to_thread(self._is_cancelled, document):
             self.runner.cancel(name)
         data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
         lines = read_lines(data, document["endpoint"])
@@ -130,7 +163,8 @@ class Batches:
             status = "expired"
         document |= {**written, "status": status, f"{status}_at": int(time.time())}
         await asyncio.to_thread(self._write, document)
-        await asyncio.to_thread(self.runner.forget, name)
+        await asyncio.to_thread(self._forget, name)
+        await asyncio.to_thread(self.leases.release, name)
 
     def _find(self, key_id: str, batch_id: str) -> dict[str, Any]:
         known = self.store.get(batch_id + META) if NAME.fullmatch(batch_id) else None
@@ -147,6 +181,8 @@ class Batches:
     def _count(self, document: dict[str, Any]) -> dict[str, Any]:
         """A batch under way with what is answered of it by now."""
         if document["status"] in OPEN:
+            if self._is_cancelled(document):
+                document["status"] = "cancelling"
             results = self.runner.read_parts(document["id"])
             failed = sum(each.is_error for each in results)
             counts = {"completed": len(results) - failed, "failed": failed}
@@ -155,6 +191,15 @@ class Batches:
 
     def _read_all(self) -> list[dict[str, Any]]:
         return [orjson.loads(self.store.get(each) or b"{}") for each in self.store.names(META)]
+
+    def _is_cancelled(self, document: dict[str, Any]) -> bool:
+        is_marked = self.store.get(document["id"] + CANCEL) is not None
+        return is_marked or document["status"] == "cancelling"
+
+    def _forget(self, name: str) -> None:
+        """Remove what was needed to answer a batch."""
+        self.runner.forget(name)
+        self.store.delete(name + CANCEL)
 
     def _write(self, document: dict[str, Any]) -> None:
         self.store.put(document["id"] + META, orjson.dumps(document))

@@ -32,6 +32,8 @@ PRUNE_S = 3600.0
 OWNER_BYTES_MAX, BYTES_MAX = 64 << 20, 1 << 30
 """What the answers of one API key, and of all, take on the disk."""
 BEGUN, ANSWER = ".begun", ".answer"
+ELSEWHERE_S, ELSEWHERE_POLL_S = 30.0, 0.2
+"""How long an answer is waited for that another gateway makes, and how often it is looked for."""
 Run = Callable[[Call], Awaitable[Answer]]
 
 
@@ -66,6 +68,8 @@ class Once:
     store: FileStore
     kept_s: float = 86_400.0
     now: Callable[[], float] = time.time
+    replica: str = ""
+    """Who marks what is under way here."""
     room: Room = field(default_factory=lambda: Room(OWNER_BYTES_MAX, BYTES_MAX))
     _charged: dict[bytes, bool] = field(default_factory=dict)
     """Of each request that is run now, whether something of it is owed."""
@@ -107,11 +111,13 @@ class Once:
             self._charged[served.relay.id] = True
 
     def recover(self, charged: Collection[bytes]) -> None:
-        """After a start: forget what was under way and nothing of which is owed."""
+        """After a start: forget what was under way here and nothing of which is owed."""
         for name in sorted(self.store.names(ANSWER), key=self.store.written_at):
             self._delete(self.room.add(_owner(name), name, self.store.size(name)))
         for name in self.store.names(BEGUN):
             begun = orjson.loads(self.store.get(name) or b"{}")
+            if begun.get("replica", self.replica) != self.replica:
+                continue
             if not begun or read_request_id(begun["request"]) not in charged:
                 self.store.delete(name)
 
@@ -139,15 +145,12 @@ class Once:
             self.store.delete(name)
 
     async def _run(self, name: str, fingerprint: str, call: Call, tape: Tape, run: Run) -> Kept:
-        stored = await asyncio.to_thread(self.store.get, name + ANSWER)
-        if stored is not None:
-            kept = Kept.decode(stored)
-            _require_same(kept.fingerprint, fingerprint)
-            return kept
         request = show_request(call.id)
-        mark = orjson.dumps({"fingerprint": fingerprint, "request": request})
-        if not await asyncio.to_thread(self.store.create, name + BEGUN, mark):
-            raise await self._interrupted(name)
+        mark = {"fingerprint": fingerprint, "request": request, "replica": self.replica}
+        found = await self._find_or_mark(name, orjson.dumps(mark))
+        if found is not None:
+            _require_same(found.fingerprint, fingerprint)
+            return found
         call.client = tape
         self._charged[call.id] = False
         try:
@@ -161,6 +164,28 @@ class Once:
             await tape.writer.release()
         return kept
 
+    async def _find_or_mark(self, name: str, mark: bytes) -> Kept | None:
+        """The answer that is kept, waited for while another gateway makes it; None once marked.
+
+        Raises IdempotencyError where whoever was to make it was cut off, or is too long about it.
+        """
+        deadline = time.monotonic() + ELSEWHERE_S
+        while True:
+            stored = await asyncio.to_thread(self.store.get, name + ANSWER)
+            if stored is None and await asyncio.to_thread(self.store.create, name + BEGUN, mark):
+                stored = await asyncio.to_thread(self.store.get, name + ANSWER)
+                if stored is None:
+                    return None
+                await asyncio.to_thread(self.store.delete, name + BEGUN)  # it was made meanwhile
+            if stored is not None:
+                return Kept.decode(stored)
+            known = await asyncio.to_thread(self.store.get, name + BEGUN)
+            begun = orjson.loads(known or b"{}")
+            is_here = begun.get("replica", "") == self.replica
+            if begun and (is_here or time.monotonic() > deadline):
+                raise self._interrupted(begun)
+            await asyncio.sleep(ELSEWHERE_POLL_S)
+
     async def _put(self, name: str, kept: Kept) -> None:
         """Keep an answer in place of its mark, which stays where the disk does not take it."""
         data = kept.encode()
@@ -171,9 +196,8 @@ class Once:
         except OSError as error:
             logger.warning("an answer is not kept", extra={"error": str(error)})
 
-    async def _interrupted(self, name: str) -> IdempotencyError:
-        mark = await asyncio.to_thread(self.store.get, name + BEGUN)
-        begun = orjson.loads(mark or b"{}")
+    @staticmethod
+    def _interrupted(begun: dict[str, str]) -> IdempotencyError:
         return IdempotencyError(
             f"a request with this key was cut off after it was charged: {begun.get('request')}; "
             "use another key to have it answered, and charged, again",

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,7 @@ from gateway.api.batch_run import BatchRunner
 from gateway.api.batches import Batches
 from gateway.api.file_store import DirectoryStore
 from gateway.api.files import Files
+from gateway.api.leases import HELD_S, Leases
 from gateway.api.multipart import read_form
 from gateway.errors import InvalidParameterError, MalformedBodyError
 from node.http import Request, Response, StreamWriter, serve
@@ -45,13 +47,15 @@ def an_input(count: int, **members: Any) -> bytes:
 
 
 @asynccontextmanager
-async def with_batches(gateway: Gateway, width: int = 4) -> AsyncIterator[Batches]:
+async def with_batches(
+    gateway: Gateway, width: int = 4, holder: str = "", folder: Path | None = None
+) -> AsyncIterator[Batches]:
     """What a started gateway has beside its relays."""
-    relays, folder = gateway.plane.relays, gateway.data_dir
+    relays, folder = gateway.plane.relays, folder or gateway.data_dir
     store = DirectoryStore(folder / "batches")
     files = Files(relays.admission, DirectoryStore(folder / "files"))
     runner = BatchRunner(relays, gateway.accounts, store, width=width)
-    batches = Batches(relays.admission, files, store, runner)
+    batches = Batches(relays.admission, files, store, runner, Leases(store, holder))
     gateway.plane.mount_all(b"/v1/files", files.answer)
     gateway.plane.mount_all(b"/v1/batches", batches.answer)
     task = asyncio.create_task(batches.run())
@@ -269,3 +273,74 @@ def test_a_form_holds_a_file_byte_for_byte(data: bytes) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + data
     form = read_form(b'multipart/form-data; boundary="b"', body + b"\r\n--b--\r\n")
     assert (form["file"].data, form["file"].filename) == (data, "a")
+
+
+async def test_of_two_gateways_one_answers_a_batch_and_the_other_takes_over_where_it_dies(
+    tmp_path: Path,
+) -> None:
+    shared = tmp_path / "shared"
+    async with AsyncExitStack() as stack:
+        one, two = [
+            await stack.enter_async_context(a_gateway(tmp_path / name, FakeSupplier(name)))
+            for name in ("one", "two")
+        ]
+        row = one.keys.list()[0]
+        two.accounts.load([row])
+        first, second = [
+            await stack.enter_async_context(with_batches(each, 2, name, shared))
+            for each, name in ((one, "one"), (two, "two"))
+        ]
+        async with one.client() as here, two.client(one.key) as there:
+            one.suppliers[0].lie = "hang"
+            batch = await begin(here, an_input(8))
+            await second.look()
+            assert (await there.batches.retrieve(batch.id)).status == "in_progress"
+            assert second.leases.take(batch.id) is False
+            second.leases.now = lambda: time.time() + HELD_S + 1  # the first says nothing for long
+            await second.look()
+            await first.look()  # which sees that it has lost the batch
+            done = await finished(there, batch.id)
+            assert done.status == "completed"
+            output = await there.files.content(done.output_file_id)
+            lines = [orjson.loads(each)["custom_id"] for each in output.content.splitlines()]
+            assert lines == [f"line-{i}" for i in range(8)]
+            assert two.suppliers[0].served == 8
+            assert not list((shared / "batches").glob("*.lease"))
+
+
+async def test_a_batch_is_cancelled_at_any_gateway(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    async with AsyncExitStack() as stack:
+        one, two = [
+            await stack.enter_async_context(a_gateway(tmp_path / name, FakeSupplier(name)))
+            for name in ("one", "two")
+        ]
+        two.accounts.load([one.keys.list()[0]])
+        first, _ = [
+            await stack.enter_async_context(with_batches(each, 1, name, shared))
+            for each, name in ((one, "one"), (two, "two"))
+        ]
+        async with one.client() as here, two.client(one.key) as there:
+            batch = await begin(here, an_input(500))
+            assert (await there.batches.cancel(batch.id)).status == "cancelling"
+            await first.look()
+            assert (await finished(there, batch.id)).status == "cancelled"
+
+
+def test_a_lease_is_one_holders_until_it_runs_out(tmp_path: Path) -> None:
+    store, now = DirectoryStore(tmp_path), [1000.0]
+    one, two, three = [Leases(store, name, lambda: now[0]) for name in ("one", "two", "three")]
+    assert one.take("batch")
+    assert not two.take("batch")
+    now[0] += HELD_S - 1
+    assert one.renew("batch")
+    now[0] += HELD_S - 1
+    assert not two.take("batch")
+    assert Leases(store, "one", lambda: now[0]).take("batch")  # the same one, started again
+    now[0] += HELD_S + 1
+    assert [two.take("batch"), three.take("batch")] == [True, False]
+    assert not one.renew("batch")
+    one.release("batch")
+    assert two.renew("batch")
+    two.release("batch")
+    assert three.take("batch")

@@ -16,7 +16,7 @@ from gateway.access.limit_scripts import SETTLE_US, SILENT_US
 from gateway.access.limits import Demand, Grant, Limiter, Limits, Refusal, admit_all
 from gateway.access.redis_store import RedisStore
 from gateway.access.shared_limits import SharedLimits
-from gateway.access.sharing import Others, share_of
+from gateway.access.sharing import Holdings, share_of
 from tests.databases import Redis, redis
 
 __all__ = ["redis"]
@@ -277,7 +277,7 @@ def test_shares_never_add_up_to_more_than_the_budget(
         mine.today = today
         limiter = Limiter(mine)
         limiter.set(Limits(daily_budget=budget), 0)
-        others = Others(
+        others = Holdings(
             sum(each[0] for each in parts) - today, 0, sum(each[1] for each in parts) - reserved
         )
         share = share_of(limiter, others, len(parts), 0)
