@@ -175,6 +175,21 @@ def open_limits(settings: Settings, accounts: Accounts) -> SharedLimits | None:
     return SharedLimits(store, replica, settings.replicas, accounts.limiters)
 
 
+async def open_tables(
+    stack: AsyncExitStack, settings: Settings, accounts: Accounts, standing: Standing,
+    limits: SharedLimits | None,
+) -> TableReload:  # fmt: skip
+    """The gateway's own tables, looked at once; whoever shares limits hears of every change."""
+    database = stack.enter_context(Database(settings.tables))
+    keys = KeyStore(database, CONTROL_PLANE)
+    tables = TableReload(database, keys, DenyList(database), accounts, standing)
+    if limits is not None:
+        stack.push_async_callback(limits.store.close)
+        tables.on_change = limits.publish_all
+    await tables.step()
+    return tables
+
+
 @asynccontextmanager
 async def open_node(
     settings: Settings, market: Market, keyring: Mapping[Address, Signer], gateway: Address
@@ -188,8 +203,6 @@ async def open_node(
         receipts_log = await stack.enter_async_context(open_daily(data / "receipts", time.time()))
         spool = stack.enter_context(Spool(data / "receipts"))
         usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
-        database = stack.enter_context(Database(settings.tables))
-        keys = KeyStore(database, CONTROL_PLANE)
         worker = RecountWorker(sending.recount_deadline_s)
         stack.callback(worker.close)
         standing = open_standing(settings)
@@ -204,11 +217,7 @@ async def open_node(
         complete(ledger, usage_log, receipts_log, once)
         registry = CollectorRegistry()
         metrics = Metrics(registry)
-        tables = TableReload(database, keys, DenyList(database), accounts, standing)
-        if limits is not None:
-            tables.on_change = limits.publish_all
-            stack.push_async_callback(limits.store.close)
-        await tables.step()
+        tables = await open_tables(stack, settings, accounts, standing, limits)
         history = History(settings.server.requests_kept)
         observe = fan_out((
             standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
@@ -251,8 +260,8 @@ async def open_node(
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
         watch(metrics, outbox, settler, refresher)
         yield Node(
-            settings, table, accounts, keys, tables, limits, settler, deliverer, ledger, refresher,
-            data_plane, once, suppliers, registry, application, keeper,
+            settings, table, accounts, tables.keys, tables, limits, settler, deliverer, ledger,
+            refresher, data_plane, once, suppliers, registry, application, keeper,
         )  # fmt: skip
 
 

@@ -110,7 +110,10 @@ def ask(replica: Replica, key: str) -> Any:
 
 @pytest.fixture
 def market() -> Iterator[LocalMarket]:
-    with LocalMarket.start(MarketPlan(suppliers=2, terms=Terms(cap=80 * TOKEN))) as running:
+    """One whose session lasts: a receipt that comes after its claim is refused."""
+    with LocalMarket.start(
+        MarketPlan(suppliers=2, terms=Terms(cap=80 * TOKEN, session_blocks=120))
+    ) as running:
         yield running
 
 
