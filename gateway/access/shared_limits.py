@@ -81,6 +81,8 @@ class SharedLimits:
         default_factory=lambda: defaultdict(list)
     )
     """Of each limiter, tokens that requests did not use and when they had taken them."""
+    _known: set[str] = field(default_factory=set)
+    """Limiters of which this Redis has heard from here."""
     _heard: dict[str, Holdings] = field(default_factory=dict)
     _alone: dict[str, tuple[Limits, Limiter]] = field(default_factory=dict)
     """What each limiter goes by while Redis is away, and of which limits that is a share."""
@@ -137,6 +139,9 @@ class SharedLimits:
         """Say what is to be said, and let in or refuse who asks."""
         asks, self._asks = self._asks, []
         changed, self._changed = self._changed, {}
+        for limiter in (each for ask in asks for each in ask.limiters):
+            if limiter.name not in self._known:
+                changed[limiter.name] = limiter
         unused = {name: self._unused.pop(name, []) for name in changed}
         try:
             published = [self._publish(each, unused[name]) for name, each in changed.items()]
@@ -148,6 +153,7 @@ class SharedLimits:
             self._go_away(str(error))
             verdicts = [Verdict(b"", UNSETTLED)] * len(asks)
         else:
+            self._known |= changed.keys()
             self._meet(beat)
         for ask, verdict in zip(asks, verdicts, strict=True):
             self._decide(ask, verdict)
@@ -167,6 +173,7 @@ class SharedLimits:
     def _meet(self, beat: Verdict) -> None:
         if beat.born != self._born:  # it has begun, or begun anew and knows nothing
             self._born = beat.born
+            self._known.clear()
             self.publish_all()
             self._wake.set()
         is_away = beat.word == UNSETTLED
@@ -203,8 +210,9 @@ class SharedLimits:
         for limiter, seen in zip(ask.limiters, verdict.seen, strict=True):
             whole = see_all(limiter, seen.mine, seen.others, seen.debts, at_ns)
             refusals += whole.refusals(ask.demand, at_ns, int(self.now()))
-        busy = Refusal(Limit.REQUESTS, 0, 1, 1)  # only where a script's doubles round
-        return max(refusals, key=lambda each: each.wait, default=busy)
+        tokens = ask.demand.tokens
+        rounded = Refusal(Limit.TOKENS, tokens, tokens, 1)  # only where a script's doubles round
+        return max(refusals, key=lambda each: each.wait, default=rounded)
 
     def _admit_alone(
         self, limiters: Sequence[Limiter], demand: Demand
