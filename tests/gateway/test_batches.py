@@ -275,6 +275,7 @@ def test_a_form_holds_a_file_byte_for_byte(data: bytes) -> None:
     assert (form["file"].data, form["file"].filename) == (data, "a")
 
 
+@pytest.mark.anyio
 async def test_of_two_gateways_one_answers_a_batch_and_the_other_takes_over_where_it_dies(
     tmp_path: Path,
 ) -> None:
@@ -308,6 +309,7 @@ async def test_of_two_gateways_one_answers_a_batch_and_the_other_takes_over_wher
             assert not list((shared / "batches").glob("*.lease"))
 
 
+@pytest.mark.anyio
 async def test_a_batch_is_cancelled_at_any_gateway(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     async with AsyncExitStack() as stack:
