@@ -1,8 +1,10 @@
 """`/v1/batches`: files of requests, answered when there is room, whatever is killed meanwhile."""
 
 import asyncio
+import logging
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +25,8 @@ from gateway.errors import (
 from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call
 from node.http import Response
+
+logger = logging.getLogger("gateway.api.batches")
 
 WINDOW = "24h"
 CANCEL = ".cancel"
@@ -46,6 +50,8 @@ class Batches:
     runner: BatchRunner
     leases: Leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
+    """Documents of batches that are over, and stay so."""
 
     async def answer(self, call: Call, path: bytes) -> Answer:
         """Create, list, show or cancel; raises RequestError."""
@@ -67,30 +73,43 @@ class Batches:
 
     async def run(self) -> None:
         """Take up what an earlier process or another gateway left, and work until cancelled."""
-        for document in await asyncio.to_thread(self._read_all):
-            if document["status"] not in OPEN:
-                await asyncio.to_thread(self._forget, document["id"])
         try:
+            await self._try_to(self._tidy)
             while True:
-                await self.look()
+                await self._try_to(self.look)
                 await asyncio.sleep(LOOK_S)
         finally:
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self.leases.release_all()
+            await self._try_to(self._release)
+
+    async def _try_to(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something with the store, unless that is away."""
+        try:
+            await work()
+        except OSError as error:
+            logger.warning("batches cannot be read", extra={"why": str(error)})
+
+    async def _release(self) -> None:
+        await asyncio.to_thread(self.leases.release_all)
+
+    async def _tidy(self) -> None:
+        """Remove what an earlier process left of batches that are over."""
+        for document in await asyncio.to_thread(self._read_all):
+            if document["status"] not in OPEN:
+                await asyncio.to_thread(self._forget, document["id"])
 
     async def look(self) -> None:
         """Hold on to the batches that are worked on here, and take up those that nobody has."""
-        for document in await asyncio.to_thread(self._read_all):
+        for document in await asyncio.to_thread(self._read_open):
             name = document["id"]
-            if document["status"] not in OPEN:
-                continue
-            if name not in self._tasks:
+            task = self._tasks.get(name)
+            if task is None:
                 await self._take_up(name)
             elif not await asyncio.to_thread(self.leases.renew, name):
-                self._tasks[name].cancel()  # another gateway has it
+                task.cancel()  # another gateway has it
             elif await asyncio.to_thread(self._is_cancelled, document):
                 self.runner.cancel(name)
 
@@ -200,6 +219,13 @@ class Batches:
         """Remove what was needed to answer a batch."""
         self.runner.forget(name)
         self.store.delete(name + CANCEL)
+
+    def _read_open(self) -> list[dict[str, Any]]:
+        """The batches that are not over; those that are, are read once."""
+        names = [each for each in self.store.names(META) if each not in self._over]
+        found = [orjson.loads(self.store.get(each) or b"{}") for each in names]
+        self._over |= {each["id"] + META for each in found if each["status"] not in OPEN}
+        return [each for each in found if each["status"] in OPEN]
 
     def _write(self, document: dict[str, Any]) -> None:
         self.store.put(document["id"] + META, orjson.dumps(document))
