@@ -78,6 +78,11 @@ fuzz: setup ## a million inputs over every parser and verifier; ARGS="--inputs 5
 slither: setup ## the contracts under slither, which it installs apart; fails on what is not explained
 	@$(BIN)/python scripts/slither.py .make/slither
 
+test-clients: setup ## LangChain and the llm command against a gateway, which it installs apart
+	@test -x .make/clients/bin/python || $(PYTHON) -m venv .make/clients
+	@.make/clients/bin/python -m pip install --quiet --disable-pip-version-check 'langchain-openai==1.7.3' 'llm==0.36'
+	@LODE_CLIENTS=$(CURDIR)/.make/clients $(BIN)/python -m pytest -n 0 -q tests/clients $(ARGS)
+
 test-api: setup ## the gateway's control plane under schemathesis, which it installs apart; ARGS=...
 	@$(BIN)/python scripts/try_control.py .make/schemathesis $(ARGS)
 
@@ -108,4 +113,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-long test-vllm test-dashboard test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats test test-python test-long test-vllm test-dashboard test-compose test-chaos test-contracts test-contracts-deep fuzz slither test-clients test-api check bench bench-gateway contracts gas lock clean

@@ -18,6 +18,7 @@ from contracts.auction_values import (
     compute_windows,
     open_round,
 )
+from contracts.block_time import BlockTime, describe_span, read_block_time
 from contracts.chain import Block, Call, Chain, Fees, Log, TxReceipt
 from contracts.claim_history import PastClaim, read_claims
 from contracts.claims import (
@@ -85,6 +86,7 @@ __all__ = [
     "AuctionWindows",
     "Block",
     "BlockRef",
+    "BlockTime",
     "Call",
     "Chain",
     "ChainError",
@@ -153,9 +155,11 @@ __all__ = [
     "compute_supplier_id",
     "compute_windows",
     "decode_outcome",
+    "describe_span",
     "draw_session",
     "name_endpoint",
     "open_round",
+    "read_block_time",
     "read_claims",
     "read_payers",
     "until_reachable",

@@ -73,6 +73,11 @@ class Escrow(ContractClient):
             *await self._read("delegationAt", application, gateway, service, number, block=block)
         )
 
+    async def cap_sum(self, application: Address, *, block: int | None = None) -> tuple[int, int]:
+        """The sum of an application's caps as set last, and the session it counts from."""
+        total, session = await self._read("capSumOf", application, block=block)
+        return cast(int, total), cast(int, session)
+
     def deposit(self, application: Address, amount: int) -> Call:
         """Add the sender's tokens to an application's funds; the token's approval comes first."""
         return self._call("deposit", application, amount)

@@ -12,6 +12,7 @@ from collections.abc import (
     Coroutine,
     Iterator,
     Mapping,
+    MutableMapping,
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -47,21 +48,26 @@ from gateway.dashboard import Board, Desk, Sources
 from gateway.dialling import DIAL_PATH, Directory, Door, LineKeeper, Lobby
 from gateway.edge.plane import EdgePlane
 from gateway.metrics import Metrics
+from gateway.reloading import open_reloader
 from gateway.routing.auditing import Auditor
-from gateway.routing.balancer import power_of_two, prefer_good
 from gateway.routing.dispatch import Dispatcher
 from gateway.routing.market import KEPT_SESSIONS, Refresher
 from gateway.routing.observation import fan_out
+from gateway.routing.prediction import Predictor
 from gateway.routing.relay import RelaySigner
 from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.retry_budget import RetryBudget
+from gateway.routing.router import Router
 from gateway.routing.sessions import SessionTable
 from gateway.routing.specs import SpecLibrary
 from gateway.routing.standing import Standing
 from gateway.routing.supplier_view import SupplierView
 from gateway.routing.upstream import Upstream
+from gateway.routing.waiting_room import WaitingRoom
 from gateway.settings import Settings
 from gateway.settlement.bidding import open_bidder
 from gateway.settlement.delivery import Deliverer
+from gateway.settlement.funds_watch import FundsWatch, SessionSpending
 from gateway.settlement.outbox import Outbox, read_accepted
 from gateway.settlement.reclaiming import Reclaimer
 from gateway.settlement.recounting import RecountWorker
@@ -74,10 +80,14 @@ from node.errors import SettingsError
 from node.http import ClientLimits, ClientPool, Limits, Lines, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID, PrivateKey
 from node.settings import parse_hex
-from node.tls import load_client_tls, load_server_tls
+from node.tls import ServerTls, load_client_tls, load_server_tls
+from node.traces import Traces, open_traces
 from relay_mining import DIAL_PROTOCOL, Address, Signer
 
 logger = logging.getLogger("gateway")
+
+FUNDS_PAUSE = 20
+"""Looks at the chain for one look at the escrows."""
 
 Found = TypeVar("Found")
 
@@ -92,6 +102,7 @@ class Node:
     keys: KeyStore
     tables: TableReload
     limits: SharedLimits | None
+    funds: FundsWatch
     settler: Settler
     deliverer: Deliverer
     ledger: Ledger
@@ -103,6 +114,11 @@ class Node:
     application: Address
     line_keeper: LineKeeper
 
+    @property
+    def signing_keys(self) -> list[Address]:
+        """The addresses that this gateway can sign for."""
+        return [*self.data_plane.relays.dispatcher.upstream.signer.keys]
+
     def status(self) -> dict[str, object]:
         """What `gateway status` and `/v1/usage` show."""
         return {
@@ -110,6 +126,7 @@ class Node:
             "block": self.refresher.head_block,
             "clock_skew_s": round(self.refresher.skew.skew_s, 1),
             "models": sorted(self.table.models),
+            "signing_keys": ["0x" + each.hex() for each in self.signing_keys],
             "receipts_waiting": len(self.deliverer.outbox) + self.settler.waiting,
             "receipts_delivered": self.deliverer.delivered,
             "receipts_refused": self.deliverer.refused,
@@ -148,18 +165,6 @@ def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once
     accepted = read_accepted(receipts_log.replay()).values()
     recover(ledger, usage_log.replay(), accepted)
     once.recover({each.bill.request for each in accepted if each.bill and each.units})
-
-
-def open_standing(settings: Settings) -> Standing:
-    """How far suppliers are trusted, those dropped for evidence not at all.
-
-    Replicas share what a supplier gives on credit; it grows by what each has receipted itself.
-    """
-    sending = settings.relays
-    credit = sending.credit_units // settings.replicas
-    standing = Standing(time.monotonic, credit, sending.credit_growth_ppm)
-    load_dropped(settings.data_dir / "evidence", standing)
-    return standing
 
 
 def open_limits(settings: Settings, accounts: Accounts) -> SharedLimits | None:
@@ -205,7 +210,8 @@ async def open_node(
         usage_log = await stack.enter_async_context(open_daily(data / "usage", time.time()))
         worker = RecountWorker(sending.recount_deadline_s)
         stack.callback(worker.close)
-        standing = open_standing(settings)
+        router = open_router(settings)
+        standing = router.standing
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
@@ -215,13 +221,13 @@ async def open_node(
         admission = Admission(accounts, shared=limits)
         once = Once(admission, answers, settings.server.answers_kept_s, replica=load_replica(data))
         complete(ledger, usage_log, receipts_log, once)
-        registry = CollectorRegistry()
-        metrics = Metrics(registry)
+        metrics = Metrics(CollectorRegistry())
         tables = await open_tables(stack, settings, accounts, standing, limits)
         history = History(settings.server.requests_kept)
+        spending = SessionSpending()
         observe = fan_out((
-            standing.observe, metrics.observe, ledger.observe, accounts.observe, history.observe,
-            admission.observe,
+            standing.observe, router.predictor.observe, spending.observe, metrics.observe,
+            ledger.observe, accounts.observe, history.observe, admission.observe,
         ))  # fmt: skip
         signer = RelaySigner(market.domain, keyring, sending.expiry_s, settings.now)
         settler = Settler(outbox, receipts_log, spool, worker, standing, observe, data / "evidence")
@@ -231,8 +237,8 @@ async def open_node(
         )
         dispatcher = Dispatcher(
             upstream,
-            prefer_good(power_of_two(random.Random())),
-            standing,
+            router,
+            RetryBudget(time.monotonic, sending.retry_share),
             observe,
             fan_out((settler.owe, once.note, auditor.consider)),
             sending.tries_max,
@@ -242,7 +248,7 @@ async def open_node(
         refresher = Refresher(
             market, table, SpecLibrary(pool, worker, {}, settings.edge.audit_ppm), gateway,
             lambda: accounts.applications | {application},
-            {name: parse_hex(name, each, 32) for name, each in settings.models.items()},
+            read_models(settings),
             settings.chain.poll_s, skew=SkewWatch(settings.now),
         )  # fmt: skip
         deliverer = Deliverer(
@@ -252,16 +258,23 @@ async def open_node(
         relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
         relays = Relays(
             once.admission, table, dispatcher, relay_limits, lambda: settler.waiting,
-            fan_out((ledger.record, history.record)),
+            fan_out((ledger.record, history.record, metrics.record)),
+            WaitingRoom(settings.queue.rules()), open_tracing(stack, settings),
         )  # fmt: skip
         suppliers = SupplierView(standing, ledger, table, lines)
-        edge = EdgePlane(relays, settings.edge.rules())
-        data_plane = DataPlane(relays, edge, history, suppliers, once, settings.server.cors())
+        data_plane = DataPlane(
+            relays, EdgePlane(relays, settings.edge.rules()), history, suppliers, once,
+            settings.server.cors(),
+        )  # fmt: skip
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
         watch(metrics, outbox, settler, refresher)
+        funds = FundsWatch(
+            market, table, refresher.applications, spending, FUNDS_PAUSE * settings.chain.poll_s
+        )
+        watch_load(metrics, relays, funds)
         yield Node(
-            settings, table, accounts, tables.keys, tables, limits, settler, deliverer, ledger,
-            refresher, data_plane, once, suppliers, registry, application, keeper,
+            settings, table, accounts, tables.keys, tables, limits, funds, settler, deliverer,
+            ledger, refresher, data_plane, once, suppliers, metrics.registry, application, keeper,
         )  # fmt: skip
 
 
@@ -276,6 +289,25 @@ def open_door(
     return LineKeeper(lines, sessions)
 
 
+def open_router(settings: Settings) -> Router:
+    """What chooses suppliers, those dropped that there is evidence against.
+
+    Replicas share what a supplier gives on credit; it grows by what each has receipted itself.
+    """
+    sending = settings.relays
+    credit = sending.credit_units // settings.replicas
+    standing = Standing(time.monotonic, credit, sending.credit_growth_ppm)
+    load_dropped(settings.data_dir / "evidence", standing)
+    return Router(standing, Predictor(), random.Random(), sending.routing())
+
+
+def open_tracing(stack: AsyncExitStack, settings: Settings) -> Traces:
+    """The traces of this gateway, sent to their end when it ends."""
+    traces = open_traces(settings.telemetry, "gateway")
+    stack.push_async_callback(asyncio.to_thread, traces.close)
+    return traces
+
+
 def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher) -> None:
     """Have the metrics show what waits, and the chain as last seen."""
     metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
@@ -288,10 +320,32 @@ def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresh
     )  # fmt: skip
 
 
+def watch_load(metrics: Metrics, relays: Relays, funds: FundsWatch) -> None:
+    """Have the metrics show what runs, what waits for its turn, and what is left to spend."""
+    retries = relays.dispatcher.retries
+    metrics.watch(
+        "gateway_requests_running", "Requests at suppliers", lambda: relays.waiting.running
+    )
+    metrics.watch(
+        "gateway_requests_waiting", "Requests that wait for room", lambda: relays.waiting.waiting
+    )
+    metrics.watch("gateway_retries_left", "Of the retry budget", lambda: retries.left)
+    metrics.watch("gateway_retries_denied", "Retries not made", lambda: retries.denied)
+    metrics.watch(
+        "gateway_escrow_sessions_left", "Sessions that the scarcest escrow stays valid for",
+        lambda: funds.sessions_min,
+    )  # fmt: skip
+    metrics.watch(
+        "gateway_delegation_used_ratio", "Of its cap, what the most used open session has spent",
+        lambda: funds.used_max,
+    )  # fmt: skip
+
+
 async def run_node(
     settings: Settings,
     market: Market,
-    keyring: Mapping[Address, Signer],
+    keyring: MutableMapping[Address, Signer],
+    reread: Callable[[], Settings],
     gateway: Address,
     gas_key: PrivateKey,
     on_ready: Callable[[int, int], None],
@@ -300,7 +354,8 @@ async def run_node(
     """Serve until SIGTERM or SIGINT; `on_ready` is told the two ports once they listen.
 
     `gas_key` pays for settling claims that were never proved; the signing key will do. `owner` is
-    the application's key, which is needed to trade in auctions only.
+    the application's key, which is needed to trade in auctions only. At SIGHUP certificates are
+    read again, and the settings by `reread`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -318,8 +373,7 @@ async def run_node(
             node.data_plane.handle, settings.server.host, settings.server.port, limits,
             ssl=tls.context if tls else None,
         )  # fmt: skip
-        if tls is not None:
-            tls.renew_on_hangup()
+        reload_on_hangup(node, tls, keyring, reread, market.book.chain_id)
         try:
             board = await unless(stop, until_reachable(lambda: meet_chain(node, market, gateway)))
             if board is not None:
@@ -327,6 +381,29 @@ async def run_node(
                 await work(node, market, gas_key, board, server, trading, on_ready, stop)
         finally:
             await server.close(0.0)
+
+
+def reload_on_hangup(
+    node: Node, tls: ServerTls | None, keyring: MutableMapping[Address, Signer],
+    reread: Callable[[], Settings], chain_id: int,
+) -> None:  # fmt: skip
+    """At SIGHUP read certificates and settings again."""
+    reloader = open_reloader(
+        node.settings, reread, node.data_plane.relays, keyring, chain_id,
+        lambda settings: node.refresher.rename(read_models(settings)),
+    )  # fmt: skip
+
+    def reload() -> None:
+        if tls is not None:
+            tls.try_renew()
+        reloader.reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+
+def read_models(settings: Settings) -> dict[str, bytes]:
+    """Services by the names of the settings."""
+    return {name: parse_hex(name, each, 32) for name, each in settings.models.items()}
 
 
 async def unless(stop: asyncio.Event, waiting: Coroutine[None, None, Found]) -> Found | None:
@@ -380,7 +457,7 @@ async def work(
         background = [
             tasks.create_task(each)
             for each in (
-                node.refresher.run(), node.settler.run(), node.deliverer.run(),
+                node.refresher.run(), node.funds.run(), node.settler.run(), node.deliverer.run(),
                 node.ledger.run(), node.tables.run(), drop_expired(node), reclaimer.run(),
                 node.once.run(), node.line_keeper.run(), batches.run(), retention.run(),
                 board.run(), node.deliverer.servers.watch(node.deliverer.pool), *trading,

@@ -28,6 +28,7 @@
       - RateLimitedError             429  rate_limit_exceeded
       - QuotaExceededError           429  insufficient_quota
       - OutbidError                  429  outbid
+      - GatewayBusyError             429  gateway_busy
     + NoPlanError                    400  no_plan
   x DialBusyError                    503  dial_busy               the supplier dials again later
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
@@ -230,7 +231,7 @@ class KeyBusyError(RequestError):
 
 
 class LimitError(RequestError):
-    """A limit of the key stands in the way."""
+    """A limit of the key, or of the gateway, stands in the way."""
 
     status = 429
 
@@ -261,6 +262,13 @@ class OutbidError(LimitError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, None)
+
+
+class GatewayBusyError(LimitError):
+    """More is asked of the gateway than its suppliers take at a time."""
+
+    kind = "rate_limit_error"
+    code = "gateway_busy"
 
 
 class NoSupplierError(GatewayError):

@@ -17,20 +17,30 @@ def load_owner(keys: KeySettings, chain_id: int, raw: str | None = None) -> Priv
 
 def load_signing(keys: KeySettings, chain_id: int) -> PrivateKey:
     """The key that signs relays and receipts."""
-    return _signing(keys).load(chain_id)
+    return signing_source(keys).load(chain_id)
 
 
 def load_keyring(keys: KeySettings, chain_id: int) -> dict[Address, Signer]:
-    """The signing key and the ones before it, by address."""
-    source = _signing(keys)
-    found = [source.load(chain_id)] + [
+    """The signing key, the ones before it and the next one, by address."""
+    source = signing_source(keys)
+    upcoming = load_next_signing(keys, chain_id)
+    found = [source.load(chain_id), *([] if upcoming is None else [upcoming])] + [
         load_keystore(path, source.password(), chain_id=chain_id)
         for path in keys.former_signing_keystores
     ]
     return {key.address: Signer(key.reveal()) for key in found}
 
 
-def _signing(keys: KeySettings) -> KeySource:
+def load_next_signing(keys: KeySettings, chain_id: int) -> PrivateKey | None:
+    """The key that is to sign after the next rotation; None where none is under way."""
+    path = keys.next_signing_keystore
+    if path is None:
+        return None
+    return load_keystore(path, signing_source(keys).password(), chain_id=chain_id)
+
+
+def signing_source(keys: KeySettings) -> KeySource:
+    """Where the signing key comes from."""
     return KeySource(
         "gateway", "signing", keys.signing_key, keys.signing_keystore, keys.signing_password_file
     )

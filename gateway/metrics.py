@@ -1,12 +1,23 @@
 """Prometheus metrics; they read events, and gauges of the state when scraped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.routing.observation import Event, Observation
+from gateway.errors import GatewayError
+from gateway.routing.observation import Began, Ended, Event, Observation
 
 LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+def list_codes(kind: type[GatewayError]) -> Iterator[str]:
+    """The codes of an error and all of its kinds; a supplier may say any number of others."""
+    yield kind.code
+    for each in kind.__subclasses__():
+        yield from list_codes(each)
+
+
+CODES = frozenset({"", *list_codes(GatewayError)})
 
 
 class Metrics:
@@ -36,7 +47,12 @@ class Metrics:
             "gateway_dials", "Suppliers that dialled in, by outcome", ["outcome"],
             registry=registry,
         )  # fmt: skip
-        self._registry = registry
+        self._requests = Counter(
+            "gateway_requests", "Requests by how they ended", ("status", "code"),
+            registry=registry,
+        )  # fmt: skip
+        self._ends: dict[tuple[int, str], Counter] = {}
+        self.registry = registry
         self._known: dict[tuple[bytes, str], tuple[Histogram, Histogram, Counter, Counter]] = {}
         self._results: dict[tuple[bytes, str, str], Counter] = {}
 
@@ -69,9 +85,22 @@ class Metrics:
         """Count one attempt to open a line."""
         self._dials.labels(outcome).inc()
 
+    def record(self, event: Began | Ended) -> None:
+        """Count the end of a request, by a code of the gateway's own or `other`."""
+        if isinstance(event, Began):
+            return
+        place = (event.status, event.code)
+        counter = self._ends.get(place)
+        if counter is None:
+            code = event.code if event.code in CODES else "other"
+            counter = self._requests.labels(event.status, code)
+            if code == event.code:
+                self._ends[place] = counter
+        counter.inc()
+
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that reads its value when scraped."""
-        Gauge(name, text, registry=self._registry).set_function(read)
+        Gauge(name, text, registry=self.registry).set_function(read)
 
     def _result(self, event: Observation, names: tuple[str, str]) -> Counter:
         place = (event.supplier, event.model, event.result.value)

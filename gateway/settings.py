@@ -13,11 +13,14 @@ from gateway.access.database import verify_database_url
 from gateway.api.body import RequestLimits
 from gateway.api.cors import Cors
 from gateway.edge.plane import EdgeRules
+from gateway.routing.router import PolicyName, RoutingRules
 from gateway.routing.upstream import UpstreamTimeouts
+from gateway.routing.waiting_room import WaitingRules
 from node.addresses import AddressGuard
 from node.http import LineRules
 from node.settings import NodeSettings
 from node.tls import ClientTls, ListenerTls
+from node.traces import TelemetrySettings
 
 ADMIN_TOKEN_CHARS_MIN = 24
 ADMIN_TOKEN_DISTINCT_MIN = 8
@@ -33,6 +36,9 @@ class KeySettings(BaseModel):
     signing_keystore: Path | None = Field(default=None, description="signs relays and receipts")
     signing_password_file: Path | None = None
     signing_key: SecretStr | None = Field(default=None, description="hex; local network only")
+    next_signing_keystore: Path | None = Field(
+        default=None, description="written by `gateway rotate-key`; held, not used yet"
+    )
     former_signing_keystores: list[Path] = Field(
         default=[], description="rotated keys whose receipts may still be undelivered"
     )
@@ -99,6 +105,20 @@ class BatchSettings(BaseModel):
     )
 
 
+class QueueSettings(BaseModel):
+    """How many requests run at a time, and wait for that."""
+
+    in_flight_per_supplier: int = Field(
+        default=256, ge=1, description="requests that run at a time, for each member of a session"
+    )
+    length_max: int = Field(default=1024, ge=0, description="requests that wait for one service")
+    wait_s: float = Field(default=10.0, ge=0, description="longest wait for one's turn")
+
+    def rules(self) -> WaitingRules:
+        """The same as the data plane wants them."""
+        return WaitingRules(self.in_flight_per_supplier, self.length_max, self.wait_s)
+
+
 class RelaySettings(BaseModel):
     """How relays are sent and settled."""
 
@@ -108,6 +128,12 @@ class RelaySettings(BaseModel):
     first_byte_s: float = Field(default=60.0, gt=0)
     stall_s: float = Field(default=30.0, gt=0)
     total_s: float = Field(default=600.0, gt=0)
+    prompt_bytes_per_s: float = Field(
+        default=1000.0, gt=0, description="slowest reading of a request; lengthens the time-outs"
+    )
+    answer_tokens_per_s: float = Field(
+        default=10.0, gt=0, description="slowest writing of an answer; lengthens the time-outs"
+    )
     beat_s: float = Field(
         default=10.0, gt=0, description="silence after which a stream's client is sent a comment"
     )
@@ -116,6 +142,18 @@ class RelaySettings(BaseModel):
     recount_deadline_s: float = Field(default=60.0, gt=0)
     credit_units: int = Field(default=200_000, ge=0, description="a supplier's c0, as assumed")
     credit_growth_ppm: int = Field(default=500_000, ge=0, description="its g, in millionths")
+    policy: PolicyName = Field(
+        default="power_of_two", description="how suppliers are chosen, or `weighted`, `prefix`"
+    )
+    explore_share: float = Field(
+        default=0.02, ge=0, le=1, description="of the choices, made blindly"
+    )
+    owner_share_max: float = Field(
+        default=0.75, gt=0, le=1, description="of a model's requests, to suppliers of one owner"
+    )
+    retry_share: float = Field(
+        default=0.2, ge=0, description="of the requests, that may be sent to another supplier"
+    )
     audit_share: float = Field(
         default=0.0, ge=0, le=1, description="of repeatable plain answers, asked for again"
     )
@@ -133,8 +171,13 @@ class RelaySettings(BaseModel):
     def timeouts(self) -> UpstreamTimeouts:
         """The deadlines of one try."""
         return UpstreamTimeouts(
-            self.connect_s, self.first_byte_s, self.stall_s, self.total_s, self.cancel_s
-        )
+            self.connect_s, self.first_byte_s, self.stall_s, self.total_s, self.cancel_s,
+            self.prompt_bytes_per_s, self.answer_tokens_per_s,
+        )  # fmt: skip
+
+    def routing(self) -> RoutingRules:
+        """How members are chosen."""
+        return RoutingRules(self.policy, self.explore_share, self.owner_share_max)
 
 
 class DialSettings(BaseModel):
@@ -223,6 +266,8 @@ class Settings(NodeSettings):
     control: ControlSettings = ControlSettings()
     relays: RelaySettings = RelaySettings()
     dial: DialSettings = DialSettings()
+    queue: QueueSettings = QueueSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     batches: BatchSettings = BatchSettings()
     edge: EdgeSettings = EdgeSettings()
     auction: AuctionSettings = AuctionSettings()

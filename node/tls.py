@@ -3,9 +3,7 @@
 What `ssl.create_default_context` thinks modern, and never below TLS 1.2.
 """
 
-import asyncio
 import logging
-import signal
 import ssl
 import stat
 from pathlib import Path
@@ -58,10 +56,6 @@ class ServerTls:
     def renew(self) -> None:
         """Read certificate and key again, for connections from now on; raises SettingsError."""
         self._current = self._build()
-
-    def renew_on_hangup(self) -> None:
-        """Renew whenever this process gets SIGHUP; files that do not work change nothing."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.try_renew)
 
     def try_renew(self) -> None:
         """Renew; files that do not work change nothing and are logged."""

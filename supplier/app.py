@@ -15,6 +15,7 @@ from node.dashboard import site_handler
 from node.errors import OperatorError
 from node.http import ClientLimits, ClientPool, Limits, Server, serve
 from node.keystore import LOCALNET_CHAIN_ID
+from node.reloading import Reloader
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_client_tls, load_server_tls
@@ -38,7 +39,6 @@ from supplier.mining.operators import Operators
 from supplier.mining.receipts import ReceiptDesk
 from supplier.mining.settler import Settler
 from supplier.operation.ledger import import_shared
-from supplier.operation.reloading import Apply, Reloader
 from supplier.operation.vitals import Subject, Vitals
 from supplier.server.admission import AdmissionRules
 from supplier.server.door import Door
@@ -379,7 +379,7 @@ def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> Non
     def take_credit(settings: Settings) -> None:
         node.backing.books.credit = compute_policy(settings.credit)
 
-    targets: dict[str, Apply] = {
+    targets: dict[str, Callable[[Settings], None]] = {
         "admission": lambda settings: relays.gate.configure(settings.admission),
         "credit": take_credit,
         "keys": take_keys,

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -133,26 +132,3 @@ def set_value(path: Path, name: str, value: object) -> None:
     if not count:
         raise OperatorError(f"{path} has no line `{name} = ...`; add `{line}`")
     path.write_text(changed)
-
-
-def change_section(path: Path, section: str, values: Mapping[str, str | None]) -> None:
-    """Set keys of a section of an existing file, or drop those that are None, all at once.
-
-    Raises OperatorError where the file has no such section.
-    """
-    text = path.read_text()
-    for name, value in values.items():
-        text = _drop_line(text, name)
-        if value is not None:
-            head = re.search(rf"(?m)^\[{re.escape(section)}\]\n", text)
-            if head is None:
-                raise OperatorError(f"{path} has no section [{section}] for {name}; add it")
-            text = f"{text[: head.end()]}{name} = {json.dumps(value)}\n{text[head.end() :]}"
-    partial = path.with_name(path.name + ".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(text)
-    partial.replace(path)
-
-
-def _drop_line(text: str, name: str) -> str:
-    return re.sub(rf"(?m)^{re.escape(name)} = .*\n?", "", text, count=1)

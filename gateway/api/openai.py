@@ -26,6 +26,10 @@ from gateway.errors import (
 )
 from relay_mining import value_class
 
+PATIENT_TIERS = ("flex", "batch")
+"""What `service_tier` says of a request that can wait."""
+HEAD_CHARS = 512
+"""Of a message's content, that prompts are told apart by."""
 TOKENS_PER_TOOL_EXTRA = 16
 """Tokens a template may write for a tool beyond the bytes the client sent for it."""
 
@@ -88,6 +92,10 @@ class OpenAIRequest:
     body: bytes
     additions: bytes
     """Members to splice in, each `"name":value`, joined by commas; empty for none."""
+    head: bytes = b""
+    """What the prompt begins with: requests that share it may share a supplier's cache."""
+    can_wait: bool = False
+    """Whether the client says that others may go first."""
 
     def worst_case_tokens(
         self, context_length: int, output_tokens_max: int, overhead: PromptOverhead
@@ -175,6 +183,8 @@ def _read_generation(
         output_tokens_max=read_output_tokens_max(members),
         body=body,
         additions=write_additions(members, is_stream, wants_usage),
+        head=read_head(members),
+        can_wait=members.get("service_tier") in PATIENT_TIERS,
     )
 
 
@@ -199,6 +209,20 @@ def _read_embedding(
         body=body,
         additions=b"",
     )
+
+
+def read_head(members: Mapping[str, Any]) -> bytes:
+    """What a conversation keeps over its turns: the first of instructions and first question.
+
+    Of a prompt without turns, its first characters.
+    """
+    turns = members.get("messages")
+    if turns is None:
+        return str(members["prompt"][:HEAD_CHARS]).encode()
+    first = str(turns[0].get("content"))[:HEAD_CHARS]
+    if turns[0]["role"] in ("system", "developer") and len(turns) > 1:
+        first += str(turns[1].get("content"))[:HEAD_CHARS]
+    return first.encode()
 
 
 def split_inputs(endpoint: Endpoint, members: Mapping[str, Any]) -> list[str | list[int]]:

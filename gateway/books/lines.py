@@ -73,6 +73,7 @@ def write_event(event: Event, now: int) -> Line:
             "first_byte_ms": event.first_byte_s and round(event.first_byte_s * 1000, 2),
             "owed": event.owed,
             "considered": _write_candidates(event.considered),
+            "chosen_by": event.chosen_by,
             "detail": event.detail,
         }
     return line | {
@@ -86,7 +87,14 @@ def write_event(event: Event, now: int) -> Line:
 
 def _write_candidates(candidates: Sequence[Candidate]) -> list[list[object]]:
     return [
-        ["0x" + each.supplier.hex(), each.in_flight, each.is_good, each.price]
+        [
+            "0x" + each.supplier.hex(),
+            each.in_flight,
+            each.is_good,
+            each.price,
+            round(each.seconds * 1000),
+            each.has_room,
+        ]
         for each in candidates
     ]
 

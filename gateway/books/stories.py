@@ -8,7 +8,21 @@ from gateway.books.dispositions import IN_FLIGHT, Dispositions
 from gateway.books.lines import Line, cost_of, count_request
 
 Considered = Sequence[Any]
-"""A candidate as a line has it: supplier, requests in flight, whether in good standing, price."""
+"""A candidate as a line has it: supplier, requests in flight, whether in good standing, price.
+
+Since time is predicted also: predicted milliseconds, and whether it had room.
+"""
+RULES = {
+    "": "fewer requests in flight, then the lower price, of two drawn at random",
+    "power_of_two": "predicted to be done first, of two drawn at random; where alike, fewer "
+    "requests in flight, then the lower price",
+    "weighted": "drawn by predicted time and price",
+    "prefix": "the first by what the prompt begins with that is not loaded beyond its bound",
+    "explored": "drawn blindly, to see how it does now",
+}
+"""By what a line says that a supplier was chosen."""
+
+CONSIDERED = ("supplier", "in_flight", "is_good", "price", "predicted_ms", "has_room")
 
 
 def tell(request: str, lines: Iterable[Line]) -> dict[str, Any] | None:
@@ -47,13 +61,13 @@ def _tell_try(line: Line) -> dict[str, Any]:
         "first_byte_ms", "input_tokens", "output_tokens", "units", "price", "detail", "request",
     )  # fmt: skip
     considered = [
-        {"supplier": who, "in_flight": in_flight, "is_good": is_good, "price": price}
-        for who, in_flight, is_good, price in line["considered"]
+        dict(zip(CONSIDERED, (*each, None, True)[: len(CONSIDERED)], strict=True))
+        for each in line["considered"]
     ]
     return {
         **{name: line[name] for name in names},
         "considered": considered,
-        "why": explain_choice(line["considered"]),
+        "why": explain_choice(line["considered"], line.get("chosen_by", "")),
     }
 
 
@@ -62,14 +76,17 @@ def _tell_recount(line: Line) -> dict[str, Any]:
     return {name: line[name] for name in names}
 
 
-def explain_choice(considered: Sequence[Considered]) -> str:
-    """Why one of these was chosen, by the rule that the gateway chooses by."""
+def explain_choice(considered: Sequence[Considered], chosen_by: str) -> str:
+    """Why one of these was chosen, by the rule that the gateway chose by."""
     good = sum(bool(each[2]) for each in considered)
-    rule = "fewer requests in flight, then the lower price, of two drawn at random"
+    roomy = sum(bool(each[2] and each[5]) for each in considered if len(each) > 5)
+    rule = RULES[chosen_by]
     if len(considered) <= 1:
         return "nobody else was left to ask"
     if good == 0:
         return f"nobody is in good standing, so of all {len(considered)}: {rule}"
     if good == 1:
         return f"the only one of {len(considered)} in good standing"
+    if 0 < roomy < good:
+        rule += f" ({good - roomy} passed over: beginning slowly, or of an owner with its share)"
     return f"of {good} in good standing among {len(considered)}: {rule}"

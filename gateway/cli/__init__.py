@@ -9,14 +9,16 @@ import typer
 from contracts import Market
 from gateway.app import run_node
 from gateway.cli import offline
-from gateway.cli.command import Config, Json, Key, chain_id, resolve, run
+from gateway.cli.command import Config, Json, Key, chain_id, find_config, resolve, run
 from gateway.cli.keys import keys_app
 from gateway.cli.projects import projects_app
 from gateway.cli.records import audit, explain, receipts_app, reconcile, usage
+from gateway.cli.rotate import rotate_key
 from gateway.cli.suppliers import suppliers_app
 from gateway.keys import load_keyring, load_owner, load_signing
-from gateway.operations import Operator, read_funds
+from gateway.operations import Operator
 from gateway.settings import Settings
+from gateway.settlement.funds import read_funds_view
 from node.command import run_command
 from node.errors import OperatorError
 from node.keystore import create_keystore, read_password
@@ -177,7 +179,7 @@ def withdraw(
 
 @app.command()
 def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
-    """Show where the gateway's money is and what frees it.
+    """Show every balance of the gateway and its application, until when, and what frees it.
 
     Example: gateway funds --json
     """
@@ -185,11 +187,12 @@ def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         resolved = resolve(settings, key)
         async with await Market.open(settings.chain) as market:
-            return await read_funds(
+            view = await read_funds_view(
                 market,
                 parse_hex("gateway_id", resolved.gateway_id, 20),
                 parse_hex("application", resolved.application, 20),
             )
+        return offline.show_funds(output, view)
 
     run(config, json, work)
 
@@ -203,12 +206,13 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         setup_logging()
-        resolved = resolve(settings, key)
+        resolved, path = resolve(settings, key), find_config(config)
         keyring = load_keyring(settings.keys, chain_id(settings))
         is_trading = bool(settings.auction.bids or settings.auction.clears)
         async with Market.unverified(settings.chain) as market:
             await run_node(
-                resolved, market, keyring, parse_hex("gateway_id", resolved.gateway_id, 20),
+                resolved, market, keyring, lambda: resolve(Settings.load(path), key),
+                parse_hex("gateway_id", resolved.gateway_id, 20),
                 load_signing(settings.keys, market.book.chain_id),
                 lambda port, control: output.line(
                     f"serving {settings.server.tls.scheme}://{settings.server.host}:{port}/v1 "
@@ -223,6 +227,9 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
 
 for command in (audit, explain, reconcile, usage):
     app.command()(command)
+
+
+app.command("rotate-key")(rotate_key)
 
 
 @app.command()

@@ -28,12 +28,16 @@ DEFAULT_CONFIG = Path("gateway.toml")
 def run(config: Path | None, json: bool, work: Work) -> None:
     """Run a command under the settings of a file, `gateway.toml` where it is there."""
     output = Output(json)
-    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
     async def load_and_work() -> dict[str, object]:
-        return await work(Settings.load(path), output)
+        return await work(Settings.load(find_config(config)), output)
 
     run_command(output, load_and_work, ChainError, GatewayError)
+
+
+def find_config(config: Path | None) -> Path | None:
+    """The settings file that is meant: the one named, or `gateway.toml` where it is there."""
+    return config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
 
 
 def chain_id(settings: Settings) -> int:

@@ -14,11 +14,13 @@ from gateway.access.projects import Project
 from gateway.books.ledger import Ledger
 from gateway.books.totals import SupplierUsage
 from gateway.settings import Settings
+from gateway.settlement.funds import FundsView, describe_funds, sessions_left
 from gateway.settlement.outbox import Outbox
 from node.append_log import AppendLog, LogLocked
 from node.errors import OperatorError
 from node.http import ClientPool, HttpClientError, Timeout
 from node.output import Output
+from node.settings import parse_hex
 from relay_mining import Address
 
 CANNOT_ASK = (
@@ -72,6 +74,19 @@ async def read_status(settings: Settings) -> dict[str, object]:
     return {"running": False, "receipts_waiting": len(outbox), **ledger.summary()}
 
 
+async def read_signing_keys(settings: Settings) -> tuple[Address, ...] | None:
+    """The keys that the running gateway holds; None where none runs.
+
+    Raises OperatorError where one runs that cannot be asked.
+    """
+    found = await read_status(settings)
+    if not found["running"]:
+        return None
+    return tuple(
+        parse_hex("signing_keys", each, 20) for each in cast("list[str]", found["signing_keys"])
+    )
+
+
 async def read_suppliers(settings: Settings) -> list[dict[str, object]]:
     """Where each supplier stands; a gateway that does not run holds nothing against anybody."""
     asked = await _ask(settings, "/v1/suppliers")
@@ -93,6 +108,31 @@ async def _ask(settings: Settings, path: str) -> object:
         except HttpClientError:
             return None
     return orjson.loads(answer.body) if answer.status == 200 else None
+
+
+def show_funds(output: Output, view: FundsView) -> dict[str, object]:
+    """Every balance, for people; and as JSON, with what it comes to."""
+    holdings = describe_funds(view)
+    columns = ["where", "amount", "unit", "until", "frees"]
+    output.table("Funds", columns, [[asdict(each)[name] for name in columns] for each in holdings])
+    account = view.account
+    frees = "gateway withdraw AMOUNT"
+    if account.pending:
+        frees = f"`gateway withdraw` from session {account.pending_session} on"
+    return {
+        "owner": view.owner,
+        "application": view.application,
+        "wallet": view.wallet,
+        "gas_wei": view.owner_gas,
+        "escrow": account.balance,
+        "escrow_needed": view.needed,
+        "sessions_left": sessions_left(view.free, view.needed, view.spent),
+        "withdrawal_pending": account.pending,
+        "withdrawal_session": account.pending_session,
+        "earned": view.earned,
+        "frees": {"escrow": frees, "earned": "gateway withdraw"},
+        "holdings": [asdict(each) for each in holdings],
+    }
 
 
 USAGE = (

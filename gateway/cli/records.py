@@ -12,6 +12,7 @@ from gateway.access.database import Database
 from gateway.access.projects import ProjectStore
 from gateway.books.bills import verify_bill, write_bill
 from gateway.books.records import Records
+from gateway.books.stories import CONSIDERED
 from gateway.cli import offline
 from gateway.cli.command import Config, Json, chain_id, resolve, run
 from gateway.cli.keys import read_keys
@@ -52,7 +53,7 @@ def _read(records: Records, request: str) -> dict[str, Any]:
 
 def _show_story(output: Output, story: dict[str, Any]) -> None:
     for each in story["tries"]:
-        columns = ["supplier", "in_flight", "is_good", "price"]
+        columns = [*CONSIDERED]
         rows = [[one[name] for name in columns] for one in each["considered"]]
         output.table("Considered", columns, rows)
         output.line(f"chosen {each['supplier']}: {each['why']}")

@@ -112,6 +112,7 @@ class Auditor:
         began, served, result, detail = loop.time(), None, Result.OK, ""
         state.in_flight += 1
         state.reserved += relay.max_units
+        in_flight = state.in_flight
         try:
             served = _require_whole(
                 await self.upstream.send_plain(relay, member, header, request_hash)
@@ -142,6 +143,8 @@ class Auditor:
                 request=relay.id,
                 request_hash=request_hash,
                 owed=int(served is not None and served.added > 0),
+                in_flight=in_flight,
+                body_bytes=len(relay.body),
             )
         )
         return served

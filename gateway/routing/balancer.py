@@ -1,11 +1,14 @@
-"""Choosing a member for one try. Policies are pure given their random source."""
+"""Choosing a member for one try. Policies are pure given their random source, one a file."""
 
 import random
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.errors import NoSupplierError
 from relay_mining import Address, value_class
+
+ALIKE = 1.25
+"""Predicted times of a ratio up to this are alike: no prediction is better than that."""
 
 
 @value_class
@@ -20,20 +23,28 @@ class Candidate:
     price: int = 0
     """Token base units per million compute units."""
     supplier: Address = b""
+    seconds: float = 0.0
+    """Predicted until the whole answer is there, what is in flight before it included."""
+    has_room: bool = True
+    """Neither beginning slowly with its hands full, nor of an owner that has its share."""
 
 
-C = TypeVar("C", bound=Candidate)
-Policy = Callable[[Sequence[Candidate]], Candidate]
+class Policy(Protocol):
+    """Chooses one of the candidates; `head` is what the prompt begins with, as few bytes."""
+
+    def __call__(self, candidates: Sequence[Candidate], head: bytes = b"") -> Candidate:
+        """The one to ask; raises NoSupplierError where there is none."""
 
 
 def power_of_two(rng: random.Random) -> Policy:
-    """Of two candidates drawn at random, take the one with fewer requests in flight.
+    """Of two candidates drawn at random, take the one predicted to be done first.
 
-    Ties go to the lower price. Source: M. Mitzenmacher, "The Power of Two Choices in Randomized
-    Load Balancing", IEEE Transactions on Parallel and Distributed Systems 12 (2001), 1094-1104.
+    Where both are alike, the one with fewer requests in flight, then the lower price. Source:
+    M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", IEEE Transactions on
+    Parallel and Distributed Systems 12 (2001), 1094-1104.
     """
 
-    def choose(candidates: Sequence[Candidate]) -> Candidate:
+    def choose(candidates: Sequence[Candidate], head: bytes = b"") -> Candidate:
         count = len(candidates)
         if count == 0:
             raise NoSupplierError("no supplier of this session is left to ask")
@@ -43,17 +54,20 @@ def power_of_two(rng: random.Random) -> Policy:
         second = int(rng.random() * (count - 1))
         if second >= first:
             second += 1
-        return min(
-            candidates[first], candidates[second], key=lambda each: (each.in_flight, each.price)
-        )
+        return _sooner(candidates[first], candidates[second])
 
     return choose
 
 
-def prefer_good(policy: Policy) -> Policy:
-    """Choose among candidates in good standing, and among all only where none is."""
+def _sooner(one: Candidate, other: Candidate) -> Candidate:
+    if one.seconds > ALIKE * other.seconds:
+        return other
+    if other.seconds > ALIKE * one.seconds:
+        return one
+    return min(one, other, key=lambda each: (each.in_flight, each.price))
 
-    def choose(candidates: Sequence[Candidate]) -> Candidate:
-        return policy([each for each in candidates if each.is_good] or candidates)
 
-    return choose
+def prefer_good(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those in good standing that have room; where none is, those in good standing; else all."""
+    good = [each for each in candidates if each.is_good]
+    return [each for each in good if each.has_room] or good or candidates

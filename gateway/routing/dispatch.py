@@ -5,7 +5,7 @@ followed by another member; one that fails later ends the stream with an error e
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -21,15 +21,18 @@ from gateway.errors import (
     UpstreamRefusedError,
     UpstreamTimeoutError,
 )
-from gateway.routing.balancer import Candidate, Policy
 from gateway.routing.costs import cost_of, splice_cost, write_error_event, write_verdict
 from gateway.routing.observation import Observation, Observe, Result
 from gateway.routing.relay import SERVED, Relay, Served
+from gateway.routing.retry_budget import RetryBudget
+from gateway.routing.router import Choice, Router
 from gateway.routing.sessions import Member
 from gateway.routing.sse import DONE, Frame, StreamReader, is_finished
 from gateway.routing.standing import Standing
+from gateway.routing.tracing import begin_try, end_try
 from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
 from node.http import ClientDisconnected, Response
+from node.traces import Span
 from relay_mining import Status
 
 Answer = Response | Writer | None
@@ -54,10 +57,12 @@ class Try:
     """One supplier's turn; becomes an `Observation` when it ends."""
 
     relay: Relay
-    member: Member
+    choice: Choice
+    span: Span
     header: bytes
     request_hash: bytes
-    considered: Sequence[Candidate]
+    in_flight: int
+    """Requests at the supplier, this one among them."""
     started: float
     reserved: int
     """Units it may still take."""
@@ -72,14 +77,19 @@ class Try:
     is_answer: bool = False
     detail: str = ""
 
+    @property
+    def member(self) -> Member:
+        """Who is asked."""
+        return self.choice.member
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Dispatcher:
     """Sends a request to one member after another until one answers well."""
 
     upstream: Upstream
-    choose: Policy
-    standing: Standing
+    router: Router
+    retries: RetryBudget
     observe: Observe
     owe: Callable[[Served], None]
     """Takes every accepted answer whose units are to be receipted."""
@@ -87,6 +97,11 @@ class Dispatcher:
     beat_s: float = 10.0
     """Seconds of silence after which the client of a stream is sent a comment."""
     _cancels: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def standing(self) -> Standing:
+        """How far each supplier is trusted."""
+        return self.router.standing
 
     async def answer(self, relay: Relay, client: Client) -> Answer:
         """Answer the client; raises GatewayError while nothing has been sent to it.
@@ -110,11 +125,14 @@ class Dispatcher:
         left = [each for each in relay.session.members if self._may_ask(each, relay)]
         failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
         rejections = 0
-        for _ in range(min(self.tries_max, len(left))):
-            member, considered = self._choose(left, relay.max_units)
-            left.remove(member)
+        self.retries.earn()
+        for number in range(min(self.tries_max, len(left))):
+            if number and not self.retries.take():
+                break
+            choice = self.router.choose(left, relay)
+            left.remove(choice.member)
             try:
-                with self._watched(relay, member, considered, client) as (attempt, deadline):
+                with self._watched(relay, choice, client) as (attempt, deadline):
                     return await self._try(attempt, deadline, client, stream)
             except RejectedBySupplierError as error:
                 failure, rejections = error, rejections + 1
@@ -132,21 +150,6 @@ class Dispatcher:
             return False
         return self.upstream.is_reachable(member)
 
-    def _choose(self, members: list[Member], max_units: int) -> tuple[Member, Sequence[Candidate]]:
-        """The next to ask, and among whom it was chosen."""
-        standing = self.standing
-        candidates = [
-            Candidate(
-                index,
-                standing.of(each.supplier).in_flight,
-                standing.is_good(each.supplier, max_units),
-                each.terms.price,
-                each.supplier,
-            )
-            for index, each in enumerate(members)
-        ]
-        return members[self.choose(candidates).index], candidates
-
     async def _try(
         self, attempt: Try, deadline: asyncio.Timeout, client: Client, stream: EventStream | None
     ) -> Answer:
@@ -160,15 +163,18 @@ class Dispatcher:
 
     @contextmanager
     def _watched(
-        self, relay: Relay, member: Member, considered: Sequence[Candidate], client: Client
+        self, relay: Relay, choice: Choice, client: Client
     ) -> Iterator[tuple[Try, asyncio.Timeout]]:
         """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
         loop = asyncio.get_running_loop()
-        header, request_hash = self.upstream.signer.sign(relay, member)
+        header, request_hash = self.upstream.signer.sign(relay, choice.member)
+        state = self.standing.of(choice.member.supplier)
+        state.in_flight += 1
+        state.reserved += relay.max_units
         now, most = loop.time(), relay.max_units
-        attempt = Try(relay, member, header, request_hash, considered, now, most)
+        span = begin_try(relay)
+        attempt = Try(relay, choice, span, header, request_hash, state.in_flight, now, most)
         deadline = asyncio.timeout(None)
-        state = self.standing.of(member.supplier)
 
         def leave(_: object) -> None:
             attempt.has_left = True
@@ -177,8 +183,6 @@ class Dispatcher:
             self._cancel_soon(attempt)
 
         client.disconnected.add_done_callback(leave)
-        state.in_flight += 1
-        state.reserved += relay.max_units
         try:
             yield attempt, deadline
         except (UpstreamError, RejectedBySupplierError) as error:
@@ -193,29 +197,32 @@ class Dispatcher:
     def _finish(self, attempt: Try, now: float) -> None:
         served = attempt.served
         response = served.response if served is not None else None
-        self.observe(
-            Observation(
-                supplier=attempt.member.supplier,
-                session=attempt.relay.session.key,
-                model=attempt.relay.request.model,
-                key_id=attempt.relay.key_id,
-                result=attempt.result,
-                is_stream=attempt.relay.request.is_stream,
-                is_answer=attempt.is_answer,
-                latency_s=now - attempt.started,
-                first_byte_s=attempt.first_byte and attempt.first_byte - attempt.started,
-                units=response.units if response else 0,
-                input_tokens=response.input_tokens if response else 0,
-                output_tokens=response.output_tokens if response else 0,
-                detail=attempt.detail,
-                price=attempt.member.terms.price,
-                request=attempt.relay.id,
-                request_hash=attempt.request_hash,
-                considered=attempt.considered,
-                owed=attempt.owed,
-                premium=attempt.relay.premium if attempt.is_answer else 0,
-            )
+        observation = Observation(
+            supplier=attempt.member.supplier,
+            session=attempt.relay.session.key,
+            model=attempt.relay.request.model,
+            key_id=attempt.relay.key_id,
+            result=attempt.result,
+            is_stream=attempt.relay.request.is_stream,
+            is_answer=attempt.is_answer,
+            latency_s=now - attempt.started,
+            first_byte_s=attempt.first_byte and attempt.first_byte - attempt.started,
+            units=response.units if response else 0,
+            input_tokens=response.input_tokens if response else 0,
+            output_tokens=response.output_tokens if response else 0,
+            detail=attempt.detail,
+            price=attempt.member.terms.price,
+            request=attempt.relay.id,
+            request_hash=attempt.request_hash,
+            considered=attempt.choice.considered,
+            owed=attempt.owed,
+            premium=attempt.relay.premium if attempt.is_answer else 0,
+            in_flight=attempt.in_flight,
+            body_bytes=len(attempt.relay.body),
+            chosen_by=attempt.choice.by,
         )
+        self.observe(observation)
+        end_try(attempt.span, observation)
 
     def _take(self, attempt: Try, served: Served) -> None:
         """Accept a response; what it adds is owed, and reserved no more.
@@ -240,8 +247,9 @@ class Dispatcher:
 
     async def _plain(self, attempt: Try, client: Client) -> Response:
         served = await self.upstream.send_plain(
-            attempt.relay, attempt.member, attempt.header, attempt.request_hash
-        )
+            attempt.relay, attempt.member, attempt.header, attempt.request_hash,
+            attempt.span.headers,
+        )  # fmt: skip
         _require_served(attempt, served)
         if not attempt.has_left:
             _require_finish(attempt, is_finished(served.answer))
@@ -259,7 +267,7 @@ class Dispatcher:
         price = attempt.member.terms.price
         try:
             async with self.upstream.open_stream(
-                attempt.relay, attempt.member, attempt.header
+                attempt.relay, attempt.member, attempt.header, attempt.span.headers
             ) as stream:
                 async for chunk in stream.chunks():
                     for piece in reader.read(chunk):

@@ -7,7 +7,7 @@ it is open the chain is asked whether it is valid, and what is not is dropped.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts import Market, Service, SessionState, SkewWatch
 from contracts.errors import ChainError, ChainUnavailableError
@@ -56,6 +56,10 @@ class Refresher:
             except ChainError as error:
                 logger.warning("the chain could not be read", extra={"why": str(error)})
             await asyncio.sleep(self.poll_s)
+
+    def rename(self, models: dict[str, Hash32]) -> None:
+        """Call services by other names from the next look on."""
+        self.models, self._applications, self._next = models, frozenset(), None
 
     async def step(self) -> None:
         """Look at the head once: switch, prepare or complete sessions as it says."""
@@ -171,7 +175,7 @@ class Refresher:
         members = tuple(
             Member(
                 entry.supplier, operator, place.url, state.terms(drawn), Verifier(operator),
-                place.dials_out,
+                place.dials_out, place.owner,
             )
             for drawn, entry, place in zip(state.members, entries, places, strict=True)
             for operator in place.operators
@@ -191,7 +195,7 @@ class Refresher:
                 self.market.registry.operator(supplier, number),
             )
             operators = frozenset() if operator is None else frozenset({operator})
-            place = place_of(supplier, account.url, operators)
+            place = replace(place_of(supplier, account.url, operators), owner=account.owner)
             self._places[(supplier, number)] = place
         return place
 

@@ -67,6 +67,12 @@ class Observation:
     """Responses that were accepted, each of which is recounted once."""
     premium: int = 0
     """Token base units charged beyond the units' price."""
+    in_flight: int = 1
+    """Requests at the supplier when this one was sent, this one among them."""
+    body_bytes: int = 0
+    """Of the request as sent."""
+    chosen_by: str = ""
+    """The policy that chose the supplier."""
 
     @property
     def cost(self) -> int:

@@ -9,6 +9,7 @@ from gateway.api.openai import OpenAIRequest
 from gateway.errors import SigningKeyMissingError, UpstreamInvalidError
 from gateway.routing.sessions import Member, Session
 from node.http import HeaderList
+from node.traces import NO_SPAN, Span
 from relay_mining import (
     Address,
     Cancel,
@@ -53,6 +54,10 @@ class Relay:
     """What the client's answer is sent with."""
     premium: int = 0
     """Token base units that the client pays for an answer beyond its units' price."""
+    output_tokens: int = 0
+    """The most that each answer may have."""
+    span: Span = NO_SPAN
+    """Of the client's request."""
     body_hash: Hash32 = field(init=False)
 
     def __post_init__(self) -> None:

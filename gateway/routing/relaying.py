@@ -25,7 +25,10 @@ from gateway.routing.dispatch import Answer, Dispatcher
 from gateway.routing.observation import Began, Ended, Record
 from gateway.routing.relay import Relay
 from gateway.routing.sessions import Session, SessionTable
+from gateway.routing.tracing import begin_request
+from gateway.routing.waiting_room import WaitingRoom
 from node.http import HeaderList, Headers
+from node.traces import NO_TRACES, Span, Traces
 from relay_mining import UNITS_MAX, UnitsOverflowError, value_class
 
 PRICE_HEADER = b"lode-price-max"
@@ -94,6 +97,8 @@ class Relays:
     limits: RelayLimits
     count_owed: Callable[[], int]
     record: Record
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    traces: Traces = NO_TRACES
     in_flight: int = 0
     """Requests that somebody waits for."""
 
@@ -132,10 +137,25 @@ class Relays:
         try:
             self.record(Began(call.id, account.key_id, asked.model))
             headers = (*call.answer_headers, *self.admission.headers(account))
-            relay = plan_relay(call.id, session, asked, account, worst, price_max, headers)
-            return await self.dispatcher.answer(relay, call.client)
+            with begin_request(self.traces, call.id, call.headers, asked) as span:
+                relay = plan_relay(
+                    call.id, session, asked, account, worst, price_max, headers, span
+                )  # fmt: skip
+                return await self._take_turn(call, relay, worst.tokens)
         finally:
             self.admission.leave(account, grant)
+
+    async def _take_turn(self, call: Call, relay: Relay, cost: int) -> Answer:
+        """Answer when there is room; None where the client left before."""
+        gate = self.waiting.gate(relay.session)
+        is_batch = relay.request.can_wait or not call.is_waited_for
+        if not await self.waiting.enter(gate, call.client, relay.key_id, cost, is_batch):
+            return None
+        began = time.monotonic()
+        try:
+            return await self.dispatcher.answer(relay, call.client)
+        finally:
+            gate.leave(time.monotonic() - began)
 
     def verify_room(self) -> None:
         """Raise NoSupplierError while too many answers wait for their recount."""
@@ -191,7 +211,7 @@ def read_price_max(headers: Headers, session: Session) -> int:
 
 def plan_relay(
     request: bytes, session: Session, asked: OpenAIRequest, account: Account, worst: WorstCase,
-    price_max: int, headers: HeaderList,
+    price_max: int, headers: HeaderList, span: Span,
 ) -> Relay:  # fmt: skip
     """What every supplier that is asked is sent."""
     return Relay(
@@ -204,4 +224,6 @@ def plan_relay(
         answer_bytes_max=worst.answer_bytes,
         price_max=price_max,
         headers=headers,
+        output_tokens=worst.output_tokens,
+        span=span,
     )

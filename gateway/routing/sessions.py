@@ -70,6 +70,8 @@ class Member:
     verifier: Verifier
     dials_out: bool = False
     """Whether it is asked on lines that it opens, and only while it has one."""
+    owner: Address = b""
+    """Whose supplier it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 Fed by observations and receipts. A fault sets a supplier aside for a while that doubles with each
 further one, a contradiction by others for longer; evidence of an over-claim drops it until the
-operator removes the evidence file.
+operator removes the evidence file. Who comes back is asked for one answer at a time until it gives
+one, and from then on, as a new supplier, for one more at a time with each. No fault is what nobody
+can help: a client that leaves, a request the engine rejects, a short answer, one of mere thoughts.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,11 @@ from relay_mining import Address
 SET_ASIDE_S = 1.0
 SET_ASIDE_S_MAX = 60.0
 REFUSED_S = 2.0
+WINDOW_NEW = 4
+WINDOW_AGAIN = 1
+"""Requests in flight that a supplier begins with: a new one, and one that comes back."""
+WINDOW_OPEN = 64
+"""From which on it may have any number."""
 DOUBT_S = 60.0
 DOUBT_S_MAX = 3600.0
 """How long a contradicted supplier is set aside: at first, doubling with each, and at most."""
@@ -35,6 +42,8 @@ class SupplierState:
     aside_until: float = 0.0
     doubts: int = 0
     """How often others contradicted it."""
+    window: int = WINDOW_NEW
+    """Requests that it may have in flight while others have room; grows with every answer."""
     is_dropped: bool = False
 
 
@@ -80,10 +89,21 @@ class Standing:
 
     def is_good(self, supplier: Address, max_units: int) -> bool:
         """Whether a relay of `max_units` is worth trying there before trying elsewhere."""
+        return self.judge(supplier, max_units)[1]
+
+    def judge(self, supplier: Address, max_units: int) -> tuple[int, bool, bool]:
+        """Requests in flight, whether a relay is worth trying, and whether there is room for it.
+
+        A supplier that begins slowly has room for as many as it has given answers, and a few.
+        """
         state = self.of(supplier)
-        if state.aside_until > self.clock():
-            return False
-        return state.owed + state.reserved + max_units <= self.credit(supplier)
+        in_flight = state.in_flight
+        has_room = in_flight < state.window or state.window >= WINDOW_OPEN
+        if state.aside_until > self.clock() or (state.faults and in_flight):
+            return in_flight, False, has_room
+        credit = self.credit_units + self.credit_growth_ppm * state.receipted // 1_000_000
+        is_good = state.owed + state.reserved + max_units <= credit
+        return in_flight, is_good, has_room
 
     def doubt(self, supplier: Address) -> None:
         """Set a supplier aside whose answer others contradict, for longer each time."""
@@ -103,9 +123,12 @@ class Standing:
         state = self.of(event.supplier)
         if event.result is Result.OK:
             state.faults = 0
+            if state.window < WINDOW_OPEN:
+                state.window += 1
         elif event.result is Result.REFUSED:
             self._set_aside(state, REFUSED_S)
         elif event.result.is_fault:
             pause = min(SET_ASIDE_S * 2.0 ** min(state.faults, 10), SET_ASIDE_S_MAX)
             state.faults += 1
+            state.window = WINDOW_AGAIN
             self._set_aside(state, pause)

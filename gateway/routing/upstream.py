@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import inf
 
 import orjson
 
@@ -23,6 +24,7 @@ from node.http import (
     ClientPool,
     ClientResponse,
     ClientStream,
+    HeaderList,
     HttpClientError,
     TimedOut,
     Timeout,
@@ -54,16 +56,22 @@ class UpstreamTimeouts:
     total: float = 600.0
     cancel: float = 5.0
     """After the client left: for the signed response to what it had received."""
+    prompt_bytes_per_s: float = inf
+    """The slowest that a request may be read: `first_byte` and `total` grow with its length."""
+    answer_tokens_per_s: float = inf
+    """The slowest that an answer may be written: `total` grows with what is asked for at most."""
 
-    of_try: Timeout = field(init=False)
-    """The same as the chassis wants them."""
+    def of(self, relay: Relay) -> Timeout:
+        """The deadlines of one try, as the chassis wants them."""
+        reading = len(relay.body) / self.prompt_bytes_per_s
+        writing = relay.output_tokens / self.answer_tokens_per_s
+        first = self.first_byte + reading
+        if not relay.request.is_stream:  # a plain answer is written before its first byte
+            first += writing
+        return Timeout(self.connect, first, self.stall, self.total + reading + writing)
 
-    def __post_init__(self) -> None:
-        timeout = Timeout(self.connect, self.first_byte, self.stall, self.total)
-        object.__setattr__(self, "of_try", timeout)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upstream:
     """The relay exchanges; the client's own headers, its key among them, stay here."""
 
@@ -77,10 +85,11 @@ class Upstream:
         return not member.dials_out or self.pool.has_line(member.supplier.hex())
 
     async def send_plain(
-        self, relay: Relay, member: Member, header: bytes, request_hash: Hash32
-    ) -> Served:
+        self, relay: Relay, member: Member, header: bytes, request_hash: Hash32,
+        extra: HeaderList = (),
+    ) -> Served:  # fmt: skip
         """A verified whole answer; raises UpstreamError or RejectedBySupplierError."""
-        answer = await self._post(relay, member, header)
+        answer = await self._post(relay, member, header, extra)
         signed = answer.headers.get(RESPONSE_HEADER)
         if signed is None:
             raise refusal(answer.status, answer.body)
@@ -94,14 +103,16 @@ class Upstream:
             raise refusal(answer.status, answer.body)
         return served
 
-    async def _post(self, relay: Relay, member: Member, header: bytes) -> ClientResponse:
+    async def _post(
+        self, relay: Relay, member: Member, header: bytes, extra: HeaderList
+    ) -> ClientResponse:
         """The answer of the relay server that serves this gateway; raises UpstreamError."""
         route = self.servers.route(member.url, self.timeouts.connect)
-        path = relay.request.endpoint.value.decode()
+        path, timeout = relay.request.endpoint.value.decode(), self.timeouts.of(relay)
         while True:
             try:
                 answer = await self.pool.request(
-                    b"POST", route.url + path, _headers(header), relay.body, self.timeouts.of_try
+                    b"POST", route.url + path, _headers(header, extra), relay.body, timeout
                 )
             except HttpClientError as error:
                 if not await route.is_worth_another(error):
@@ -122,16 +133,16 @@ class Upstream:
 
     @asynccontextmanager
     async def open_stream(
-        self, relay: Relay, member: Member, header: bytes
+        self, relay: Relay, member: Member, header: bytes, extra: HeaderList = ()
     ) -> AsyncIterator[ClientStream]:
         """An event stream whose head is 200; raises as `send_plain` does, while it is read too."""
         route = self.servers.route(member.url, self.timeouts.connect)
-        path = relay.request.endpoint.value.decode()
+        path, timeout = relay.request.endpoint.value.decode(), self.timeouts.of(relay)
         has_begun = False
         while not has_begun:
             try:
                 async with self.pool.stream(
-                    b"POST", route.url + path, _headers(header), relay.body, self.timeouts.of_try
+                    b"POST", route.url + path, _headers(header, extra), relay.body, timeout
                 ) as stream:
                     if await route.is_elsewhere(stream.status, stream.headers):
                         continue
@@ -159,8 +170,8 @@ class Upstream:
             raise translate(error) from error
 
 
-def _headers(header: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    return ((b"content-type", b"application/json"), (REQUEST_HEADER, header))
+def _headers(header: bytes, extra: HeaderList) -> HeaderList:
+    return ((b"content-type", b"application/json"), (REQUEST_HEADER, header), *extra)
 
 
 async def _require_stream(stream: ClientStream) -> None:

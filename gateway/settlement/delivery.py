@@ -44,6 +44,7 @@ class SupplierAddress:
     operators: frozenset[Address]
     dials_out: bool = False
     """Whether it takes no connections: the URL is that of the lines it opens."""
+    owner: Address = b""
 
 
 Locate = Callable[[Address, int], Awaitable[SupplierAddress]]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from contracts import Market, Service, read_claims
+from contracts import BlockTime, Market, Service, read_block_time, read_claims
 from node.errors import OperatorError
 from node.http import ClientPool
 from node.settings import parse_hex
@@ -13,7 +13,6 @@ from relay_mining import Clock, Hash32, Params, RosterEntry
 from supplier.cli.command import Command, Config, Json
 from supplier.engines.benchmark import Benchmark, measure_engine
 from supplier.engines.engine import build_engine
-from supplier.operation.block_time import BlockTime, read_block_time
 from supplier.operation.estimate import Demand, Estimate, Plan, add_newcomer, estimate, sum_demand
 from supplier.operation.past_sessions import span_of
 from supplier.server.services import compute_spec

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from contracts import ChainError, Market
+from contracts import ChainError, Market, read_block_time
 from node.settings import parse_hex
 from relay_mining import Address
 from supplier.cli.command import Command, Config, Json, Key
-from supplier.operation.block_time import read_block_time
 from supplier.operation.leaving import Leave, Ties, judge_leaving
 from supplier.operation.ledger import read_books
 from supplier.settings import Settings

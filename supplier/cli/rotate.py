@@ -12,12 +12,12 @@ from contracts import Call, Market
 from node.errors import OperatorError
 from node.keys import raw_key
 from node.keystore import create_keystore, read_password
+from node.rotation import RotationState, Step, next_step
+from node.settings_file import change_section
 from relay_mining import Address
 from supplier.cli.command import Command, Config, Json, Key
-from supplier.config_file import change_section
 from supplier.keys import load_next_operator
 from supplier.operation.live import read_live
-from supplier.operation.rotation import RotationState, Step, next_step
 from supplier.owner import Owner, read_funds
 
 POLL_S = 0.5

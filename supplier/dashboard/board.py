@@ -24,12 +24,13 @@ from node.dashboard import (
     Token,
     reply_json,
 )
+from node.holding import Holding
 from relay_mining import Address
 from supplier.dashboard.views import Scene, view_node, view_pulse
 from supplier.mining.books import Books
 from supplier.mining.chain_view import ChainView
 from supplier.mining.store import SentAction, SessionRecord, Store
-from supplier.operation.funds import Holding, describe_funds, read_funds_view
+from supplier.operation.funds import describe_funds, read_funds_view
 
 logger = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.dashboard import Token, show_clock
+from node.holding import Holding
 from relay_mining import Address, Clock
 from supplier.mining.books import SessionBook
 from supplier.mining.store import SentAction, SessionRecord
 from supplier.operation.earnings import Amounts, Earned, earn_closed, earn_open
-from supplier.operation.funds import Holding
 
 Json = dict[str, Any]
 

@@ -3,28 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from contracts import Fees, Market, PastClaim, SupplierAccount, read_claims
+from contracts import (
+    BlockTime,
+    Fees,
+    Market,
+    PastClaim,
+    SupplierAccount,
+    read_block_time,
+    read_claims,
+)
+from node.holding import TOKEN, WEI, Holding
 from relay_mining import Address, Clock, compute_value
 from supplier.mining.books import Books, SessionBook
-from supplier.operation.block_time import BlockTime, read_block_time
 from supplier.owner import Funds, read_funds
 
-TOKEN, WEI = "token base units", "wei"
 CLAIM_SESSIONS = 4
 """Sessions back to which a claim may be open that nobody was late to settle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One balance."""
-
-    where: str
-    amount: int
-    unit: str
-    until: str
-    """When it can be had, or is lost; empty where it is there now."""
-    frees: str
-    """What brings it home: a command, or whose turn it is."""
 
 
 @dataclass(frozen=True, slots=True)

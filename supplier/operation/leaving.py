@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from contracts import BlockTime
 from relay_mining import Clock
-from supplier.operation.block_time import BlockTime
 
 
 @dataclass(frozen=True, slots=True)

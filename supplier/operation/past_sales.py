@@ -1,10 +1,10 @@
 """What a price would have earned in sessions that are over. Pure.
 
 Who was a member is a fact, for prices move no draw. Who of the members was asked depends on the
-gateway: idle, it takes the cheaper of two drawn at random, and equal prices by turns; busy, it asks
-whoever has fewer relays in flight, and price decides nothing. The first is supposed here, which
-makes a price count for as much as it ever can. Source of the rule: `power_of_two` in
-`gateway.routing.balancer`.
+gateway: idle, it takes the cheaper of two drawn at random that it predicts to be as fast, and equal
+prices by turns; busy, or where one is faster, it asks whoever is predicted to be done first, and
+price decides nothing. The first is supposed here, which makes a price count for as much as it can.
+Source of the rule: `power_of_two` in `gateway.routing.balancer`.
 """
 
 from collections import defaultdict

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from contracts import BlockTime
 from relay_mining import Clock
 from supplier.mining.books import SessionBook
-from supplier.operation.block_time import BlockTime
 from supplier.operation.doctor import Finding, Verdict
 
 

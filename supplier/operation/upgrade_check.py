@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-from contracts import Market
+from contracts import Market, read_block_time
 from node.errors import OperatorError
 from node.log_format import AppendLogError
 from node.settings import parse_hex
@@ -11,7 +11,6 @@ from supplier.engines.spec import hash_service_spec
 from supplier.mining.books import Books
 from supplier.mining.records import CorruptRecordError
 from supplier.mining.store import read_records
-from supplier.operation.block_time import read_block_time
 from supplier.operation.doctor import Finding, Verdict, check_settings
 from supplier.operation.ledger import read_books
 from supplier.operation.live import read_live

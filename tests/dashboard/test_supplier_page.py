@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from node.dashboard import Token, site_handler
+from node.holding import TOKEN, Holding
 from node.http import serve
 from node.telemetry import metrics_handler
 from supplier.dashboard import Board, Sources
@@ -18,7 +19,6 @@ from supplier.metrics import Metrics
 from supplier.mining.books import Books
 from supplier.mining.ends import SETTLED
 from supplier.mining.store import SentAction, SessionRecord, Store
-from supplier.operation.funds import TOKEN, Holding
 from tests.dashboard.history import CLOCK, name_address
 from tests.supplier.market import CREDIT
 

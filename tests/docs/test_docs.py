@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 import typer
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from gateway.cli import app as gateway_cli
+from gateway.metrics import Metrics as GatewayMetrics
 from gateway.settings import Settings as GatewaySettings
 from node.settings import setting_names
 from simulations.mining.cheating import RATIOS, SPLITS, best_of
 from simulations.mining.traffic import load_cases
 from simulations.report import show
 from supplier.cli import cli as supplier_cli
+from supplier.metrics import Metrics as SupplierMetrics
 from supplier.settings import Settings as SupplierSettings
 from tests.clis import each_command, help_of
 
@@ -46,6 +49,37 @@ def test_every_property_names_tests_that_exist() -> None:
     assert [number for number, _ in named] == list(range(1, 11))
     assert all(tests for _, tests in named)
     assert [path for _, tests in named for path in tests if not (ROOT / path).exists()] == []
+
+
+def test_every_fault_names_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "gateway.md").read_text()
+    faults = page.split("## Faults")[1].split("\n## ")[0]
+    rows = [each for each in faults.splitlines() if each.startswith("| ")][1:]
+    named = [re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", each) for each in rows]
+
+    assert len(rows) >= 15
+    assert all(named)
+    for path, test in (each for row in named for each in row):
+        assert f"def {test}(" in (ROOT / path).read_text(), test
+
+
+GAUGE = re.compile(r'metrics\.watch\(\s*"(gateway_\w+)"')
+
+
+def exposed_metrics() -> set[str]:
+    """Every metric of both nodes, counters without their `_total`."""
+    registry = CollectorRegistry()
+    GatewayMetrics(registry)
+    found = {each.name for each in (*registry.collect(), *SupplierMetrics().registry.collect())}
+    sources = "".join(each.read_text() for each in (ROOT / "gateway").rglob("*.py"))
+    return found | set(GAUGE.findall(sources))
+
+
+def test_every_metric_is_documented_and_none_that_is_not_there() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `((?:gateway|supplier)_\w+?)(?:_total)?`", page, re.MULTILINE)
+
+    assert sorted(rows) == sorted(exposed_metrics())
 
 
 def test_every_make_target_named_in_the_readme_exists() -> None:

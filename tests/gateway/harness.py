@@ -23,15 +23,18 @@ from gateway.books.history import History
 from gateway.books.ledger import Ledger
 from gateway.edge.plane import EdgePlane, EdgeRules
 from gateway.routing.auditing import Auditor
-from gateway.routing.balancer import power_of_two, prefer_good
 from gateway.routing.dispatch import Dispatcher
 from gateway.routing.observation import Event, Observation, Observe, Recount, fan_out
+from gateway.routing.prediction import Predictor
 from gateway.routing.relay import RelaySigner, Served
 from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.retry_budget import RetryBudget
+from gateway.routing.router import Router, RoutingRules
 from gateway.routing.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
 from gateway.routing.standing import Standing
 from gateway.routing.supplier_view import SupplierView
 from gateway.routing.upstream import Upstream, UpstreamTimeouts
+from gateway.routing.waiting_room import WaitingRoom, WaitingRules
 from gateway.settlement.counting import CountFiles
 from gateway.settlement.delivery import Deliverer, SupplierAddress
 from gateway.settlement.outbox import Outbox
@@ -40,6 +43,7 @@ from gateway.settlement.settling import Settler, load_dropped
 from gateway.settlement.spool import Spool, restore_outbox
 from node.append_log import AppendLog
 from node.http import ClientPool, Limits, Lines, Server, line_url, serve
+from node.traces import NO_TRACES, Traces
 from relay_mining import DIAL_PROTOCOL, Address, SessionKey, UnitWeights, Verifier, compute_terms
 from tests.factories import APPLICATION, DOMAIN, GATEWAY, GATEWAY_SIGNER, SERVICE, WEIGHTS
 from tests.gateway.fakes import SPEC_HASH, TEMPLATE, TOKENIZER, FakeSupplier
@@ -106,6 +110,8 @@ class Clock:
 
 
 REAL = Clock()
+RULES = RoutingRules()
+WAITING = WaitingRules()
 NO_PAGES = Cors()
 
 
@@ -183,6 +189,13 @@ async def serve_suppliers(
     return urls
 
 
+def open_router(data_dir: Path, seed: int, rules: RoutingRules) -> Router:
+    """What chooses suppliers, those dropped that there is evidence against."""
+    standing = Standing(time.monotonic)
+    load_dropped(data_dir / "evidence", standing)
+    return Router(standing, Predictor(), random.Random(seed), rules)
+
+
 @asynccontextmanager
 async def a_gateway(
     data_dir: Path, *suppliers: FakeSupplier, cap: int = 10**9, seed: int = 1, url: str = "",
@@ -190,7 +203,8 @@ async def a_gateway(
     observe_all: Observe | None = None,
     through: ClientPool | None = None, terms: KeyTerms | None = None, clock: Clock = REAL,
     beat_s: float = 10.0, cors: Cors = NO_PAGES,
-    edge: EdgeRules | None = None, audit_share: float = 0.0,
+    edge: EdgeRules | None = None, audit_share: float = 0.0, rules: RoutingRules = RULES,
+    waiting: WaitingRules = WAITING, traces: Traces = NO_TRACES,
 ) -> AsyncIterator[Gateway]:  # fmt: skip
     """Serve through these suppliers, in one session of theirs; `url` is where all already are.
 
@@ -207,8 +221,8 @@ async def a_gateway(
         await worker.load(CountFiles(SERVICE, TOKENIZER, TEMPLATE))
         keys = KeyStore(stack.enter_context(Database(data_dir / "keys.db")))
         key, row = keys.create("test", APPLICATION, terms)
-        standing = Standing(time.monotonic)
-        load_dropped(data_dir / "evidence", standing)
+        router = open_router(data_dir, seed, rules)
+        standing = router.standing
         events: list[Event] = []
         session = a_gateway_session([(fake, urls[fake.supplier]) for fake in suppliers], cap=cap)
         table = SessionTable()
@@ -218,8 +232,8 @@ async def a_gateway(
         accounts.load(keys.list())
         history = History(now=clock.now)
         observe = fan_out((
-            standing.observe, ledger.observe, accounts.observe, history.observe,
-            observe_all or events.append,
+            standing.observe, router.predictor.observe, ledger.observe, accounts.observe,
+            history.observe, observe_all or events.append,
         ))  # fmt: skip
         signer = RelaySigner(DOMAIN, {GATEWAY_SIGNER.address: GATEWAY_SIGNER})
         settler = Settler(outbox, log, spool, worker, standing, observe, data_dir / "evidence")
@@ -231,7 +245,7 @@ async def a_gateway(
         deliverer = Deliverer(outbox, log, signer, pool, locate, standing, flush_s)
         upstream = Upstream(signer, pool, timeouts)
         dispatcher = Dispatcher(
-            upstream, prefer_good(power_of_two(random.Random(seed))), standing, observe,
+            upstream, router, RetryBudget(time.monotonic), observe,
             fan_out((
                 audited(upstream, standing, observe, settler, audit_share, seed), once.note,
             )), beat_s=beat_s,
@@ -239,6 +253,7 @@ async def a_gateway(
         relays = Relays(
             once.admission, table, dispatcher, RelayLimits(),
             lambda: settler.waiting, fan_out((ledger.record, history.record)),
+            WaitingRoom(waiting), traces,
         )  # fmt: skip
         plane = DataPlane(
             relays, EdgePlane(relays, edge or EdgeRules()), history,

@@ -83,6 +83,13 @@ def test_from_registration_to_the_last_token(cli: CommandLine, market: MarketOnC
     assert funds["wallet"] == TOKENS - 6_000_000 - 1_000  # the delegation's fee
     assert funds["gas_wei"] > 0
     assert (funds["earned"], funds["withdrawal_pending"]) == (0, 0)
+    amounts = {each["where"]: each["amount"] for each in funds["holdings"]}
+    assert funds["escrow_needed"] == 2_000_000
+    assert amounts["escrow, covers the caps"] == 2_000_000
+    assert amounts["escrow, free"] == 4_000_000
+    (allowed,) = [each for each in funds["holdings"] if "may be spent" in each["where"]]
+    assert SERVICE in allowed["frees"]
+    assert amounts["gas of the owner"] == funds["gas_wei"]
 
     assert cli.run("withdraw")["result"].startswith("collected")
     assert cli.run("delegate", SERVICE, 0)["cap"] == 0

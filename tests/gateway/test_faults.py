@@ -1,6 +1,7 @@
 """Faults that have no page of their own: a bad event, clients that leave early, a bad database."""
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,21 @@ async def test_who_leaves_before_the_first_byte_stops_the_supplier_and_nobody_el
         assert sum(each.served for each in fakes) == 1
         assert gateway.results == ["client_abort"]
         assert gateway.ledger.requests.summary()["refunded"] == 1
+
+
+async def test_small_pieces_are_sent_at_once(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        stream = await client.chat.completions.create(model=MODEL, messages=HI, stream=True)
+        await anext(aiter(stream))
+        (downstream,) = gateway.server._connections
+        pools = gateway.plane.relays.dispatcher.upstream.pool._origins.values()
+        (upstream,) = [each for pool in pools for each in pool._busy]
+        for connection in (downstream, upstream):
+            raw = connection.transport.get_extra_info("socket")
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        fake.pause.set()
+        assert [chunk async for chunk in stream]
 
 
 async def test_a_database_that_fails_refuses_nobody_and_is_503_to_the_operator(

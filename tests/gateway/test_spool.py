@@ -111,7 +111,7 @@ import gateway.settlement.settling
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
 
-gateway.settling.GATHER_S = 600.0  # nothing reaches the log before the kill
+gateway.settlement.settling.GATHER_S = 600.0  # nothing reaches the log before the kill
 
 async def main():
     fake = FakeSupplier("honest", part_every=2)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from contracts import BlockTime, describe_span
 from supplier.mining.records import Closed
-from supplier.operation.block_time import BlockTime, describe_span
 from supplier.operation.leaving import Ties, judge_leaving
 from tests.contracts.world import DEPLOYER, SERVED, SERVICE_ID, World
 from tests.factories import CLOCK, a_hash

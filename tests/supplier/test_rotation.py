@@ -13,8 +13,8 @@ import pytest
 
 from node.errors import OperatorError
 from node.http import Request, Response, serve
-from supplier.config_file import change_section
-from supplier.operation.rotation import RotationState, Step, next_step
+from node.rotation import RotationState, Step, next_step
+from node.settings_file import change_section
 from tests.contracts.world import DEPLOYER, OPERATOR, SUPPLIER, World, address
 from tests.factories import CLOCK, an_address
 from tests.supplier.operating import Operating

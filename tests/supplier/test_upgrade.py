@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from contracts import BlockTime
 from relay_mining import Claim, TrieRoot
 from supplier.mining.books import Books, SessionBook
 from supplier.mining.records import Sealed
-from supplier.operation.block_time import BlockTime
 from supplier.operation.doctor import Verdict
 from supplier.operation.upgrade import Due, find_due, judge_moment, judge_version
 from tests.contracts.world import SERVED, World

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from contracts import HISTORY, Chain, ChainError, Market, SupplierAccount, name_endpoint
+from contracts import (
+    HISTORY,
+    BlockTime,
+    Chain,
+    ChainError,
+    Market,
+    SupplierAccount,
+    name_endpoint,
+    read_block_time,
+)
 from node.errors import NodeError, OperatorError
 from node.http import ClientPool
 from node.keystore import KeystoreError
@@ -14,7 +23,6 @@ from node.settings import parse_hex
 from relay_mining import Address, Clock, Params
 from supplier.keys import load_operator
 from supplier.mining.store import read_records
-from supplier.operation.block_time import BlockTime, read_block_time
 from supplier.operation.doctor.chain_checks import (
     ServiceView,
     judge_gas,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts import Chain
+from contracts.chain import Chain
 
 SPAN_BLOCKS = 64
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from node.errors import SettingsError
-from supplier.operation.reloading import Reloader, changed_names
+from node.reloading import Reloader, changed_names
 from supplier.settings import Settings
 
 

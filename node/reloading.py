@@ -2,24 +2,26 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from node.errors import OperatorError
 from node.keystore import KeystoreError
-from supplier.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Apply = Callable[[Settings], None]
+S = TypeVar("S", bound=BaseModel)
 
 
-class Reloader:
-    """Applies what changed in the settings; `targets` are sections and what takes them up."""
+class Reloader(Generic[S]):
+    """Applies what changed in the settings; `targets` are names, and what takes those up.
+
+    A name is a setting's (`relays.policy`) or stands for all below it (`credit`).
+    """
 
     def __init__(
-        self, settings: Settings, reread: Callable[[], Settings], targets: Mapping[str, Apply]
+        self, settings: S, reread: Callable[[], S], targets: Mapping[str, Callable[[S], None]]
     ) -> None:
         self._settings = settings
         self._reread = reread
@@ -30,15 +32,19 @@ class Reloader:
         try:
             settings = self._reread()
             changed = tuple(changed_names(self._settings, settings))
-            sections = {each.partition(".")[0] for each in changed}
-            for section in sorted(sections & self._targets.keys()):
-                self._targets[section](settings)
+            taken = {target for each in changed if (target := self._target_of(each))}
+            for target in sorted(taken):
+                self._targets[target](settings)
         except (OperatorError, KeystoreError, OSError) as error:
             log.error("the old settings stay: %s", error)  # noqa: TRY400  no trace says more
             return
         self._settings = settings
-        kept = [each for each in changed if each.partition(".")[0] not in self._targets]
+        kept = [each for each in changed if not self._target_of(each)]
         log.info("settings read again", extra={"changed": changed, "wait_for_a_restart": kept})
+
+    def _target_of(self, name: str) -> str:
+        """What takes a setting up, empty where nothing does."""
+        return next((each for each in self._targets if f"{name}.".startswith(f"{each}.")), "")
 
 
 def changed_names(old: BaseModel, new: BaseModel, prefix: str = "") -> Iterator[str]:
