@@ -6,6 +6,7 @@ from typing import Any
 from relay_mining import (
     Ack,
     Cancel,
+    DialOffer,
     MalformedError,
     ReceiptDelivery,
     SignedAck,
@@ -15,18 +16,29 @@ from relay_mining import (
     Status,
     decode_ack,
     decode_cancel,
+    decode_challenge,
     decode_receipts,
     decode_request_header,
     decode_response_header,
     decode_stream_frame,
     encode_ack,
     encode_cancel,
+    encode_challenge,
     encode_receipts,
     encode_request_header,
     encode_response_header,
     encode_stream_frame,
 )
-from tests.factories import GATEWAY_SIGNER, a_hash, a_receipt, a_request, a_response, a_session
+from tests.factories import (
+    GATEWAY,
+    GATEWAY_SIGNER,
+    SUPPLIER,
+    a_hash,
+    a_receipt,
+    a_request,
+    a_response,
+    a_session,
+)
 from tests.fuzz.target import Target
 
 BODY = a_hash("body")
@@ -94,6 +106,16 @@ TARGETS = (
         "acknowledgement",
         (encode_ack(SignedAck(Ack(a_hash("root")), SIGNATURE)),),
         _round_trip(decode_ack, encode_ack),
+    ),
+    Target(
+        "offer of a supplier that dials",
+        (DialOffer(SUPPLIER, GATEWAY, 7, a_hash("nonce")).encode(),),
+        _round_trip(DialOffer.decode, DialOffer.encode),
+    ),
+    Target(
+        "challenge to a supplier that dials",
+        (encode_challenge(a_hash("nonce")),),
+        _round_trip(decode_challenge, encode_challenge),
     ),
     Target(
         "cancellation",
