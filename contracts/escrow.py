@@ -36,20 +36,13 @@ class Escrow(ContractClient):
 
     CONTRACT = "Escrow"
 
-    async def delegations(
-        self, service: Hash32, first: int, last: int
-    ) -> frozenset[tuple[Address, Address]]:
-        """Every application and gateway of a delegation made, changed or revoked in some blocks.
-
-        Blocks `first` to `last`, both included; for a service.
-        """
+    async def delegated(self, first: int, last: int) -> frozenset[tuple[Address, Address, Hash32]]:
+        """Application, gateway and service of each delegation set in blocks `first` to `last`."""
         signature = self.abi.event("Delegate").signature_hash
         logs = await read_logs(self.chain, [self.address], first, last, [signature])
         found = (decode_log(self.CONTRACT, self.abi, log) for log in logs)
         values = [each.values for each in found if each is not None]
-        return frozenset(
-            (each["application"], each["gateway"]) for each in values if each["service"] == service
-        )
+        return frozenset((each["application"], each["gateway"], each["service"]) for each in values)
 
     async def account(self, application: Address, *, block: int | None = None) -> EscrowAccount:
         """An application's unlocked funds and pending withdrawal."""

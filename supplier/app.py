@@ -19,9 +19,9 @@ from node.reloading import Reloader
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_client_tls, load_server_tls
-from relay_mining import Address, Domain, Hash32
+from relay_mining import Domain, Hash32
 from supplier.dashboard import Board, Sources
-from supplier.dialling import Caller, Dialler, GatewayFinder, Trunk, TrunkRules, only_relays
+from supplier.dialling import Caller, Dialler, GatewayFinder, Place, Trunk, TrunkRules, only_relays
 from supplier.engines.engine import Engine, build_engine
 from supplier.engines.monitor import EngineMonitor
 from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
@@ -303,8 +303,8 @@ def _dialler(
     rules = TrunkRules(dial.spare, dial.lines_max, dial.retry_s_max)
     handler = only_relays(door.handle)
 
-    def open_trunk(gateway: Address, url: str) -> Trunk:
-        return Trunk(gateway, url, caller, handler, limits, rules, metrics)
+    def open_trunk(place: Place) -> Trunk:
+        return Trunk(place.gateway, place.url, caller, handler, limits, rules, metrics)
 
     return Dialler(view, finder, open_trunk, settings.chain.poll_s)
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contracts import ChainError
-from relay_mining import Address
-from supplier.dialling.gateways import GatewayFinder
+from supplier.dialling.gateways import GatewayFinder, Place
 from supplier.dialling.trunk import Trunk
 from supplier.mining.chain_view import ChainView
 
@@ -21,7 +20,7 @@ class Dialler:
     """Looks once a session which gateways there are; `run` until cancelled, then `close`."""
 
     def __init__(
-        self, view: ChainView, finder: GatewayFinder, open_trunk: Callable[[Address, str], Trunk],
+        self, view: ChainView, finder: GatewayFinder, open_trunk: Callable[[Place], Trunk],
         poll_s: float,
     ) -> None:  # fmt: skip
         self._view = view
@@ -29,14 +28,14 @@ class Dialler:
         self._open_trunk = open_trunk
         self._poll_s = poll_s
         self._looked = -1
-        self._wanted: dict[str, int] = {}
-        """The last session in which a URL was to be dialled."""
-        self._trunks: dict[str, Trunk] = {}
+        self._wanted: dict[Place, int] = {}
+        """The last session in which it was to be dialled."""
+        self._trunks: dict[Place, Trunk] = {}
 
     async def run(self) -> None:
         """Follow the delegations; a chain that does not answer leaves the trunks as they are."""
         async with asyncio.TaskGroup() as tasks:
-            running: dict[str, asyncio.Task[None]] = {}
+            running: dict[Place, asyncio.Task[None]] = {}
             while True:
                 await self._look(tasks, running)
                 await asyncio.sleep(self._poll_s)
@@ -58,7 +57,9 @@ class Dialler:
             for each in self._trunks.values()
         ]
 
-    async def _look(self, tasks: asyncio.TaskGroup, running: dict[str, asyncio.Task[None]]) -> None:
+    async def _look(
+        self, tasks: asyncio.TaskGroup, running: dict[Place, asyncio.Task[None]]
+    ) -> None:
         number = self._view.current
         if number == self._looked:
             return
@@ -69,10 +70,11 @@ class Dialler:
             return
         self._looked = number
         self._wanted |= dict.fromkeys(found, number)
-        for url in [each for each in running if self._wanted[each] < number - KEPT_SESSIONS]:
-            running.pop(url).cancel()
-            tasks.create_task(self._trunks.pop(url).close(0.0))
-            del self._wanted[url]
-        for url in found.keys() - running.keys():
-            trunk = self._trunks[url] = self._open_trunk(found[url], url)
-            running[url] = tasks.create_task(trunk.run())
+        for place in [each for each in running if self._wanted[each] < number - KEPT_SESSIONS]:
+            running.pop(place).cancel()
+            tasks.create_task(self._trunks.pop(place).close(0.0))
+            del self._wanted[place]
+        for place in found:
+            if place not in running:
+                trunk = self._trunks[place] = self._open_trunk(place)
+                running[place] = tasks.create_task(trunk.run())

@@ -3,12 +3,26 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from contracts import Market
 from relay_mining import Address, Hash32
 
+LOOKUPS_MAX = 16
+"""Delegations asked about at once."""
 REREAD_BLOCKS = 64
 """Blocks read again each time: a reorganisation may have changed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gateway, and a URL at which it, or one of its replicas, is dialled.
+
+    Strangers register what they like, so a URL alone says nobody's name.
+    """
+
+    gateway: Address
+    url: str
 
 
 class GatewayFinder:
@@ -19,26 +33,25 @@ class GatewayFinder:
         urls: Mapping[Address, Sequence[str]],
     ) -> None:  # fmt: skip
         self._market = market
-        self._services = services
+        self._services = frozenset(services)
         self._gateways_max = gateways_max
         self._urls = urls
         self._next_block = market.book.deployment_block
         self._keys: dict[tuple[Address, int], Address | None] = {}
-        self._made: dict[Hash32, set[tuple[Address, Address]]] = {each: set() for each in services}
+        self._made: set[tuple[Address, Address, Hash32]] = set()
+        self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
 
-    async def find(self, number: int, block: int) -> dict[str, Address]:
-        """The URLs to dial in session `number`, as of a block, each with its gateway's id.
+    async def find(self, number: int, block: int) -> tuple[Place, ...]:
+        """Whom to dial in session `number`, as of a block.
 
-        Those with most covered funds come first, up to `gateways_max`; raises ChainError.
+        Gateways with most covered funds come first, up to `gateways_max`; raises ChainError.
         """
         await self._read(block)
-        funds = await self._weigh(number, block)
-        chosen = [gateway for gateway, _ in funds.most_common(self._gateways_max)]
-        found: dict[str, Address] = {}
-        for gateway in chosen:
-            for url in await self._locate(gateway):
-                found[url] = gateway
-        return found
+        weights = await self._weigh(number, block)
+        chosen = [gateway for gateway, _ in weights.most_common(self._gateways_max)]
+        urls = [await self._locate(gateway) for gateway in chosen]
+        places = zip(chosen, urls, strict=True)
+        return tuple(Place(gateway, url) for gateway, found in places for url in found)
 
     async def key(self, gateway: Address, number: int) -> Address | None:
         """The key a gateway signs with in a running session; raises ChainError."""
@@ -50,33 +63,42 @@ class GatewayFinder:
 
     async def _read(self, block: int) -> None:
         first = max(self._market.book.deployment_block, self._next_block - REREAD_BLOCKS)
-        for service in self._services:
-            self._made[service] |= await self._market.escrow.delegations(service, first, block)
+        made = await self._market.escrow.delegated(first, block)
+        self._made |= {each for each in made if each[2] in self._services}
         self._next_block = block + 1
 
     async def _weigh(self, number: int, block: int) -> Counter[Address]:
-        """By gateway: caps of this session or the next, none above its application's funds."""
-        pairs = [(service, *pair) for service, made in self._made.items() for pair in made]
-        covered = await asyncio.gather(
-            *(self._covered(application, gateway, service, number, block)
-              for service, application, gateway in pairs)
-        )  # fmt: skip
-        funds: Counter[Address] = Counter()
-        for (_, _, gateway), amount in zip(pairs, covered, strict=True):
-            if amount:
-                funds[gateway] += amount
-        return funds
+        """By gateway: the caps of this session or the next that their applications' funds cover.
 
-    async def _covered(
+        An application whose caps come to more than its funds has no valid session, and counts for
+        nothing: a cap costs nothing, funds do.
+        """
+        made = sorted(self._made)
+        applications = sorted({application for application, _, _ in made})
+        caps = await asyncio.gather(*(self._cap(*each, number, block) for each in made))
+        funds = await asyncio.gather(*(self._funds(each, block) for each in applications))
+        spare = dict(zip(applications, funds, strict=True))
+        for (application, _, _), cap in zip(made, caps, strict=True):
+            spare[application] -= cap
+        weights: Counter[Address] = Counter()
+        for (application, gateway, _), cap in zip(made, caps, strict=True):
+            if cap and spare[application] >= 0:
+                weights[gateway] += cap
+        return weights
+
+    async def _cap(
         self, application: Address, gateway: Address, service: Hash32, number: int, block: int
     ) -> int:
-        escrow = self._market.escrow
-        account, now, upcoming = await asyncio.gather(
-            escrow.account(application, block=block),
-            escrow.delegation(application, gateway, service, number, block=block),
-            escrow.delegation(application, gateway, service, number + 1, block=block),
-        )
-        return min(max(now.cap, upcoming.cap), account.balance - account.pending)
+        read = self._market.escrow.delegation
+        async with self._lookups:
+            now = await read(application, gateway, service, number, block=block)
+            upcoming = await read(application, gateway, service, number + 1, block=block)
+        return max(now.cap, upcoming.cap)
+
+    async def _funds(self, application: Address, block: int) -> int:
+        async with self._lookups:
+            account = await self._market.escrow.account(application, block=block)
+        return account.balance - account.pending
 
     async def _locate(self, gateway: Address) -> Sequence[str]:
         named = self._urls.get(gateway)

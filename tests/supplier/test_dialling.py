@@ -26,7 +26,16 @@ from node.http import (
 from node.http.connection import Answer
 from node.tls import ClientTls, load_client_tls
 from relay_mining import DIAL_PROTOCOL, Address, Signer, keccak
-from supplier.dialling import Caller, GatewayFinder, Trunk, TrunkRules, compute_missing, only_relays
+from supplier.dialling import (
+    Caller,
+    Dialler,
+    GatewayFinder,
+    Place,
+    Trunk,
+    TrunkRules,
+    compute_missing,
+    only_relays,
+)
 from supplier.metrics import Metrics
 from supplier.operation.doctor.finding import Verdict
 from supplier.operation.doctor.reach_checks import judge_lines
@@ -239,28 +248,65 @@ def test_the_url_of_a_supplier_that_dials_is_no_mistake() -> None:
 def test_gateways_with_funds_behind_them_are_dialled_first(operator: Operating) -> None:
     async def work(world: World) -> None:
         registry, escrow = world.market.registry, world.market.escrow
-        first = address(GATEWAY_KEY)
+        first, second = address(GATEWAY_KEY), address(OPERATOR)
+        known, rich = Place(first, "http://gateway"), Place(second, "http://gateway")
 
-        def finder(most: int, **urls: Any) -> GatewayFinder:
-            return GatewayFinder(world.market, [SERVICE_ID], most, urls.get("urls", {}))
+        def finder(most: int, **urls: list[str]) -> GatewayFinder:
+            named = {bytes.fromhex(each): found for each, found in urls.items()}
+            return GatewayFinder(world.market, [SERVICE_ID], most, named)
 
-        async def find(found: GatewayFinder, number: int = SERVED) -> dict[str, Address]:
+        async def find(found: GatewayFinder, number: int = SERVED) -> tuple[Place, ...]:
             return await found.find(number, world.anvil.height)
 
         kept = finder(2)
-        assert await find(kept) == {"http://gateway": first}
-        await world.send(OPERATOR, registry.register_gateway(address(OPERATOR), "http://poor"))
-        call = escrow.delegate(address(OPERATOR), SERVICE_ID, 100 * CAP, 0)
-        await world.send(OTHER, call)
-        assert set(await find(kept)) == {"http://gateway"}  # no funds stand behind the cap
+        assert await find(kept) == (known,)
+        await world.send(OPERATOR, registry.register_gateway(second, known.url))
+        await world.send(OTHER, escrow.delegate(second, SERVICE_ID, 2 * CAP, 0))
+        assert await find(kept) == (known,)  # no funds stand behind the cap
         await world.send(OTHER, escrow.deposit(address(OTHER), 2 * CAP))
-        assert list(await find(kept)) == ["http://poor", "http://gateway"]
-        assert list(await find(finder(1))) == ["http://poor"]
-        named = finder(2, urls={first: ["http://a", "http://b"]})
-        assert list(await find(named)) == ["http://poor", "http://a", "http://b"]
-        revoked = escrow.delegate(first, SERVICE_ID, 0, 0)
-        await world.send(APPLICATION, revoked)
-        assert list(await find(kept, SERVED + 3)) == ["http://poor"]
+        assert await find(kept) == (rich, known)  # one URL does not hide the other gateway
+        assert await find(finder(1)) == (rich,)
+        replicas = (Place(first, "http://a"), Place(first, "http://b"))
+        assert await find(finder(2, **{first.hex(): ["http://a", "http://b"]})) == (rich, *replicas)
+        await world.send(APPLICATION, escrow.delegate(first, SERVICE_ID, 0, 0))
+        assert await find(kept, SERVED + 3) == (rich,)
         assert await kept.key(first, SERVED) is not None
 
     operator.act(work)
+
+
+@dataclass
+class Following:
+    """Finds what a test says, in the session that it says runs."""
+
+    current: int = 7
+    head: int = 0
+    places: tuple[Place, ...] = ()
+
+    async def find(self, number: int, block: int) -> tuple[Place, ...]:
+        return self.places
+
+
+@pytest.mark.anyio
+async def test_a_gateway_that_lost_its_delegations_is_kept_until_its_receipts_are_too_late() -> (
+    None
+):
+    follows = Following(places=(Place(GATEWAY, "http://127.0.0.1:9/v1"),))
+    async with a_booth() as booth:
+        chain: Any = follows
+
+        def open_trunk(place: Place) -> Trunk:
+            trunk = booth.trunk()
+            booth.tasks.pop().cancel()  # the dialler runs it
+            return trunk
+
+        dialler = Dialler(chain, chain, open_trunk, 0.001)
+        booth.tasks.append(asyncio.create_task(dialler.run()))
+        await until(lambda: booth.lines.total == RULES.spare)
+        follows.places = ()
+        for follows.current in (8, 9):
+            await until(lambda: dialler._looked == follows.current)
+        assert [each["lines"] for each in dialler.summary()] == [RULES.spare]
+        follows.current = 10
+        await until(lambda: not dialler.summary())
+        await until(lambda: not booth.lines.total)
