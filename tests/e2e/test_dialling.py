@@ -8,10 +8,11 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from localnet import LocalMarket, MarketPlan, Terms
+from localnet import LocalMarket, MarketPlan
 from localnet.load import Load, Tally
+from localnet.market import status_of
 from localnet.processes import wait_until
-from localnet.provision import MODEL, TOKEN
+from localnet.provision import MODEL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anvil, pytest.mark.long]
 BATCH = 40
@@ -20,8 +21,7 @@ BATCH = 40
 @pytest.fixture(scope="module")
 def market() -> Iterator[LocalMarket]:
     """One supplier that dials, one that listens."""
-    plan = MarketPlan(suppliers=2, dialling=1, terms=Terms(cap=80 * TOKEN))
-    with LocalMarket.start(plan) as running:
+    with LocalMarket.start(MarketPlan(suppliers=2, dialling=1)) as running:
         yield running
 
 
@@ -74,15 +74,27 @@ def test_both_kinds_serve_and_an_abandoned_stream_stops(market: LocalMarket) -> 
     assert dials["lines"] >= 4
 
 
+def test_what_was_served_over_lines_is_claimed_and_paid(market: LocalMarket) -> None:
+    url = market.suppliers[0].url
+    paid = 'supplier_funnel_units_total{stage="paid"}'
+    wait_until(lambda: metric(url, paid) > 0, "nothing is paid", 120.0)
+
+
 def test_a_killed_supplier_comes_back_over_new_lines(market: LocalMarket) -> None:
-    node, before = market.suppliers[0].node, seen(market)[0]["answers"]
-    node.kill()
+    supplier, before = market.suppliers[0], seen(market)[0]["answers"]
+    supplier.node.kill()
     tally = load(market, BATCH)  # the other one serves
     assert sum(tally.outcomes[each] for each in ("plain", "streamed", "abandoned")) >= BATCH // 2
-    node.start_again()
+    supplier.node.start_again()
+    wait_until(lambda: status_of(f"{supplier.url}/lode/v1/health") == 200, "no engine", 90.0)
     wait_until(lambda: has_lines(market), "no lines came back", 90.0)
-    load(market, BATCH)
-    wait_until(lambda: seen(market)[0]["answers"] > before, "it serves no more")
+
+    def serves_under_load() -> bool:
+        load(market, 4)
+        answers: int = seen(market)[0]["answers"]
+        return answers > before
+
+    wait_until(serves_under_load, "it serves no more", 90.0)
 
 
 def test_a_killed_gateway_gets_its_lines_back(market: LocalMarket) -> None:
@@ -97,9 +109,3 @@ def test_a_killed_gateway_gets_its_lines_back(market: LocalMarket) -> None:
                 model=MODEL, messages=[{"role": "user", "content": "Hello!"}], max_tokens=4
             )
     settle(market)
-
-
-def test_what_was_served_over_lines_is_claimed_and_paid(market: LocalMarket) -> None:
-    url = market.suppliers[0].url
-    paid = 'supplier_funnel_units_total{stage="paid"}'
-    wait_until(lambda: metric(url, paid) > 0, "nothing is paid", 120.0)
