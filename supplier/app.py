@@ -285,6 +285,11 @@ def _dialler(
     """What dials the gateways, where they cannot reach this server."""
     if not settings.dials_out:
         return None
+    if settings.shared.database_url is not None:
+        raise OperatorError(
+            "relay servers over one database are told apart by URLs: set public_url to one, or "
+            "unset shared.database_url"
+        )
     market, dial, server = view.market, settings.dial, settings.server
     services = [parse_hex("services", each, 32) for each in settings.services]
     urls = {parse_hex("dial.urls", each, 20): urls for each, urls in dial.urls.items()}

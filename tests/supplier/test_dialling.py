@@ -242,6 +242,9 @@ def test_the_doctor_says_which_gateways_have_lines() -> None:
 def test_the_url_of_a_supplier_that_dials_is_no_mistake() -> None:
     assert "public_url" not in {e.name for e in check_settings(Settings(public_url="dial:"))}
     assert "public_url" in {e.name for e in check_settings(Settings(public_url="dial:x"))}
+    shared: Any = {"database_url": "postgresql://nobody@127.0.0.1/none"}
+    both = Settings(public_url="dial:", shared=shared)
+    assert "shared.database_url" in {each.name for each in check_settings(both)}
 
 
 @pytest.mark.anvil
