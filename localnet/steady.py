@@ -35,6 +35,7 @@ class SteadyLoad:
     rate: float
     tally: Tally = field(default_factory=Tally)
     latencies_s: list[float] = field(default_factory=list)
+    in_flight: int = 0
 
     async def run(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
         """Send until `stop`, then wait for the answers still due."""
@@ -47,13 +48,11 @@ class SteadyLoad:
             ) as client,
             asyncio.TaskGroup() as tasks,
         ):  # fmt: skip
-            in_flight: set[asyncio.Task[None]] = set()
             while not stop.is_set():
                 await _sleep(stop, began + number / self.rate - time.monotonic())
-                if len(in_flight) < IN_FLIGHT_MAX:
-                    task = tasks.create_task(self._send(client, number))
-                    in_flight.add(task)
-                    task.add_done_callback(in_flight.discard)
+                if self.in_flight < IN_FLIGHT_MAX:
+                    self.in_flight += 1
+                    tasks.create_task(self._send(client, number))
                 else:
                     self.tally.outcomes["not sent"] += 1
                 number += 1
@@ -63,17 +62,26 @@ class SteadyLoad:
 
     async def _send(self, client: AsyncOpenAI, number: int) -> None:
         began = time.monotonic()
-        await self.load.send(client, self.tally, number)
+        try:
+            await self.load.send(client, self.tally, number)
+        finally:
+            self.in_flight -= 1
         if len(self.latencies_s) < LATENCIES_MAX:
             self.latencies_s.append(time.monotonic() - began)
+
+    def percentiles_ms(self) -> tuple[int, int]:
+        """The median and the 99th percentile of the latencies, in milliseconds; 0 of none."""
+        if len(self.latencies_s) < 2:
+            return 0, 0
+        cuts = statistics.quantiles(self.latencies_s, n=100)
+        return round(1000 * cuts[49]), round(1000 * cuts[98])
 
     def summary(self) -> dict[str, object]:
         """Outcomes, tokens, and latency in milliseconds: median and 99th percentile."""
         result: dict[str, object] = {"outcomes": dict(self.tally.outcomes)}
         result["tokens"] = self.tally.tokens
-        if len(self.latencies_s) > 1:
-            cuts = statistics.quantiles(self.latencies_s, n=100)
-            result |= {"p50_ms": round(1000 * cuts[49]), "p99_ms": round(1000 * cuts[98])}
+        if self.latencies_s:
+            result["p50_ms"], result["p99_ms"] = self.percentiles_ms()
         return result
 
 

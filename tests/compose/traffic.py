@@ -25,6 +25,11 @@ class Traffic:
         """What came of all requests so far."""
         return self._steady.tally
 
+    @property
+    def in_flight(self) -> int:
+        """Requests without an answer yet."""
+        return self._steady.in_flight
+
     def __enter__(self) -> "Traffic":
         self._thread.start()
         return self
