@@ -19,6 +19,7 @@ COPY relay_mining relay_mining
 COPY pricing pricing
 COPY contracts contracts
 COPY node node
+COPY edge edge
 COPY supplier supplier
 COPY gateway gateway
 COPY adversaries adversaries

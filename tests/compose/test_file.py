@@ -140,3 +140,16 @@ def test_compose_takes_the_file_with_each_profile(compose: list[str], profile: s
 def clean() -> dict[str, str]:
     """This environment without what would choose other images or ports."""
     return {k: v for k, v in os.environ.items() if not k.endswith(("_IMAGE", "_PORT"))}
+
+
+def test_the_image_has_every_package_that_its_packages_import() -> None:
+    ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    imported = {
+        name
+        for package in copied
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert imported & ours <= copied
