@@ -11,6 +11,7 @@ from contracts import (
     AuctionTerms,
     AuctionWindows,
     Chain,
+    ContractError,
     Market,
     OrderKey,
     OrderSide,
@@ -24,6 +25,7 @@ from contracts import (
     compute_supplier_id,
     compute_windows,
 )
+from contracts.auction_values import backed_quantity
 from contracts.deployment import DeploymentPlan, Roles, deploy
 from contracts.trading import (
     AuctionTrader,
@@ -34,7 +36,7 @@ from contracts.trading import (
     due_clearing,
     due_deed,
 )
-from pricing import clear_epoch
+from pricing import clear_epoch, reserve_at
 from relay_mining import Clock, RosterEntry, SessionKey, UnitWeights, keccak, weigh_by_cost
 from tests.contracts.anvil import KEYS, Anvil, start_anvil
 from tests.contracts.world import GATEWAY_SIGNER, PARAMS, address
@@ -280,3 +282,31 @@ async def test_a_low_bid_puts_nothing_down_and_a_lost_order_costs_its_bond_only(
     after = await rounds.market.token.balance(address(APPLICATIONS[1]))
     assert after - before == sealed.deposit - (await auction.terms()).order_bond
     await rounds.market.close()
+
+
+@pytest.mark.anvil
+@pytest.mark.anyio
+async def test_an_ask_is_no_more_than_its_stake_backs(anvil: Anvil, tmp_path: Path) -> None:
+    rounds = await open_market(anvil, tmp_path)
+    market, auction = rounds.market, rounds.market.auction
+    epoch = rounds.clock.epoch_of(rounds.clock.session_at(anvil.height)) + 3
+    windows = compute_windows(rounds.clock, epoch)
+    greedy = rounds.trader(OrderSide.ASK, 0)
+    greedy.wishes = {rounds.service: replace(ASKS[0], quantity=2**25 - 1)}
+    reserve = reserve_at(PRICE, (await auction.terms()).fee_bps)
+    most = backed_quantity(STAKE, reserve, rounds.clock, PARAMS.bond_ratio_max)
+    key = rounds.order_key(OrderSide.ASK, 1, epoch)
+    beyond = SealedOrder(key, OrderTerms(1, most + 1), bytes(32))
+
+    anvil.mine_to(windows.commit_from)
+    await greedy.step()
+    other = sender_of(market.chain, OWNERS[1])
+    bond = (await auction.terms()).order_bond
+    await other.send(market.token.approve(market.book.auction, bond))
+    await other.send(auction.commit(beyond, bond))
+    anvil.mine_to(windows.reveal_from)
+    await greedy.step()
+    assert (await auction.round(rounds.service, epoch)).supply == most
+    with pytest.raises(ContractError, match="Registry_StakeTooLow"):
+        await other.send(auction.reveal(beyond))
+    await market.close()
