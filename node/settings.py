@@ -5,7 +5,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
@@ -100,9 +100,13 @@ def _unknown_names(
         if name not in model.model_fields:
             yield f"{prefix}{name}"
             continue
-        section = _section(model.model_fields[name].annotation)
-        if section is not None and isinstance(value, dict):
-            yield from _unknown_names(section, value, f"{prefix}{name}.")
+        annotation, tables = model.model_fields[name].annotation, [value]
+        if get_origin(annotation) is list and isinstance(value, list):
+            (annotation,), tables = get_args(annotation), value
+        section = _section(annotation)
+        for table in tables:
+            if section is not None and isinstance(table, dict):
+                yield from _unknown_names(section, table, f"{prefix}{name}.")
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

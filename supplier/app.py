@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from contracts import Market, SkewWatch, until_reachable
+from contracts import ChainError, Market, SkewWatch, until_reachable
 from node.addresses import AddressGuard
 from node.dashboard import site_handler
 from node.errors import OperatorError
@@ -19,12 +19,11 @@ from node.reloading import Reloader
 from node.settings import parse_hex
 from node.telemetry import metrics_handler
 from node.tls import ServerTls, load_client_tls, load_server_tls
+from node.traces import Traces, open_traces
 from relay_mining import Domain, Hash32
 from supplier.dashboard import Board, Sources
 from supplier.dialling import Caller, Dialler, GatewayFinder, Place, Trunk, TrunkRules, only_relays
-from supplier.engines.engine import Engine, build_engine
-from supplier.engines.monitor import EngineMonitor
-from supplier.engines.spec import ServiceSpec, encode_service_spec, hash_service_spec
+from supplier.fleet import CONTROL, Control, Fleet, open_fleet
 from supplier.keys import load_operators
 from supplier.metrics import Metrics
 from supplier.mining.backing import Backing, OwnDisk
@@ -38,15 +37,13 @@ from supplier.mining.miner import Miner
 from supplier.mining.operators import Operators
 from supplier.mining.receipts import ReceiptDesk
 from supplier.mining.settler import Settler
+from supplier.operation.leaving import is_bound
 from supplier.operation.ledger import import_shared
 from supplier.operation.vitals import Subject, Vitals
 from supplier.server.admission import AdmissionRules
 from supplier.server.door import Door
-from supplier.server.endpoints import Desk, Endpoints, ServiceFace
-from supplier.server.exchange import EngineAddress
-from supplier.server.gate import Gate
+from supplier.server.endpoints import Desk, Endpoints
 from supplier.server.relays import RelayServer
-from supplier.server.services import build_face
 from supplier.server.serving import SignOff
 from supplier.settings import Settings
 from supplier.trading import open_trader
@@ -64,8 +61,10 @@ class _Node:
     market: Market
     view: ChainView
     operators: Operators
-    spec: ServiceSpec
-    face: ServiceFace
+    fleet: Fleet
+    pool: ClientPool
+    """The connections to all engines."""
+    traces: Traces
     backing: Backing
     metrics: Metrics
     miner: Miner
@@ -94,28 +93,29 @@ async def run(
     """
     stop = stop or stop_on_signals()
     tls = load_server_tls(settings.server.tls, "server.tls")
-    async with Market.unverified(settings.chain) as market:
+    async with Market.unverified(settings.chain) as market, _open_pool(settings) as pool:
         supplier = settings.supplier()
         if not settings.services:
             raise OperatorError(
                 "no services: run `supplier list` and name the service in the config"
             )
-        face, spec = build_face(settings.engine)
+        metrics, door = Metrics(), Door()
+        fleet = open_fleet(settings, pool, metrics)
         keys = load_operators(settings.keys, market.book.chain_id)
         view = ChainView(
             market, supplier, settings.chain.confirmations, settings.chain.poll_s,
             SkewWatch(settings.now),
         )  # fmt: skip
         operators = Operators(view, keys, settings.chain.policy())
-        metrics, door = Metrics(), Door()
         backing = open_backing(settings, view, market.domain, metrics)
         node = _Node(
             settings=settings,
             market=market,
             view=view,
             operators=operators,
-            spec=spec,
-            face=face,
+            fleet=fleet,
+            pool=pool,
+            traces=open_traces(settings.telemetry, "lode-supplier"),
             backing=backing,
             metrics=metrics,
             miner=miner(supplier, market.domain, backing.receipt_log),
@@ -124,8 +124,21 @@ async def run(
             tls=tls,
             reread=reread or (lambda: settings),
         )
-        async with _kept_up(backing):
-            await _serve(node, relays, ready, stop)
+        try:
+            async with _kept_up(backing):
+                await _serve(node, relays, ready, stop)
+        finally:
+            await asyncio.to_thread(node.traces.close)
+
+
+def _open_pool(settings: Settings) -> ClientPool:
+    engines = settings.all_engines
+    return ClientPool(
+        ClientLimits(
+            body_bytes_max=max(each.answer_bytes_max for each in engines),
+            connections_per_origin_max=max(each.connections_max for each in engines),
+        )
+    )
 
 
 def open_backing(settings: Settings, view: ChainView, domain: Domain, metrics: Metrics) -> Backing:
@@ -155,48 +168,43 @@ async def _kept_up(backing: Backing) -> AsyncIterator[None]:
 async def _serve(
     node: _Node, relay_server: type[RelayServer], ready: Ready, stop: asyncio.Event
 ) -> None:
-    engine_settings = node.settings.engine
-    limits = ClientLimits(
-        body_bytes_max=engine_settings.answer_bytes_max,
-        connections_per_origin_max=engine_settings.connections_max,
-    )
-    async with ClientPool(limits) as pool:
-        engine = build_engine(engine_settings, pool, node.spec)
-        relays = _relays(node, relay_server, pool)
-        monitor = EngineMonitor(engine, pool, node.metrics)
+    relays = _relays(node, relay_server)
+    control = _control(node)
+    try:
+        server = await _listen(node)
+
+        def announce(url: str) -> None:
+            ready({"port": server.port, "supplier": node.view.supplier, "engine": url})
+
         try:
-            server = await _listen(node)
-
-            def announce(url: str) -> None:
-                ready({"port": server.port, "supplier": node.view.supplier, "engine": url})
-
-            try:
+            async with control.listening():
                 await _until(
                     stop,
-                    _follow_chain(node, relays, monitor),
-                    _run_engine(node, engine, relays, monitor, announce),
+                    _follow_chain(node, relays),
+                    node.fleet.run(),
+                    _announce(node, announce),
                     _trade(node),
                 )
-            finally:
-                await server.close(node.settings.server.drain_s)
         finally:
-            await engine.stop()
+            await server.close(node.settings.server.drain_s)
+    finally:
+        await node.fleet.close()
 
 
-async def _follow_chain(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> None:
+async def _follow_chain(node: _Node, relays: RelayServer) -> None:
     """Wait for the chain, take relays, settle what was served and show it; until cancelled."""
-    services = await until_reachable(lambda: _meet_chain(node))
+    await until_reachable(lambda: _meet_chain(node))
     await node.backing.started()
     await node.backing.receipt_log.enter(node.view.current)
-    node.door.open(Endpoints(_desk(node, services, relays, monitor)).handle)
-    settler = _settler(node, services)
-    _reload_on_hangup(node, relays, settler)
+    node.door.open(Endpoints(_desk(node, relays)).handle)
+    settler = _settler(node)
+    _reload_on_hangup(node, settler)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(settler.run())
         tasks.create_task(node.operators.follow(node.settings.chain.poll_s))
-        tasks.create_task(_vitals(node, services).run())
+        tasks.create_task(_vitals(node).run())
         if node.settings.server.metrics_port:
-            tasks.create_task(_run_board(node, relays, monitor))
+            tasks.create_task(_run_board(node, relays))
         if node.dialler is not None:
             tasks.create_task(_dial_out(node.dialler, node.settings.server.drain_s))
 
@@ -218,26 +226,41 @@ async def _trade(node: _Node) -> None:
         await asyncio.sleep(node.settings.auction.poll_s)
 
 
-async def _meet_chain(node: _Node) -> dict[Hash32, ServiceFace]:
-    """The served services, once the chain has said that contracts and services are there."""
+async def _meet_chain(node: _Node) -> None:
+    """Return once the chain has said that contracts are there, and of what model services are."""
     await node.market.verify()
     await node.view.start()
-    return await _check_services(node)
+
+    async def listed(service: Hash32) -> Hash32:
+        return (await node.view.service(service)).spec_hash
+
+    async def is_needed(service: Hash32) -> bool:
+        try:
+            return await is_bound(node.view, node.backing.settled, service)
+        except ChainError:
+            return True
+
+    await node.fleet.assign(node.settings.services, listed, is_needed)
 
 
-async def _run_engine(
-    node: _Node, engine: Engine, relays: RelayServer, monitor: EngineMonitor,
-    announce: Callable[[str], None],
-) -> None:  # fmt: skip
-    """Start the engine and keep it running, until cancelled; meanwhile relays find it."""
-    url = await engine.start()
-    relays.move(url)
-    interval_s = node.settings.engine.watch_interval_s
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(engine.watch(relays.move))
-        tasks.create_task(monitor.run(interval_s, relays.move))
-        await node.door.opened.wait()
-        announce(url)
+async def _announce(node: _Node, announce: Callable[[str], None]) -> None:
+    """Say that relays are taken, once they are."""
+    await node.fleet.is_up.wait()
+    await node.door.opened.wait()
+    announce(", ".join(node.fleet.urls))
+
+
+def _control(node: _Node) -> Control:
+    """What commands may ask of this node."""
+
+    async def restart(request: dict[str, Any], say: Callable[[str], None]) -> None:
+        await node.fleet.restart(str(request.get("engine")), say)
+
+    async def change(request: dict[str, Any], say: Callable[[str], None]) -> None:
+        in_place = request.get("in_place") is True
+        await node.fleet.apply(node.reread(), say, in_place=in_place)
+
+    return Control(node.settings.data_dir / CONTROL, {"restart": restart, "change": change})
 
 
 async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> None:
@@ -249,9 +272,9 @@ async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> No
             task.cancel()
 
 
-async def _run_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> None:
+async def _run_board(node: _Node, relays: RelayServer) -> None:
     """Serve the admin port's page and the metrics, until cancelled."""
-    board = await until_reachable(lambda: _open_board(node, relays, monitor))
+    board = await until_reachable(lambda: _open_board(node, relays))
     settings, handler = node.settings.server, metrics_handler(node.metrics.registry)
     server = await serve(
         site_handler(board.site, handler), settings.metrics_host, settings.metrics_port
@@ -263,10 +286,10 @@ async def _run_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -
         await server.close(0.0)
 
 
-async def _open_board(node: _Node, relays: RelayServer, monitor: EngineMonitor) -> Board:
+async def _open_board(node: _Node, relays: RelayServer) -> Board:
     """The page on the admin port, which looks at the node and changes nothing."""
     sources = Sources(
-        node.view.supplier, node.view, node.backing.books, node.backing.store, monitor.summary,
+        node.view.supplier, node.view, node.backing.books, node.backing.store, node.fleet.summary,
         lambda: len(relays.open), node.settings.settlement.gas_units_per_claim,
     )  # fmt: skip
     return await Board.open(node.market, sources)
@@ -314,21 +337,14 @@ def _dialler(
     return Dialler(view, finder, open_trunk, settings.chain.poll_s)
 
 
-def _relays(node: _Node, relay_server: type[RelayServer], pool: ClientPool) -> RelayServer:
-    """The relay server, whose engine is still to come."""
-    nowhere = EngineAddress("", node.settings.engine.timeout_s)
+def _relays(node: _Node, relay_server: type[RelayServer]) -> RelayServer:
+    """The relay server, whose engines are still to come."""
     books, receipt_log = node.backing.books, node.backing.receipt_log
     sign_off = SignOff(books, node.market.domain, node.operators.of, receipt_log)
-    settings = node.settings
-    gate = Gate(settings.admission, settings.server.relays_open_max, node.metrics)
-    relays = relay_server(pool, nowhere, sign_off, books, node.metrics, gate)
-    relays.move(None)
-    return relays
+    return relay_server(node.pool, node.fleet.stations, sign_off, books, node.metrics)
 
 
-def _desk(
-    node: _Node, services: dict[Hash32, ServiceFace], relays: RelayServer, monitor: EngineMonitor
-) -> Desk:
+def _desk(node: _Node, relays: RelayServer) -> Desk:
     settings, backing = node.settings, node.backing
     receipts = ReceiptDesk(
         backing.books, backing.receipt_log, node.market.domain, node.operators.of, node.metrics,
@@ -336,11 +352,11 @@ def _desk(
     )  # fmt: skip
 
     async def health() -> dict[str, Any]:
-        good = relays.is_open and not receipts.has_failed
+        good = node.fleet.stations.is_open and not receipts.has_failed
         return {
             "status": "ok" if good else "failing",
             "version": version("lode"),
-            "engine": monitor.summary() | {"up": relays.is_open},
+            "engines": node.fleet.summary(),
             "receipt_log": not receipts.has_failed,
             "supplier": "0x" + node.view.supplier.hex(),
             "operators": ["0x" + each.hex() for each in node.operators.held],
@@ -353,7 +369,7 @@ def _desk(
         }
 
     directory = SessionDirectory(
-        node.view, backing.books, backing.receipt_log, node.operators.of, frozenset(services),
+        node.view, backing.books, backing.receipt_log, node.operators.of, node.fleet.faces,
         DirectoryRules(
             settings.server.session_lookups_max, settings.settlement.gateway_fee_bps_max
         ),
@@ -366,7 +382,7 @@ def _desk(
         receipts=receipts,
         domain=node.market.domain,
         rules=AdmissionRules(settings.server.expiry_s_max),
-        services=services,
+        services=node.fleet.faces,
         metrics=node.metrics,
         relays_open_max=settings.server.relays_open_max,
         health=health,
@@ -374,7 +390,7 @@ def _desk(
     )
 
 
-def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> None:
+def _reload_on_hangup(node: _Node, settler: Settler) -> None:
     """At SIGHUP read certificates and settings again."""
 
     def take_keys(settings: Settings) -> None:
@@ -385,8 +401,11 @@ def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> Non
         node.backing.books.credit = compute_policy(settings.credit)
 
     targets: dict[str, Callable[[Settings], None]] = {
-        "admission": lambda settings: relays.gate.configure(settings.admission),
+        "admission": lambda settings: node.fleet.configure(settings.admission),
         "credit": take_credit,
+        "engine": node.fleet.propose,
+        "engines": node.fleet.propose,
+        "services": node.fleet.propose,
         "keys": take_keys,
         "settlement": lambda settings: settler.configure(settings.settlement),
     }
@@ -400,17 +419,17 @@ def _reload_on_hangup(node: _Node, relays: RelayServer, settler: Settler) -> Non
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-def _vitals(node: _Node, services: Iterable[Hash32]) -> Vitals:
+def _vitals(node: _Node) -> Vitals:
     settings = node.settings
     subject = Subject(
-        node.view.supplier, tuple(services), settings.data_dir,
+        node.view.supplier, node.fleet.faces, settings.data_dir,
         settings.settlement.gas_units_per_claim,
     )  # fmt: skip
     return Vitals(subject, node.view, node.backing.settled, node.metrics)
 
 
-def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
-    settlement = node.settings.settlement
+def _settler(node: _Node) -> Settler:
+    settlement, services = node.settings.settlement, node.fleet.faces
     bundles = BundleFolder(settlement.bundles_dir) if settlement.bundles_dir else None
     backing = node.backing
     claimer = Claimer(
@@ -421,22 +440,6 @@ def _settler(node: _Node, services: Iterable[Hash32]) -> Settler:
     return Settler(
         node.view, node.operators, node.miner, claimer, ends, settlement, services, backing.office
     )
-
-
-async def _check_services(node: _Node) -> dict[Hash32, ServiceFace]:
-    """The served services and their face; each must be of the model on this machine."""
-    spec_hash = hash_service_spec(node.spec)
-    found: dict[Hash32, ServiceFace] = {}
-    for text in node.settings.services:
-        service = parse_hex("services", text, 32)
-        listed = await node.view.service(service)
-        if listed.spec_hash != spec_hash:
-            raise OperatorError(
-                f"service {text} has the spec hash {listed.spec_hash.hex()}, the model here "
-                f"{spec_hash.hex()}, which is of {encode_service_spec(node.spec).decode()}"
-            )
-        found[service] = node.face
-    return found
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from contracts import ChainSettings
 from node.errors import OperatorError
 from node.tls import ListenerTls
+from node.traces import TelemetrySettings
 from supplier.settings import (
     AdmissionSettings,
     AuctionSettings,
@@ -33,6 +34,8 @@ public_url = {public_url}
 data_dir = {data_dir}
 # Seconds added to this machine's clock, where that cannot be set right.
 # clock_offset_s = 0.0
+# Several engines: tables [[engines]] of the keys of [engine], each with a name, in its place.
+# engines = []
 
 [chain]
 rpc_urls = {rpc_urls}
@@ -77,6 +80,9 @@ served_model_name = {served_model_name}
 
 [shared]
 {more_shared}
+
+[telemetry]
+{more_telemetry}
 """
 SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "chain": (ChainSettings, frozenset({"rpc_urls", "address_book", "confirmations"})),
@@ -88,6 +94,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "settlement": (SettlementSettings, frozenset()),
     "auction": (AuctionSettings, frozenset()),
     "shared": (SharedSettings, frozenset()),
+    "telemetry": (TelemetrySettings, frozenset()),
 }
 """The settings of each section that are written commented out: all but these names."""
 

@@ -43,15 +43,16 @@ class Metrics:
             "supplier_open_relays", "Relays being served", registry=self.registry
         )
         self.queue_waiting = Gauge(
-            "supplier_queue_waiting", "Relays that wait for a place at the engine", ["priority"],
+            "supplier_queue_waiting", "Relays that wait for a place at an engine",
+            ["engine", "priority"],
             registry=self.registry,
         )  # fmt: skip
         self.queue_wait_s = Histogram(
-            "supplier_queue_wait_seconds", "How long a relay waited for a place at the engine",
+            "supplier_queue_wait_seconds", "How long a relay waited for a place at an engine",
             ["priority"], buckets=LATENCY_BUCKETS_S, registry=self.registry,
         )  # fmt: skip
         self.active_limit = Gauge(
-            "supplier_active_relays_limit", "Relays the engine may work on at once now",
+            "supplier_active_relays_limit", "Relays an engine may work on at once now", ["engine"],
             registry=self.registry,
         )  # fmt: skip
         self.lines = Gauge(
@@ -63,19 +64,24 @@ class Metrics:
             ["gateway", "outcome"], registry=self.registry,
         )  # fmt: skip
         self.engine_up = Gauge(
-            "supplier_engine_up", "Whether the engine is healthy", registry=self.registry
-        )
+            "supplier_engine_up", "Whether an engine is healthy", ["engine"],
+            registry=self.registry,
+        )  # fmt: skip
         self.engine_restarts = Gauge(
-            "supplier_engine_restarts", "Times the engine was started again",
+            "supplier_engine_restarts", "Times an engine was started again", ["engine"],
             registry=self.registry,
         )  # fmt: skip
         self.engine_requests = Gauge(
-            "supplier_engine_requests", "Requests in the engine: running, waiting", ["state"],
-            registry=self.registry,
+            "supplier_engine_requests", "Requests in an engine: running, waiting",
+            ["engine", "state"], registry=self.registry,
         )  # fmt: skip
         self.engine_kv_cache_used = Gauge(
-            "supplier_engine_kv_cache_used_ratio", "Share of the engine's key-value cache in use",
-            registry=self.registry,
+            "supplier_engine_kv_cache_used_ratio", "Share of an engine's key-value cache in use",
+            ["engine"], registry=self.registry,
+        )  # fmt: skip
+        self.engine_relays = Gauge(
+            "supplier_engine_relays", "Relays in hand for an engine, in work or waiting",
+            ["engine"], registry=self.registry,
         )  # fmt: skip
         self.open_sessions = Gauge(
             "supplier_open_sessions", "Sessions not closed yet", registry=self.registry
@@ -124,6 +130,14 @@ class Metrics:
             "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
             registry=self.registry,
         )  # fmt: skip
+
+    def forget_engine(self, name: str) -> None:
+        """Show nothing more of an engine that is gone."""
+        for metric in (
+            self.engine_up, self.engine_restarts, self.engine_requests, self.engine_kv_cache_used,
+            self.engine_relays, self.queue_waiting, self.active_limit,
+        ):  # fmt: skip
+            metric.remove_by_labels({"engine": name})
 
     def count(self, stage: str, units: int, price: int) -> None:
         """Add units of a session at `price` (token base units a million) to a stage, and money."""

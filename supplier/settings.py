@@ -3,10 +3,11 @@
 No other module reads the environment. Units are in the names.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings, OrderSettings
@@ -14,6 +15,7 @@ from node.addresses import AddressGuard
 from node.errors import OperatorError
 from node.settings import NodeSettings, parse_hex
 from node.tls import ClientTls, ListenerTls
+from node.traces import TelemetrySettings
 from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address, Clock
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
@@ -54,8 +56,14 @@ class ServerSettings(BaseModel):
 
 
 class EngineSettings(BaseModel):
-    """The engine behind this supplier: started as a child, or already running at `url`."""
+    """An engine behind this supplier: started as a child, or already running at `url`."""
 
+    name: str = Field(
+        default="engine", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="in metrics and commands"
+    )
+    services: list[str] = Field(
+        default=[], description="of `services` those it serves; unset: all that are of its model"
+    )
     url: str | None = Field(default=None, description="unset: start the engine as a child")
     kind: str = Field(default="embedded", pattern="^(embedded|vllm)$")
     model: str = Field(default="", description="model directory")
@@ -91,7 +99,7 @@ class AdmissionSettings(BaseModel):
     active_max: int | None = Field(
         default=None,
         ge=1,
-        description="relays the engine works on at once; unset: all of server.relays_open_max",
+        description="relays an engine works on at once; unset: what it says it can, --max-num-seqs",
     )
     active_min: int = Field(default=4, ge=1, description="the target lowers it no further")
     token_target_s: float = Field(
@@ -228,17 +236,46 @@ class Settings(NodeSettings):
     keys: KeySettings = KeySettings()
     server: ServerSettings = ServerSettings()
     engine: EngineSettings = EngineSettings()
+    engines: list[EngineSettings] = Field(
+        default=[], description="several engines, each a table [[engines]] of the keys of [engine]"
+    )
     dial: DialSettings = DialSettings()
     admission: AdmissionSettings = AdmissionSettings()
     credit: CreditSettings = CreditSettings()
     settlement: SettlementSettings = SettlementSettings()
     auction: AuctionSettings = AuctionSettings()
     shared: SharedSettings = SharedSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def dials_out(self) -> bool:
         """Whether gateways are dialled, since they cannot reach this server."""
         return self.public_url == DIALS_OUT
+
+    @model_validator(mode="after")
+    def _tell_engines_apart(self) -> Self:
+        names = Counter(each.name for each in self.engines)
+        twice = sorted(name for name, count in names.items() if count > 1)
+        if twice:
+            raise ValueError(
+                f"several of [[engines]] are named {', '.join(twice)}: give each a name"
+            )
+        if self.engines and "engine" in self.model_fields_set:
+            raise ValueError("both [engine] and [[engines]] are set: keep one of them")
+        return self
+
+    @property
+    def all_engines(self) -> tuple[EngineSettings, ...]:
+        """The engines of this supplier: those of [[engines]], else the one of [engine]."""
+        return tuple(self.engines) or (self.engine,)
+
+    def pick_engine(self, name: str | None) -> EngineSettings:
+        """The engine of a name, or the only one; raises OperatorError."""
+        found = [each for each in self.all_engines if name in (None, each.name)]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(each.name for each in self.all_engines)
+        raise OperatorError(f"which engine? There are: {names}")
 
     def supplier(self) -> Address:
         """The supplier's id; raises OperatorError where there is none yet."""
@@ -250,8 +287,10 @@ class Settings(NodeSettings):
     def load(cls, config: Path | None, **overrides: Any) -> Self:
         """As every node's; a model directory may also be named from the file's directory."""
         settings = super().load(config, **overrides)
-        if config is not None and settings.engine.model:
-            directory = config.resolve().parent / settings.engine.model
-            if directory.is_dir():
-                settings.engine.model = str(directory)
+        if config is None:
+            return settings
+        for engine in settings.all_engines:
+            directory = config.resolve().parent / engine.model
+            if engine.model and directory.is_dir():
+                engine.model = str(directory)
         return settings

@@ -13,6 +13,7 @@ from relay_mining import Clock, Hash32, Params, RosterEntry
 from supplier.cli.command import Command, Config, Json
 from supplier.engines.benchmark import Benchmark, measure_engine
 from supplier.engines.engine import build_engine
+from supplier.engines.spec import hash_service_spec
 from supplier.operation.estimate import Demand, Estimate, Plan, add_newcomer, estimate, sum_demand
 from supplier.operation.past_sessions import span_of
 from supplier.server.services import compute_spec
@@ -109,10 +110,12 @@ def _median_price(candidates: tuple[RosterEntry, ...]) -> int:
 async def _measure(
     settings: Settings, service: Service, seconds: float, concurrency: int
 ) -> Benchmark:
-    """The engine of the settings, started where it does not run by itself."""
-    spec = compute_spec(settings.engine)
+    """The engine of the service's model, or the first; started where it does not run by itself."""
+    specs = [(each, compute_spec(each)) for each in settings.all_engines]
+    its_own = (each for each in specs if hash_service_spec(each[1]) == service.spec_hash)
+    chosen, spec = next(its_own, specs[0])
     async with ClientPool() as pool:
-        engine = build_engine(settings.engine, pool, spec)
+        engine = build_engine(chosen, pool, spec)
         try:
             url = await engine.start()
             return await measure_engine(pool, url, spec, service.weights, seconds, concurrency)

@@ -1,6 +1,5 @@
 """The commands that run the node, and look at it."""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,6 @@ import typer
 from node.telemetry import setup_logging
 from supplier.app import run
 from supplier.cli.command import Command, Config, Json
-from supplier.engines.process import compute_launch, free_port
 from supplier.mining.store import open_store
 from supplier.operation.live import describe_engine, read_live
 
@@ -32,27 +30,12 @@ def serve(config: Config = None, json: Json = False, log_level: str = "INFO") ->
     Command(config, json).run(work)
 
 
-def engine(config: Config = None, json: Json = False) -> None:
-    """Run the engine of this config alone, in the foreground.
-
-    Example: supplier engine --config supplier.toml
-    """
-
-    async def work(command: Command) -> dict[str, object]:
-        settings = command.settings().engine
-        launch = compute_launch(settings, settings.port or free_port())
-        process = await asyncio.create_subprocess_exec(*launch.argv)
-        return {"exit_status": await process.wait()}
-
-    Command(config, json).run(work)
-
-
 def status(
     config: Config = None,
     json: Json = False,
     limit: Annotated[int, typer.Option(help="sessions shown")] = 10,
 ) -> None:
-    """Show how busy the engine is, and what was served, claimed and paid, session by session.
+    """Show how busy each engine is, and what was served, claimed and paid, session by session.
 
     Example: supplier status --limit 20
     """
@@ -67,7 +50,13 @@ def status(
         finally:
             store.close()
         live = await read_live(settings.server)
-        command.output.line(f"engine: {describe_engine(live)}")
+        if live is None:
+            command.output.line("no answer: is `supplier serve` running?")
+        else:
+            command.output.table(
+                "engines", ("engine", "model", "state"),
+                [(each["name"], each["model"], describe_engine(each)) for each in live["engines"]],
+            )  # fmt: skip
         columns = ("number", "relays", "served", "receipted", "payable", "value", "paid", "outcome")
         command.output.table(
             "closed sessions", columns,

@@ -30,6 +30,7 @@ def source_list(  # noqa: PLR0913, PLR0917  options of a command line
     market: Annotated[
         str, typer.Option(help="`auction`, or a roster contract; default posted asks")
     ] = "",
+    engine: Annotated[str | None, typer.Option(help="which of [[engines]]")] = None,
 ) -> None:
     """List the model of this config as a service, as its source.
 
@@ -38,7 +39,7 @@ def source_list(  # noqa: PLR0913, PLR0917  options of a command line
 
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
-        spec = compute_spec(settings.engine)
+        spec = compute_spec(settings.pick_engine(engine))
         async with await Market.open(settings.chain) as place:
             source = command.owner(place, settings, key)
             service = Service(

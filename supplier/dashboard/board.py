@@ -49,7 +49,7 @@ class Sources:
     view: ChainView
     books: Books
     store: Store
-    read_engine: Callable[[], dict[str, Any]]
+    read_engines: Callable[[], list[dict[str, Any]]]
     count_open: Callable[[], int]
     gas_per_claim: int
 
@@ -132,7 +132,7 @@ class Board:
             head=sources.view.head,
             now=time.time(),
             token=self._token,
-            engine=sources.read_engine(),
+            engines=sources.read_engines(),
             open_relays=sources.count_open(),
             sessions=tuple(sources.books.sessions.values()),
             closed=closed,

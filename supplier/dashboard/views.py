@@ -24,8 +24,8 @@ class Scene:
     now: float
     """Unix seconds."""
     token: Token
-    engine: Mapping[str, Any]
-    """As the health page has it."""
+    engines: Sequence[Mapping[str, Any]]
+    """As the health page has them."""
     open_relays: int
     sessions: tuple[SessionBook, ...]
     """Those that are not closed."""
@@ -40,7 +40,7 @@ def view_pulse(scene: Scene) -> Json:
     """What the page follows live."""
     return {
         "clock": show_clock(scene.clock, scene.head),
-        "engine": dict(scene.engine),
+        "engines": list(scene.engines),
         "open_relays": scene.open_relays,
         "open_sessions": len(scene.sessions),
         "served": str(sum(each.totals.served for each in scene.sessions)),

@@ -16,7 +16,8 @@ SILENT_LOOKS_MAX = 2
 class EngineMonitor:
     """The engine as last seen, in the metrics and for whoever asks."""
 
-    def __init__(self, engine: Engine, pool: ClientPool, metrics: Metrics) -> None:
+    def __init__(self, name: str, engine: Engine, pool: ClientPool, metrics: Metrics) -> None:
+        self._name = name
         self._engine = engine
         self._pool = pool
         self._metrics = metrics
@@ -51,13 +52,14 @@ class EngineMonitor:
     def summary(self) -> dict[str, Any]:
         """The engine in the words of the health page; no load where the engine does not say."""
         load = {} if self.load is None else asdict(self.load)
-        return {"up": self.is_up, "restarts": self._engine.restarts, **load}
+        state = {"name": self._name, "up": self.is_up, "restarts": self._engine.restarts}
+        return state | load
 
     def _show(self) -> None:
         load = self.load or EngineLoad(0, 0, 0.0)
-        metrics = self._metrics
-        metrics.engine_up.set(self.is_up)
-        metrics.engine_restarts.set(self._engine.restarts)
-        metrics.engine_requests.labels("running").set(load.running)
-        metrics.engine_requests.labels("waiting").set(load.waiting)
-        metrics.engine_kv_cache_used.set(load.kv_cache_used)
+        metrics, name = self._metrics, self._name
+        metrics.engine_up.labels(name).set(self.is_up)
+        metrics.engine_restarts.labels(name).set(self._engine.restarts)
+        metrics.engine_requests.labels(name, "running").set(load.running)
+        metrics.engine_requests.labels(name, "waiting").set(load.waiting)
+        metrics.engine_kv_cache_used.labels(name).set(load.kv_cache_used)

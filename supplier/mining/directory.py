@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 
 from relay_mining import Hash32, SessionKey
@@ -36,12 +37,13 @@ class SessionDirectory:
 
     A stranger who invents sessions costs at most `lookups_max` questions at a time, and each
     invented session one in a while: a refusal is remembered for REFUSAL_KEPT_S seconds. A session
-    is in the receipt log before its first relay, so that receipts find it after any stop.
+    is in the receipt log before its first relay, so that receipts find it after any stop. What is
+    among `services` may change.
     """
 
     def __init__(
         self, market: MarketView, books: Books, log: Log, signer_of: SignerOf,
-        services: frozenset[Hash32], rules: DirectoryRules, sharding: Sharding = ALONE,
+        services: Container[Hash32], rules: DirectoryRules, sharding: Sharding = ALONE,
     ) -> None:  # fmt: skip
         self._market = market
         self._books = books

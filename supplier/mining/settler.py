@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from typing import TypeVar
 
 from contracts import NOBODY, Call, ChainError, Sender
@@ -53,7 +53,7 @@ class Settler:
         claimer: Claimer,
         ends: Ends,
         settings: SettlementSettings,
-        services: Iterable[Hash32],
+        services: Collection[Hash32],
         office: Office = ALONE,
     ) -> None:
         self._view = view
@@ -64,7 +64,7 @@ class Settler:
         self._books = ends.books
         self._metrics = ends.metrics
         self._settings = settings
-        self._services = tuple(services)
+        self._services = services
         self._office = office
         self._under_way: set[Subject] = set()
         self.value_min = 0
@@ -144,7 +144,7 @@ class Settler:
         epoch = self._view.clock.epoch_of(self._view.current) + 1
         rosters = [
             await _read("a roster", self._roster(service, epoch), None)
-            for service in self._services
+            for service in tuple(self._services)
         ]
         return PlanParams(
             claim_delay_blocks=settings.claim_delay(self._view.clock),

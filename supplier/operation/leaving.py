@@ -1,10 +1,12 @@
-"""Leaving a market without losing a claim: what still binds a supplier, and until when. Pure."""
+"""Leaving a market without losing a claim: what still binds a supplier, and until when."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts import BlockTime
-from relay_mining import Clock
+from relay_mining import Clock, Hash32
+from supplier.mining.books import Books
+from supplier.mining.chain_view import ChainView
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +53,18 @@ def judge_leaving(ties: Ties, clock: Clock, time: BlockTime) -> Leave:
     if ties.bonds:
         return Leave(False, f"bonds of {ties.bonds} are freed by claims being settled")
     return Leave(True, "")
+
+
+async def is_bound(view: ChainView, books: Books, service: Hash32) -> bool:
+    """Whether a service has a session here that is not closed, or may get one; raises ChainError.
+
+    It may while the roster of this epoch or of the next one holds the supplier.
+    """
+    if any(each.key.service == service for each in books.sessions.values()):
+        return True
+    epoch = view.clock.epoch_of(view.current)
+    for number in (epoch, epoch + 1):
+        roster = await view.market.sessions.roster(service, number)
+        if any(each.supplier == view.supplier for each in roster):
+            return True
+    return False

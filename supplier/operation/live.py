@@ -32,12 +32,12 @@ async def read_live(settings: ServerSettings) -> dict[str, Any] | None:
     return page
 
 
-def describe_engine(page: dict[str, Any] | None) -> str:
-    """One line on the engine: up or down, its queue, its key-value cache."""
-    if page is None:
-        return "no answer: is `supplier serve` running?"
-    engine = page["engine"]
+def describe_engine(engine: dict[str, Any]) -> str:
+    """One line on an engine: up or down, its relays, its queue, its key-value cache."""
     words = ["up" if engine["up"] else "down"]
+    if engine["phase"] != "serving":
+        words.append(engine["phase"])
+    words.append(f"{engine['relays']} relays in hand")
     if "running" in engine:
         words += [
             f"{engine['running']} requests running",

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class Subject:
     """Whose vitals are watched."""
 
     supplier: Address
-    services: tuple[Hash32, ...]
+    services: Collection[Hash32]
     data_dir: Path
     gas_per_claim: int
 
@@ -59,7 +59,7 @@ class Vitals:
         claim_wei = max(1, subject.gas_per_claim * (fees.base + fees.tip))
         metrics.operator_gas_claims.set(funds.operator_gas // claim_wei)
         epoch = self._view.clock.epoch_of(self._view.current)
-        for service in subject.services:
+        for service in tuple(subject.services):
             roster = await self._market.sessions.roster(service, epoch)
             is_in = any(each.supplier == subject.supplier for each in roster)
             metrics.in_roster.labels("0x" + service.hex()).set(is_in)

@@ -132,8 +132,8 @@ class Endpoints:
         signed = self._decode(request)
         check_request(desk.books, signed, desk.clock(), desk.rules)
         body = parse_body(request.path.decode(), request.body)
-        if not desk.relays.is_open:
-            raise BusyError("the engine is down, and being waited for")
+        if signed.session.service in desk.services:
+            desk.relays.stations.choose(signed.session.service)  # refused while none is up
         self._require_room(body.priority)
         book = await desk.directory.find(signed.session)
         request_hash = desk.domain.digest(signed.request)
@@ -144,7 +144,7 @@ class Endpoints:
             desk.books, book, signed, request_hash, demand, body.is_stream, desk.relays.clock()
         )
         if self._is_full:
-            desk.relays.gate.make_room(body.priority)  # nobody goes for one that is refused
+            desk.relays.stations.make_room(body.priority)  # nobody goes for one that is refused
         return await desk.relays.serve(
             request,
             OpenRelay(
@@ -158,7 +158,7 @@ class Endpoints:
         return len(self._desk.relays.open) >= self._desk.relays_open_max
 
     def _require_room(self, priority: Priority) -> None:
-        if self._is_full and not self._desk.relays.gate.can_make_room(priority):
+        if self._is_full and not self._desk.relays.stations.can_make_room(priority):
             raise BusyError("this supplier serves as many relays as it can")
 
     def _decode(self, request: Request) -> SignedRequest:

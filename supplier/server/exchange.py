@@ -7,7 +7,6 @@ comes, hashed and counted on the way, and signed in a frame before its `[DONE]`;
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from node.errors import encode_error
@@ -20,16 +19,22 @@ from node.http import (
     Response,
     StreamWriter,
     TimedOut,
-    Timeout,
 )
 from relay_mining import BodyHasher, Hash32, Status, encode_response_header, encode_stream_frame
 from supplier.errors import BusyError, EngineTimeoutError, EngineUnavailableError
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
-from supplier.server.gate import Gate
 from supplier.server.parts import Parts
 from supplier.server.serving import NOTHING, OpenRelay, Outcome, Signed
-from supplier.server.usage import EngineAnswerError, StreamMeter, Usage, read_answer, split_events
+from supplier.server.stations import Station, Stations
+from supplier.server.usage import (
+    EngineAnswerError,
+    StreamMeter,
+    Usage,
+    read_answer,
+    set_priority,
+    split_events,
+)
 
 RESPONSE_HEADER = b"lode-response"
 DONE = b"data: [DONE]\n\n"
@@ -37,30 +42,13 @@ JSON = (b"content-type", b"application/json")
 ABORTED_STATUS = 499
 
 
-@dataclass(frozen=True, slots=True)
-class EngineAddress:
-    """Where the engine is, and how long a whole relay may take."""
-
-    url: str
-    timeout_s: float
-
-    @property
-    def timeout(self) -> Timeout:
-        """Deadlines of one relay."""
-        return Timeout(
-            connect=min(5.0, self.timeout_s), first_byte=self.timeout_s, read=self.timeout_s,
-            total=self.timeout_s,
-        )  # fmt: skip
-
-
 class Host(Protocol):
     """What an exchange needs of the server that runs it."""
 
     pool: ClientPool
-    engine: EngineAddress
+    stations: Stations
     books: Books
     metrics: Metrics
-    gate: Gate
     clock: Callable[[], float]
 
     def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> Signed:
@@ -94,6 +82,8 @@ class Exchange:
         self._is_refused = False
         """Whether a receipt was overdue, so that there is no credit to go on."""
         self._sent = NOTHING
+        self._tried: list[Station] = []
+        """The engines that it was at, the last one last."""
         self._engine_s = 0.0
         """How long the engine took, its turn not waited for."""
         self._began = time.perf_counter()
@@ -106,33 +96,49 @@ class Exchange:
         """Forward a stream, in its turn, until it ends, its budget does, or its client leaves."""
         await self._in_turn(self._pump)
 
-    async def _in_turn(self, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with self._server.gate.turn(self._relay):
-                began = time.perf_counter()
-                await work()
-                self._engine_s = time.perf_counter() - began
-        except BusyError as error:
-            self._failure = error
+    async def _in_turn(self, work: Callable[[Station], Awaitable[None]]) -> None:
+        """Work at one engine, and at the next where the first fails and nothing was sent."""
+        while not self._tried or self._may_go_elsewhere():
+            try:
+                async with self._server.stations.turn(self._relay, self._tried) as station:
+                    self._begin_at(station)
+                    began = time.perf_counter()
+                    await work(station)
+                    self._engine_s = time.perf_counter() - began
+            except BusyError as error:
+                if not self._tried:
+                    self._failure = error
+                return
 
-    async def _fetch(self) -> None:
-        engine = self._server.engine
+    def _begin_at(self, station: Station) -> None:
+        """Begin anew; what came of the engine before was sent to nobody."""
+        self._tried.append(station)
+        self._failure = self._answer = None
+        self._meter = StreamMeter(self._weights, self._relay.prompt_tokens)
+
+    def _may_go_elsewhere(self) -> bool:
+        """Whether an engine failed of itself, and the client has nothing of its answer."""
+        if self._answer is not None:
+            return self._answer[0] >= 500
+        is_broken = isinstance(self._failure, HttpClientError | EngineAnswerError)
+        return is_broken and not isinstance(self._failure, TimedOut) and self._writer is None
+
+    async def _fetch(self, station: Station) -> None:
         try:
             answer = await self._server.pool.request(
-                b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
-                engine.timeout,
+                b"POST", f"{station.url}{self._request.path.decode()}", (JSON,),
+                self._body_for(station), station.timeout,
             )  # fmt: skip
         except HttpClientError as error:
             self._failure = error
         else:
             self._answer = (answer.status, answer.body)
 
-    async def _pump(self) -> None:
-        engine = self._server.engine
+    async def _pump(self, station: Station) -> None:
         try:
             async with self._server.pool.stream(
-                b"POST", engine.url + self._request.path.decode(), (JSON,), self._request.body,
-                engine.timeout,
+                b"POST", f"{station.url}{self._request.path.decode()}", (JSON,),
+                self._body_for(station), station.timeout,
             ) as upstream:  # fmt: skip
                 kind = upstream.headers.get(b"content-type", b"") or b""
                 if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
@@ -144,6 +150,11 @@ class Exchange:
             self._failure = error
         except ClientDisconnected:
             self._relay.is_stopped = True
+
+    def _body_for(self, station: Station) -> bytes:
+        """The body as it came, and to an engine that takes priorities with ours in it."""
+        body = self._request.body
+        return set_priority(body, self._relay.priority) if station.takes_priorities else body
 
     async def _forward(self, upstream: ClientStream) -> None:
         rest = b""
@@ -219,7 +230,7 @@ class Exchange:
             tokens, is_length = read_answer(body)
         except EngineAnswerError as error:
             return self._fail(error)
-        self._server.gate.observe(self._relay, tokens.output, self._engine_s)
+        self._tried[-1].gate.observe(self._relay, tokens.output, self._engine_s)
         outcome = Outcome(Status.LENGTH if is_length else Status.OK, tokens)
         return self._respond(200, body, outcome)
 
@@ -235,7 +246,7 @@ class Exchange:
             tail = b"data: " + _error("the engine failed", "server_error") + b"\n\n"
         else:
             is_length = self._is_cut or self._meter.is_length
-            self._server.gate.observe(self._relay, self._sent.output, self._engine_s)
+            self._tried[-1].gate.observe(self._relay, self._sent.output, self._engine_s)
             outcome = Outcome(Status.LENGTH if is_length else Status.OK, self._sent)
         self._hasher.update(tail)
         signed = self._server.sign(self._relay, outcome, self._hasher.digest())

@@ -1,4 +1,4 @@
-"""The relays that are being served: one exchange with the engine each, and what was signed.
+"""The relays that are being served: one exchange with an engine each, and what was signed.
 
 Whoever leaves stops the engine at once, and what had been sent by then is signed.
 """
@@ -12,40 +12,31 @@ from node.http import ClientPool, Request, Response, StreamWriter
 from relay_mining import Hash32
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
-from supplier.server.exchange import EngineAddress, Exchange
-from supplier.server.gate import Gate
+from supplier.server.exchange import Exchange
 from supplier.server.serving import OpenRelay, Outcome, Signed, SignOff
+from supplier.server.stations import Stations
 from supplier.server.usage import Usage
 
 FINISHED_KEPT_MAX = 4096
 
 
 class RelayServer:
-    """Runs admitted relays against the engine."""
+    """Runs admitted relays against the engines."""
 
     def __init__(
-        self, pool: ClientPool, engine: EngineAddress, sign_off: SignOff, books: Books,
-        metrics: Metrics, gate: Gate, clock: Callable[[], float] = time.monotonic,
+        self, pool: ClientPool, stations: Stations, sign_off: SignOff, books: Books,
+        metrics: Metrics, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.pool = pool
-        self.engine = engine
-        self.is_open = True
-        """Whether there is an engine; while there is none, relays are refused."""
+        self.stations = stations
         self.sign_off = sign_off
         self.books = books
         self.metrics = metrics
-        self.gate = gate
         self.clock = clock
         """Seconds that only ever go forward: receipts are due by it."""
         self.open: dict[Hash32, OpenRelay] = {}
         self.finished: OrderedDict[Hash32, tuple[OpenRelay, Signed]] = OrderedDict()
         """The last signed responses, for a gateway that lost its connection before it had one."""
-
-    def move(self, url: str | None) -> None:
-        """Send relays to the engine at `url`; None refuses them until there is one again."""
-        self.is_open = url is not None
-        if url is not None:
-            self.engine = EngineAddress(url, self.engine.timeout_s)
 
     async def serve(
         self, request: Request, open_relay: OpenRelay, is_stream: bool

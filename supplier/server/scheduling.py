@@ -71,6 +71,11 @@ class WorkQueue:
         """How many of one priority wait."""
         return sum(each.work.priority is priority for each in self._tickets.values())
 
+    @property
+    def urgent(self) -> Priority | None:
+        """The priority of whoever goes next; None where nobody waits."""
+        return min((each.work.priority for each in self._tickets.values()), default=None)
+
     def push(self, work: Work) -> Ticket:
         """Take a place."""
         ticket = Ticket(self._next, work)
@@ -85,9 +90,9 @@ class WorkQueue:
 
     def pop(self) -> Ticket | None:
         """The next one, taken out; None where nobody waits."""
-        if not self._tickets:
+        urgent = self.urgent
+        if urgent is None:
             return None
-        urgent = min(each.work.priority for each in self._tickets.values())
         waiting = [each for each in self._tickets.values() if each.work.priority is urgent]
         applications = {each.work.application for each in waiting}
         chosen = min(self._neediest(waiting, applications), key=_by_units)

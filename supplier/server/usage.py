@@ -98,6 +98,14 @@ def parse_body(path: str, body: bytes) -> RelayBody:
     )
 
 
+def set_priority(body: bytes, priority: Priority) -> bytes:
+    """A body that was parsed, with a `priority` for the engine, lower first; its own counts less.
+
+    Of two members of a name readers take the last one, so it is appended.
+    """
+    return b'%b,"priority":%d}' % (body.rstrip()[:-1], priority)
+
+
 def _read_priority(parsed: dict[str, Any]) -> Priority:
     is_batch = parsed.get("service_tier") in BATCH_TIERS
     return Priority.BATCH if is_batch else Priority.INTERACTIVE

@@ -24,7 +24,9 @@ from tests.supplier.market import CREDIT
 
 pytestmark = pytest.mark.anyio
 
-ENGINE = {"up": True, "restarts": 1, "running": 3, "waiting": 2, "kv_cache_used": 0.4}
+ENGINES = [
+    {"name": "engine", "up": True, "restarts": 1, "running": 3, "waiting": 2, "kv_cache_used": 0.4}
+]
 HOLDINGS = (Holding("stake, free", 900_000_000, TOKEN, "", "supplier unstake AMOUNT"),)
 
 
@@ -62,7 +64,7 @@ async def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     monkeypatch.setattr(board_module, "read_funds_view", read_nothing)
     monkeypatch.setattr(board_module, "describe_funds", lambda _: HOLDINGS)
     sources = Sources(
-        supplier, view, Books(supplier, CREDIT), store, lambda: ENGINE, lambda: 5, 350_000
+        supplier, view, Books(supplier, CREDIT), store, lambda: ENGINES, lambda: 5, 350_000
     )  # type: ignore[arg-type]
     board = Board(sources, Token("USDX", 6))
     server = await serve(site_handler(board.site, metrics_handler(metrics.registry)))
@@ -94,12 +96,12 @@ async def test_served_and_paid_differ_by_the_reasons_given(page: Page) -> None:
     assert (sums["lost"], sums["sampling"]) == (1_800_000, -200_000)
 
 
-async def test_the_page_shows_engine_funds_sessions_and_what_was_sent(page: Page) -> None:
+async def test_the_page_shows_engines_funds_sessions_and_what_was_sent(page: Page) -> None:
     page.store.close_session(a_record(4))
     page.store.add_action(SentAction(at=1.5, block=99, kind="Prove", number=4, transaction="ab"))
     data = await page.data()
 
-    assert data["engine"] == ENGINE
+    assert data["engines"] == ENGINES
     assert data["open_relays"] == 5
     assert data["clock"]["session"] == 9
     assert [(each["where"], each["amount"]) for each in data["holdings"]] == [

@@ -119,3 +119,10 @@ def test_hexadecimal_has_the_length_asked_for(text: str) -> None:
 
 def test_hexadecimal_with_and_without_its_prefix() -> None:
     assert parse_hex("it", "0x" + "ab" * 20, 20) == parse_hex("it", "AB" * 20, 20) == b"\xab" * 20
+
+
+def test_a_table_among_several_is_held_to_the_same_names(tmp_path: Path) -> None:
+    file = a_file(tmp_path, '[[engines]]\nname = "a"\nmodel = "m"\n[[engines]]\nmodell = "m"\n')
+
+    with pytest.raises(SettingsError, match=r"engines\.modell: no such setting"):
+        SupplierSettings.load(file)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -31,6 +31,7 @@ from relay_mining import (
     keccak,
     request_body_hash,
 )
+from supplier.engines.capacity import Capacity
 from supplier.errors import NotMemberError
 from supplier.metrics import Metrics
 from supplier.mining.alone import ALONE, Sharding
@@ -43,10 +44,11 @@ from supplier.mining.recovery import restore_books
 from supplier.server.accounts import CreditPolicy
 from supplier.server.admission import AdmissionRules, Demand
 from supplier.server.endpoints import Desk, Endpoints, ServiceFace
-from supplier.server.exchange import EngineAddress
-from supplier.server.gate import Gate
+from supplier.server.gate import Gate, Post
 from supplier.server.relays import RelayServer
+from supplier.server.scheduling import OutputPredictor
 from supplier.server.serving import SignOff
+from supplier.server.stations import Station, Stations
 from supplier.server.usage import RelayBody
 from supplier.settings import AdmissionSettings
 from tests.factories import (
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 CHAT = b"/v1/chat/completions"
 CREDIT = CreditPolicy(1_000_000, Fraction(1, 2), 10_000_000, receipt_due_s=30.0)
 PROMPT_TOKENS = 5
+UNKNOWN = Capacity(None, is_bound=False, preempts=False, takes_priorities=False)
 
 
 def a_body(*, max_tokens: int = 8, stream: bool = False, **more: Any) -> bytes:
@@ -200,6 +203,12 @@ class RelayWorld:
     shared: "Server | None" = None
     """What it shares with other relay servers."""
 
+    @property
+    def station(self) -> Station:
+        """The only engine's."""
+        (found,) = self.relays.stations
+        return found
+
     def sign(
         self,
         body: bytes,
@@ -300,7 +309,11 @@ async def relay_world(
     admission: AdmissionSettings | None = None,
     relays_open_max: int = 8,
     shared: "Server | None" = None,
+    capacity: Capacity = UNKNOWN,
+    more_engines: Mapping[str, int] | None = None,
+    stations: Stations | None = None,
 ) -> AsyncIterator[RelayWorld]:
+    """`more_engines`: the ports of others beside `engine`, by name; `stations` instead of both."""
     market, engine = market or FakeMarket(), engine or FakeEngine()
     upstream = await serve(engine.handle)
     metrics, disk = Metrics(), ReceiptLog(folder / "receipts")
@@ -313,10 +326,18 @@ async def relay_world(
     await log.enter(market.current)
     receipts = ReceiptDesk(books, log, DOMAIN, lambda number: signer, metrics, sharding)
     async with ClientPool() as pool:
-        address = EngineAddress(f"http://127.0.0.1:{upstream.port}", engine_timeout_s)
-        gate = Gate(admission or AdmissionSettings(), relays_open_max, metrics)
+        if stations is None:
+            stations = Stations()
+            for name, port in {"engine": upstream.port, **(more_engines or {})}.items():
+                post = Post(name, capacity, relays_open_max)
+                gate = Gate(admission or AdmissionSettings(), post, metrics, OutputPredictor())
+                station = Station(
+                    name, gate, engine_timeout_s, capacity.takes_priorities, frozenset({SERVICE})
+                )
+                station.move(f"http://127.0.0.1:{port}")
+                stations.add(station)
         sign_off = SignOff(books, DOMAIN, lambda number: signer, log)
-        relays = relay_server(pool, address, sign_off, books, metrics, gate, clock)
+        relays = relay_server(pool, stations, sign_off, books, metrics, clock)
         directory = SessionDirectory(
             market,
             books,

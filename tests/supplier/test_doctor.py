@@ -162,6 +162,12 @@ def test_settings_are_checked_without_chain_or_engine(operator: Operating) -> No
         ({"public_url": "https://a"}, "server.tls", WARNING),
         ({"engine": {"count_prompts": False}}, "engine.count_prompts", WARNING),
         ({"engine": {"connections_max": 255}}, "engine.connections_max", WARNING),
+        ({"engine": {"url": "http://8.8.8.8:8000"}}, "engine.url", WARNING),
+        (
+            {"engines": [{"name": "a", "kind": "vllm"}, {"name": "b", "kind": "vllm"}]},
+            "engines.port",
+            FAILED,
+        ),
         ({"settlement": {"bond_percent": 2001}}, "settlement.bond_percent", WARNING),
         ({"credit": {"receipt_due_s": 4.9}}, "credit.receipt_due_s", WARNING),
         ({"server": {"metrics_port": 8800}}, "server.metrics_port", FAILED),
@@ -292,9 +298,9 @@ async def test_another_supplier_shows_which_digest_differs() -> None:
     good = f"http://127.0.0.1:{server.port}"
     async with ClientPool() as pool:
         digest = hash_service_spec(listed)
-        found = await check_spec(pool, ours, SERVICE_ID, digest, [good + "/liar", good])
-        alone = await check_spec(pool, ours, SERVICE_ID, digest, [good + "/liar"])
-        same = await check_spec(pool, listed, SERVICE_ID, digest, [])
+        found = await check_spec(pool, [ours], SERVICE_ID, digest, [good + "/liar", good])
+        alone = await check_spec(pool, [ours], SERVICE_ID, digest, [good + "/liar"])
+        same = await check_spec(pool, [ours, listed], SERVICE_ID, digest, [])
     await server.close(0)
 
     assert found.verdict == alone.verdict == FAILED
@@ -323,10 +329,11 @@ async def test_engines_that_are_not_there() -> None:
         taken = {"kind": "vllm", "program": "python3", "port": server.port}
         assert "is taken" in (await look(**taken))[1]
         await server.close(0)
-    assert judge_live({"up": False, "restarts": 0}).verdict == FAILED
+    assert judge_live("engine", {"up": False, "restarts": 0}).verdict == FAILED
     busy = {"up": True, "restarts": 0, "kv_cache_used": 0.95, "waiting": 1}
-    assert judge_live(busy).verdict == WARNING
-    assert judge_live({**busy, "waiting": 0}).verdict == OK
+    assert judge_live("engine", busy).verdict == WARNING
+    assert judge_live("engine", {**busy, "waiting": 0}).verdict == OK
+    assert judge_live("engine two", None).verdict == WARNING
 
 
 def models_of(name: str) -> Callable[[Request], Any]:

@@ -293,15 +293,16 @@ async def test_the_monitor_shows_the_load_and_says_when_the_engine_falls_silent(
         url = await child.start()
         page = await about(pool, url)
         async with engine_of(settings_of(program, url=url)) as (remote, _):
-            monitor = EngineMonitor(remote, pool, metrics)
+            monitor = EngineMonitor("one", remote, pool, metrics)
             await monitor.look()
             assert monitor.summary() == {
-                "up": True, "restarts": 0, "running": 4, "waiting": 2, "kv_cache_used": 0.5,
+                "name": "one", "up": True, "restarts": 0, "running": 4, "waiting": 2,
+                "kv_cache_used": 0.5,
             }  # fmt: skip
-            assert b'supplier_engine_requests{state="waiting"} 2.0' in metrics.render()
+            assert b'supplier_engine_requests{engine="one",state="waiting"} 2.0' in metrics.render()
             os.kill(page["pid"], signal.SIGKILL)
             running = asyncio.create_task(monitor.run(0.01, seen.append))
             await until(lambda: seen == [None])
             assert not monitor.is_up
-            assert monitor.summary() == {"up": False, "restarts": 0}
+            assert monitor.summary() == {"name": "one", "up": False, "restarts": 0}
             running.cancel()

@@ -172,13 +172,13 @@ async def test_a_relay_that_is_refused_sends_nobody_away(tmp_path: Path) -> None
 async def test_a_relay_that_gives_up_at_that_moment_makes_room_by_itself(tmp_path: Path) -> None:
     engine = busy_engine()
     async with relay_world(tmp_path, engine=engine, admission=ONE) as world:
-        clients, gate = Clients(world), world.relays.gate
+        clients, stations = Clients(world), world.relays.stations
         await clients.send("first")
         await clients.send("batch", service_tier="batch")
         (batch,) = (each for each in world.relays.open.values() if each.priority is Priority.BATCH)
         batch.stop()
-        gate.make_room(Priority.INTERACTIVE)
-        assert not gate.can_make_room(Priority.INTERACTIVE)
+        stations.make_room(Priority.INTERACTIVE)
+        assert not stations.can_make_room(Priority.INTERACTIVE)
         await clients.tasks["batch"]
         await clients.send("next")
         assert engine.gate is not None
@@ -199,8 +199,8 @@ async def test_many_clients_over_few_places_all_get_through(tmp_path: Path) -> N
 
         assert set(statuses) == {200}
         page = world.relays.metrics.render().decode()
-        assert 'supplier_queue_waiting{priority="interactive"} 0.0' in page
-        assert "supplier_active_relays_limit 3.0" in page
+        assert 'supplier_queue_waiting{engine="engine",priority="interactive"} 0.0' in page
+        assert 'supplier_active_relays_limit{engine="engine"} 3.0' in page
 
 
 async def test_other_settings_count_from_now_on(tmp_path: Path) -> None:
@@ -210,7 +210,9 @@ async def test_other_settings_count_from_now_on(tmp_path: Path) -> None:
         for name in ("first", "second", "third"):
             await clients.send(name)
         assert clients.served() == ["first"]
-        world.relays.gate.configure(ONE.model_copy(update={"active_max": 2, "deficit_units": 0}))
+        world.relays.stations.configure(
+            ONE.model_copy(update={"active_max": 2, "deficit_units": 0})
+        )
         await until(lambda: len(clients.served()) == 2)
         assert engine.gate is not None
         engine.gate.set()

@@ -260,13 +260,13 @@ async def test_an_engine_that_fails_is_signed_as_unpaid(
 
 async def test_relays_are_refused_while_there_is_no_engine(tmp_path: Path) -> None:
     async with relay_world(tmp_path) as world:
-        url = world.relays.engine.url
-        world.relays.move(None)
+        url = world.station.url
+        world.station.move(None)
         body = a_body()
         answer = await world.post(body, world.sign(body))
         assert (answer.status, orjson.loads(answer.body)["error"]["code"]) == (503, "supplier_busy")
         assert_untouched(world)
-        world.relays.move(url)
+        world.station.move(url)
         await world.relay(body)
 
 

@@ -61,7 +61,7 @@ class World:
         return totals
 
     def engine_of(self, supplier: SupplierNode) -> dict[str, Any]:
-        live: dict[str, Any] = self.market.supplier_status(supplier)["live"]["engine"]
+        live: dict[str, Any] = self.market.supplier_status(supplier)["live"]["engines"][0]
         return live
 
 
@@ -212,8 +212,8 @@ def test_the_engine_s_queue_is_shown(world: World) -> None:
         assert shown["up"]
         assert {"running", "waiting", "kv_cache_used"} <= shown.keys()
     page = httpx.get(world.child.url + "/metrics").text
-    assert "supplier_engine_up 1.0" in page
-    assert 'supplier_engine_requests{state="waiting"}' in page
+    assert 'supplier_engine_up{engine="engine"} 1.0' in page
+    assert 'supplier_engine_requests{engine="engine",state="waiting"}' in page
 
 
 def test_an_engine_killed_under_load_costs_nobody_anything(world: World) -> None:

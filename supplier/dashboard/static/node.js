@@ -29,15 +29,33 @@ function view(data, pulse) {
         drawing: spark(ended.map((each) => Number(each.served_units)), "Units served by session", { width: 176, height: 28 }),
       }),
       figure("Being served", count(now.open_relays), { unit: now.open_relays === 1 ? "relay" : "relays" }),
-      figure("Engine", now.engine.up ? "up" : "down", {
-        note: engine(now.engine), kind: now.engine.up ? "" : "lost",
-      })),
+      enginesFigure(now.engines)),
+    now.engines.length > 1 ? panel("Engines", { note: "as each was last seen" }, engines(now.engines)) : null,
     h("div", { class: "halves" },
       panel("Funnel", { note: "from served to paid, and each reason between" }, funnel(data.funnel)),
       panel("Funds", { note: `as of block ${count(data.holdings_block)}` }, funds(data.holdings))),
     panel("Sessions", { note: "open ones first" }, sessions(data.sessions)),
     panel("Sent", { note: "the last transactions of settlement" }, actions(data.actions)),
   ];
+}
+
+function enginesFigure(found) {
+  const up = found.filter((each) => each.up).length;
+  if (found.length === 1) return figure("Engine", up ? "up" : "down", { note: engine(found[0]), kind: up ? "" : "lost" });
+  return figure("Engines", `${count(up)} of ${count(found.length)} up`, {
+    note: found.filter((each) => !each.up).map((each) => `${each.name} is down`).join(", ") || "every service is served",
+    kind: up === found.length ? "" : "lost",
+  });
+}
+
+function engines(rows) {
+  return table("Engines", [
+    { name: "Engine", cell: (row) => row.name },
+    { name: "Model", wide: true, cell: (row) => row.model },
+    { name: "State", cell: (row) => badge(row.up ? "paid" : "voided", row.up ? row.phase : "down") },
+    { name: "Relays", number: true, cell: (row) => `${count(row.relays)} of ${count(row.limit)}` },
+    { name: "Says", wide: true, cell: (row) => engine(row) },
+  ], rows, { key: (row) => row.name });
 }
 
 function engine(found) {

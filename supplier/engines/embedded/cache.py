@@ -5,7 +5,10 @@ import numpy as np
 from supplier.engines.embedded.config import ModelConfig
 from supplier.engines.embedded.safetensors import Floats
 
-__all__ = ["KeyValueCache"]
+__all__ = ["KeyValueCache", "Stored"]
+
+Stored = tuple[Floats, Floats]
+"""What a slot holds, taken out of the cache: keys, values [layers, key_heads, length, width]."""
 
 
 class KeyValueCache:
@@ -36,3 +39,14 @@ class KeyValueCache:
     def window(self, layer: int, slot: int, length: int) -> tuple[Floats, Floats]:
         """Return views of the first `length` positions: keys, values [key_heads, length, width]."""
         return self._keys[layer, slot, :, :length], self._values[layer, slot, :, :length]
+
+    def take_out(self, slot: int, length: int) -> Stored:
+        """Return a copy of the first `length` positions of a slot."""
+        return self._keys[:, slot, :, :length].copy(), self._values[:, slot, :, :length].copy()
+
+    def put_back(self, slot: int, stored: Stored) -> None:
+        """Fill a slot, any one, with what was taken out of another: the same to the last bit."""
+        keys, values = stored
+        length = keys.shape[2]
+        self._keys[:, slot, :, :length] = keys
+        self._values[:, slot, :, :length] = values

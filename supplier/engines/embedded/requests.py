@@ -24,6 +24,7 @@ __all__ = ["Ask", "RequestReader"]
 SHRINKING_MAX = 4
 STOP_TOKENS_MAX = 64
 TOKENS_MAX = (1 << 31) - 1  # what is beyond the context is refused as such
+PRIORITY_MAX = (1 << 31) - 1
 CHAT_LOGPROBS_MAX = 20
 COMPLETION_LOGPROBS_MAX = 20
 COMPLETION_TOKENS_DEFAULT = 16
@@ -32,7 +33,7 @@ SHARED = {
     "model", "max_tokens", "temperature", "top_p", "top_k", "min_p", "presence_penalty",
     "frequency_penalty", "repetition_penalty", "logit_bias", "seed", "stop", "stop_token_ids",
     "ignore_eos", "min_tokens", "n", "stream", "stream_options", "return_token_ids",
-    "skip_special_tokens", "include_stop_str_in_output", "logprobs", "user",
+    "skip_special_tokens", "include_stop_str_in_output", "logprobs", "user", "priority",
 }  # fmt: skip
 # accepted and without effect: they change who asks or how it is billed, not what is answered
 UNUSED = {"user", "metadata", "store", "service_tier"}
@@ -204,6 +205,7 @@ class RequestReader:
             prompt_logprobs=echo and top is not None,
             skip_special_tokens=fields.flag("skip_special_tokens", True),
             include_stop=fields.flag("include_stop_str_in_output"),
+            priority=fields.integer("priority", -PRIORITY_MAX, PRIORITY_MAX) or 0,
         )
 
 

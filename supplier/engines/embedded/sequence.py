@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
+from supplier.engines.embedded.cache import Stored
 from supplier.engines.embedded.detokenizer import make_detokenizer
 from supplier.engines.embedded.safetensors import Floats
 from supplier.engines.embedded.sampler import (
@@ -26,7 +27,8 @@ __all__ = ["Finish", "Job", "Sequence", "TokenEvent"]
 class Job:
     """What one sequence is to do. Counts in tokens; `top_logprobs` None reports none.
 
-    `choice` is its index in the answer; a seed and `draw` name its random numbers.
+    `choice` is its index in the answer; a seed and `draw` name its random numbers. Of two jobs the
+    one with the lower `priority` goes first.
     """
 
     prompt: tuple[int, ...]
@@ -42,6 +44,7 @@ class Job:
     prompt_logprobs: bool = False
     skip_special_tokens: bool = True
     include_stop: bool = False
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class Sequence:
     def __init__(self, job: Job, tokenizer: TextTokenizer) -> None:
         self.job = job
         self.slot = -1
+        self.stored: Stored | None = None
+        """Its keys and values while it has no slot, once it has had one."""
         self.prefilled = 0
         self.last_token = -1
         self.generated = 0
@@ -78,6 +83,11 @@ class Sequence:
         self._generator = make_generator(job.sampling.seed, job.draw)
         self._stops = StopMatcher(job.stop_strings, include=job.include_stop)
         self._text = make_detokenizer(tokenizer, skip_special_tokens=job.skip_special_tokens)
+
+    @property
+    def cached(self) -> int:
+        """How many positions of the cache it fills."""
+        return self.prefilled + max(0, self.generated - 1)
 
     @property
     def position(self) -> int:

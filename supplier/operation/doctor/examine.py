@@ -112,7 +112,8 @@ class _Examination:
         yield ok("contracts", f"all there; session {current} runs")
         yield judge_clock(self.settings.now(), pace.timestamp, pace.block_s)
         yield await self._history(clock, current)
-        yield check_tokenizer(self.settings.engine)
+        for engine in self.settings.all_engines:
+            yield check_tokenizer(engine)
         if not self.settings.supplier_id:
             yield failed("supplier", "not registered", "supplier stake AMOUNT")
             return
@@ -164,12 +165,14 @@ class _Examination:
     async def _services(
         self, supplier: Address, params: Params, clock: Clock, pace: BlockTime
     ) -> AsyncIterator[Finding]:
-        try:
-            spec = compute_spec(self.settings.engine)
-        except OperatorError as error:
-            yield failed("model", str(error), "set engine.model to a model's directory")
-            return
-        yield await check_engine(self.pool, self.settings.engine, spec, self.live)
+        specs = []
+        for engine in self.settings.all_engines:
+            try:
+                specs.append(compute_spec(engine))
+            except OperatorError as error:
+                yield failed("model", str(error), "set engine.model to a model's directory")
+                return
+            yield await check_engine(self.pool, engine, specs[-1], self.live)
         if not self.settings.services:
             yield failed("services", "none is served", "supplier list SERVICE --price PRICE")
         epoch = clock.epoch_of(clock.session_at(pace.head))
@@ -184,7 +187,7 @@ class _Examination:
                 continue
             peers = await self._peers(view, supplier)
             service = parse_hex("services", text, 32)
-            yield await check_spec(self.pool, spec, service, view.service.spec_hash, peers)
+            yield await check_spec(self.pool, specs, service, view.service.spec_hash, peers)
             yield judge_service(view, supplier, params, epoch)
 
     async def _view(self, text: str, epoch: int) -> ServiceView:

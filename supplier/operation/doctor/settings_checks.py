@@ -1,11 +1,14 @@
 """Settings that parse and still cannot work, or cost money."""
 
+from collections import Counter
 from collections.abc import Iterator
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from node.addresses import is_public
 from relay_mining import DIALS_OUT
 from supplier.operation.doctor.finding import Finding, failed, ok, warning
-from supplier.settings import Settings
+from supplier.settings import EngineSettings, Settings
 
 BOND_PERCENT_MAX = 2_000
 RECEIPT_DUE_S_MIN = 5.0
@@ -17,7 +20,7 @@ def check_settings(settings: Settings) -> list[Finding]:
         *_check_url(settings.public_url),
         *_check_dialling(settings),
         *_check_files(settings),
-        *_check_engine(settings),
+        *_check_engines(settings),
         *_check_money(settings),
         *_check_listeners(settings),
     ]
@@ -72,11 +75,27 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _check_engine(settings: Settings) -> Iterator[Finding]:
-    engine = settings.engine
+def _check_engines(settings: Settings) -> Iterator[Finding]:
+    """Each engine by itself, then whether they get into each other's way."""
+    for engine in settings.all_engines:
+        yield from _check_engine(engine, settings)
+    ports = Counter(
+        each.port
+        for each in settings.all_engines
+        if each.url is None and each.kind == "vllm" and each.port
+    )
+    for port, count in ports.items():
+        if count > 1:
+            yield failed(
+                "engines.port", f"{count} engines are to listen on port {port}",
+                "give each its own, or 0 for a free one",
+            )  # fmt: skip
+
+
+def _check_engine(engine: EngineSettings, settings: Settings) -> Iterator[Finding]:
     if not engine.count_prompts:
         yield warning(
-            "engine.count_prompts", "prompts are not counted before they are served",
+            f"{engine.name}.count_prompts", "prompts are not counted before they are served",
             "set it true, or be paid short by gateways that understate prompts",
         )  # fmt: skip
     if engine.connections_max < settings.server.relays_open_max:
@@ -84,8 +103,22 @@ def _check_engine(settings: Settings) -> Iterator[Finding]:
             f"{settings.server.relays_open_max} relays may be open and only "
             f"{engine.connections_max} connections to the engine"
         )
-        remedy = "raise engine.connections_max to server.relays_open_max, or lower the latter"
-        yield warning("engine.connections_max", says, remedy)
+        remedy = "raise it to server.relays_open_max, or lower the latter"
+        yield warning(f"{engine.name}.connections_max", says, remedy)
+    if engine.url is not None and _is_public(urlsplit(engine.url).hostname or ""):
+        yield warning(
+            f"{engine.name}.url", "it is an address of the public internet",
+            "keep engines where only you reach them: prompts go there in clear, and who reaches "
+            "one uses it unpaid",
+        )  # fmt: skip
+
+
+def _is_public(host: str) -> bool:
+    """Whether a host is an address that anybody may reach; of a name nothing is known."""
+    try:
+        return is_public(ip_address(host))
+    except ValueError:
+        return False
 
 
 def _check_money(settings: Settings) -> Iterator[Finding]:

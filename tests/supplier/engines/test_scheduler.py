@@ -6,8 +6,8 @@ import pytest
 
 from supplier.engines.embedded.model import CHUNK_TOKENS
 from supplier.engines.embedded.sampler import SamplingParams
-from supplier.engines.embedded.scheduler import Scheduler
-from supplier.engines.embedded.sequence import Finish, Job, Sequence
+from supplier.engines.embedded.scheduler import OTHERS_EVERY, Scheduler
+from supplier.engines.embedded.sequence import Finish, Job, Sequence, TokenEvent
 from tests.supplier.engines.parts import (
     END,
     ask,
@@ -157,3 +157,52 @@ def test_a_long_prompt_does_not_stall_a_running_sequence() -> None:
     for _ in range(3):
         assert [sequence for sequence, _ in scheduler.step()] == [short]
     assert {sequence for sequence, _ in scheduler.step()} == {short, long}
+
+
+def test_urgent_ones_take_slots_and_steps_and_nobody_s_answer_changes() -> None:
+    """Both greedy and drawn answers, put aside in the middle of prompt or answer, are the same."""
+    hot = SamplingParams(temperature=1.5, seed=7)
+    long_prompt = encode("word " * CHUNK_TOKENS)[: 2 * CHUNK_TOKENS + 5]
+    batch = [
+        Job(ask("Tell me a story."), 60, GREEDY, priority=1, top_logprobs=1),
+        Job(ask("Tell me a story."), 60, hot, priority=1),
+        Job(long_prompt, 20, GREEDY, priority=1),
+    ]
+    urgent = [Job(ask("What is the capital of Japan?"), 12, GREEDY, draw=each) for each in range(3)]
+    scheduler = Scheduler(demo_model(), 2)
+    sequences = [Sequence(job, demo_tokenizer()) for job in (*batch, *urgent)]
+    events: dict[Sequence, list[TokenEvent]] = {each: [] for each in sequences}
+    arrivals = {0: sequences[:3], 5: sequences[3:5], 70: sequences[5:]}
+    for step in range(2_000):
+        for each in arrivals.get(step, ()):
+            scheduler.add(each)
+        for sequence, event in scheduler.step():
+            events[sequence].append(event)
+
+    assert scheduler.preempted >= 3
+    assert scheduler.running + scheduler.waiting == 0
+    for job, found in zip((*batch, *urgent), events.values(), strict=True):
+        (alone,) = run_jobs(job)
+        assert found == alone
+
+
+def test_who_is_put_aside_goes_on_before_others_of_its_kind_and_a_turn_comes_to_all() -> None:
+    scheduler = Scheduler(demo_model(), 2)
+
+    def add(priority: int, tokens: int) -> Sequence:
+        job = Job(ask("Tell me a story."), tokens, GREEDY, priority=priority)
+        sequence = Sequence(job, demo_tokenizer())
+        scheduler.add(sequence)
+        return sequence
+
+    first, second, third = add(1, 50), add(1, 50), add(1, 50)
+    scheduler.step()
+    assert (first.generated, second.generated, third.generated) == (1, 1, 0)
+    urgent = add(0, 4 * OTHERS_EVERY)
+    before = first.generated
+    while urgent.generated < urgent.job.max_tokens:
+        scheduler.step()
+    assert (second.generated, third.generated) == (1, 0)  # the last to come was put aside
+    assert 3 <= first.generated - before <= 5  # every eighth step
+    scheduler.step()
+    assert (second.generated, third.generated) == (2, 0)
