@@ -341,7 +341,8 @@ def _relays(node: _Node, relay_server: type[RelayServer]) -> RelayServer:
     """The relay server, whose engines are still to come."""
     books, receipt_log = node.backing.books, node.backing.receipt_log
     sign_off = SignOff(books, node.market.domain, node.operators.of, receipt_log)
-    return relay_server(node.pool, node.fleet.stations, sign_off, books, node.metrics)
+    stations, traces = node.fleet.stations, node.traces
+    return relay_server(node.pool, stations, sign_off, books, node.metrics, traces=traces)
 
 
 def _desk(node: _Node, relays: RelayServer) -> Desk:

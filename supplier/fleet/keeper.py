@@ -53,11 +53,16 @@ class Keeper:
         post = Post(settings.name, capacity, around.relays_open_max)
         gate = Gate(admission, post, around.metrics, around.predictor)
         self.station = Station(
-            settings.name, gate, settings.timeout_s, takes_priorities=capacity.takes_priorities
+            settings.name,
+            gate,
+            settings.timeout_s,
+            capacity.takes_priorities,
+            model=model.spec.name,
         )
         self.monitor = EngineMonitor(settings.name, self.engine, around.pool, around.metrics)
         self.phase = "starting"
         self.task: asyncio.Task[None] | None = None
+        around.metrics.engine_up.labels(settings.name).set(0)
         station = self.station
         around.metrics.engine_relays.labels(settings.name).set_function(lambda: station.relays)
 

@@ -14,6 +14,7 @@ from node.http import (
     ClientDisconnected,
     ClientPool,
     ClientStream,
+    HeaderList,
     HttpClientError,
     Request,
     Response,
@@ -27,6 +28,7 @@ from supplier.mining.books import Books
 from supplier.server.parts import Parts
 from supplier.server.serving import NOTHING, OpenRelay, Outcome, Signed
 from supplier.server.stations import Station, Stations
+from supplier.server.tracing import RelaySpans
 from supplier.server.usage import (
     EngineAnswerError,
     StreamMeter,
@@ -67,8 +69,11 @@ class Host(Protocol):
 class Exchange:
     """One relay at the engine, and what came of it."""
 
-    def __init__(self, server: Host, request: Request, open_relay: OpenRelay) -> None:
+    def __init__(
+        self, server: Host, request: Request, open_relay: OpenRelay, spans: RelaySpans
+    ) -> None:
         self._server = server
+        self._spans = spans
         self._request = request
         self._relay = open_relay
         self._weights = open_relay.book.facts.weights
@@ -82,6 +87,7 @@ class Exchange:
         self._is_refused = False
         """Whether a receipt was overdue, so that there is no credit to go on."""
         self._sent = NOTHING
+        self._headers: HeaderList = (JSON,)
         self._tried: list[Station] = []
         """The engines that it was at, the last one last."""
         self._engine_s = 0.0
@@ -99,8 +105,10 @@ class Exchange:
     async def _in_turn(self, work: Callable[[Station], Awaitable[None]]) -> None:
         """Work at one engine, and at the next where the first fails and nothing was sent."""
         while not self._tried or self._may_go_elsewhere():
+            waiting = self._spans.wait()
             try:
                 async with self._server.stations.turn(self._relay, self._tried) as station:
+                    waiting.end()
                     self._begin_at(station)
                     began = time.perf_counter()
                     await work(station)
@@ -109,12 +117,17 @@ class Exchange:
                 if not self._tried:
                     self._failure = error
                 return
+            finally:
+                waiting.end()
+            if self._failure is not None:
+                self._spans.broken(self._failure)
 
     def _begin_at(self, station: Station) -> None:
         """Begin anew; what came of the engine before was sent to nobody."""
         self._tried.append(station)
         self._failure = self._answer = None
         self._meter = StreamMeter(self._weights, self._relay.prompt_tokens)
+        self._headers = (JSON, *self._spans.call(station.model, station.name))
 
     def _may_go_elsewhere(self) -> bool:
         """Whether an engine failed of itself, and the client has nothing of its answer."""
@@ -126,7 +139,7 @@ class Exchange:
     async def _fetch(self, station: Station) -> None:
         try:
             answer = await self._server.pool.request(
-                b"POST", f"{station.url}{self._request.path.decode()}", (JSON,),
+                b"POST", f"{station.url}{self._request.path.decode()}", self._headers,
                 self._body_for(station), station.timeout,
             )  # fmt: skip
         except HttpClientError as error:
@@ -137,7 +150,7 @@ class Exchange:
     async def _pump(self, station: Station) -> None:
         try:
             async with self._server.pool.stream(
-                b"POST", f"{station.url}{self._request.path.decode()}", (JSON,),
+                b"POST", f"{station.url}{self._request.path.decode()}", self._headers,
                 self._body_for(station), station.timeout,
             ) as upstream:  # fmt: skip
                 kind = upstream.headers.get(b"content-type", b"") or b""
@@ -249,7 +262,7 @@ class Exchange:
             self._tried[-1].gate.observe(self._relay, self._sent.output, self._engine_s)
             outcome = Outcome(Status.LENGTH if is_length else Status.OK, self._sent)
         self._hasher.update(tail)
-        signed = self._server.sign(self._relay, outcome, self._hasher.digest())
+        signed = self._sign(outcome)
         try:
             await writer.write(tail + encode_stream_frame(signed.message) + DONE)
             await writer.close()
@@ -275,11 +288,16 @@ class Exchange:
     def _respond(self, http_status: int, body: bytes, outcome: Outcome) -> Response:
         self._observe_first_byte()
         self._hasher.update(body)
-        signed = self._server.sign(self._relay, outcome, self._hasher.digest())
+        signed = self._sign(outcome)
         if not self._relay.is_stopped:
             self._server.delivered(self._relay, signed)
         header = (RESPONSE_HEADER, encode_response_header(signed.message).encode())
         return Response(http_status, body, (header,))
+
+    def _sign(self, outcome: Outcome) -> Signed:
+        signed = self._server.sign(self._relay, outcome, self._hasher.digest())
+        self._spans.signed(self._relay, outcome, signed)
+        return signed
 
     def _observe_first_byte(self) -> None:
         self._server.metrics.first_byte_s.observe(time.perf_counter() - self._began)

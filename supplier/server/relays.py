@@ -9,12 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from node.http import ClientPool, Request, Response, StreamWriter
+from node.traces import NO_TRACES, Traces
 from relay_mining import Hash32
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
 from supplier.server.exchange import Exchange
 from supplier.server.serving import OpenRelay, Outcome, Signed, SignOff
 from supplier.server.stations import Stations
+from supplier.server.tracing import RelaySpans
 from supplier.server.usage import Usage
 
 FINISHED_KEPT_MAX = 4096
@@ -25,13 +27,14 @@ class RelayServer:
 
     def __init__(
         self, pool: ClientPool, stations: Stations, sign_off: SignOff, books: Books,
-        metrics: Metrics, clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics, clock: Callable[[], float] = time.monotonic, traces: Traces = NO_TRACES,
     ) -> None:  # fmt: skip
         self.pool = pool
         self.stations = stations
         self.sign_off = sign_off
         self.books = books
         self.metrics = metrics
+        self.traces = traces
         self.clock = clock
         """Seconds that only ever go forward: receipts are due by it."""
         self.open: dict[Hash32, OpenRelay] = {}
@@ -45,7 +48,8 @@ class RelayServer:
         request_hash = open_relay.relay.request_hash
         self.open[request_hash] = open_relay
         self.metrics.open_relays.inc()
-        run = Exchange(self, request, open_relay)
+        spans = RelaySpans(self.traces, request)
+        run = Exchange(self, request, open_relay, spans)
         open_relay.task = asyncio.create_task(run.stream() if is_stream else run.plain())
         request.disconnected.add_done_callback(lambda _: open_relay.stop())
         try:
@@ -56,6 +60,7 @@ class RelayServer:
             del self.open[request_hash]
             self.sign_off.abandon(open_relay)
             self.metrics.open_relays.dec()
+            spans.end()
             open_relay.ended.set()
 
     def sign(self, open_relay: OpenRelay, outcome: Outcome, body_hash: Hash32) -> Signed:

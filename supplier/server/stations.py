@@ -31,6 +31,8 @@ class Station:
     """Of a whole relay."""
     takes_priorities: bool = False
     services: frozenset[Hash32] = frozenset()
+    model: str = ""
+    """The served name."""
     url: str | None = None
     """Where the engine is, without `/v1`; None while it is down."""
     is_draining: bool = False

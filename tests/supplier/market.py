@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from node.http import ClientPool, ClientResponse, Request, Response, serve
+from node.traces import NO_TRACES, Traces
 from relay_mining import (
     DrawnMember,
     Receipt,
@@ -136,12 +137,14 @@ class FakeEngine:
     cached: int = 0
     fault: str = ""
     bodies: list[bytes] = field(default_factory=list)
+    traceparents: list[bytes | None] = field(default_factory=list)
     left: int = 0
 
     async def handle(self, request: Request) -> Any:
         if request.path == b"/health":
             return Response(200, b"{}")
         self.bodies.append(request.body)
+        self.traceparents.append(request.headers.get(b"traceparent"))
         body = orjson.loads(request.body)
         if self.fault == "500":
             return Response(500, b'{"error":"boom"}')
@@ -232,9 +235,13 @@ class RelayWorld:
         return SignedRequest(key, request, signer.sign(DOMAIN.digest(request)))
 
     async def post(
-        self, body: bytes, signed: SignedRequest | None, path: bytes = CHAT
+        self,
+        body: bytes,
+        signed: SignedRequest | None,
+        path: bytes = CHAT,
+        *more: tuple[bytes, bytes],
     ) -> ClientResponse:
-        headers = [(b"content-type", b"application/json")]
+        headers = [(b"content-type", b"application/json"), *more]
         if signed is not None:
             headers.append((b"lode-request", encode_request_header(signed).encode()))
         return await self.pool.request(b"POST", self.url + path.decode(), headers, body)
@@ -312,6 +319,7 @@ async def relay_world(
     capacity: Capacity = UNKNOWN,
     more_engines: Mapping[str, int] | None = None,
     stations: Stations | None = None,
+    traces: Traces = NO_TRACES,
 ) -> AsyncIterator[RelayWorld]:
     """`more_engines`: the ports of others beside `engine`, by name; `stations` instead of both."""
     market, engine = market or FakeMarket(), engine or FakeEngine()
@@ -337,7 +345,7 @@ async def relay_world(
                 station.move(f"http://127.0.0.1:{port}")
                 stations.add(station)
         sign_off = SignOff(books, DOMAIN, lambda number: signer, log)
-        relays = relay_server(pool, stations, sign_off, books, metrics, clock)
+        relays = relay_server(pool, stations, sign_off, books, metrics, clock, traces)
         directory = SessionDirectory(
             market,
             books,
