@@ -87,6 +87,9 @@ class EngineSettings(BaseModel):
     timeout_s: float = Field(default=600.0, gt=0, description="a whole relay")
     start_timeout_s: float = Field(default=600.0, gt=0)
     watch_interval_s: float = Field(default=2.0, gt=0, description="between looks at its health")
+    drain_s: float = Field(
+        default=300.0, gt=0, description="what it has in hand may end before a change or restart"
+    )
     answer_bytes_max: int = Field(default=64 << 20, ge=1024)
     count_prompts: bool = Field(
         default=True, description="check maxUnits against the counted prompt before serving"

@@ -44,8 +44,8 @@ def restart(
 ) -> None:
     """Let an engine end what it has in hand, then start it anew.
 
-    It takes no relay meanwhile; other engines of its services do. What is not done within
-    `server.drain_s` is broken off.
+    It takes no relay meanwhile; other engines of its services do. What is not done within its
+    `drain_s` is broken off.
 
     Example: supplier engine restart engine
     """

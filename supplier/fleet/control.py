@@ -7,8 +7,8 @@ of JSON; the answer is a line for each step, and a last one that is the end or a
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from node.errors import OperatorError
 
 CONTROL = "control.sock"
 LINE_BYTES_MAX = 64 << 10
+PATH_BYTES_MAX = 100
+"""Of the 104 to 108 that systems have room for."""
 
 Say = Callable[[str], None]
 Do = Callable[[dict[str, Any], Say], Awaitable[None]]
@@ -34,7 +36,7 @@ class Control:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Take commands until the block ends; raises OperatorError where the path is too long."""
+        """Take commands until the block ends; raises OperatorError where there can be no socket."""
         server = await asyncio.start_unix_server(
             self._answer, sock=_bind(self._path), limit=LINE_BYTES_MAX
         )
@@ -50,9 +52,10 @@ class Control:
         def say(what: str) -> None:
             writer.write(orjson.dumps({"step": what}) + b"\n")
 
-        end: dict[str, Any] = {"done": True}
+        end: dict[str, Any] = {"error": "the node failed at it: see its log"}
         try:
             await self._do(await reader.readline(), say)
+            end = {"done": True}
         except (OperatorError, ChainError, ValueError) as error:
             end = {"error": str(error)}
         finally:
@@ -74,7 +77,8 @@ def _bind(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     mask = os.umask(0o177)
     try:
-        listener.bind(str(path))
+        with _short(path) as name:
+            listener.bind(name)
     except OSError as error:
         listener.close()
         raise OperatorError(f"no control socket at {path}: {error}") from error
@@ -83,15 +87,27 @@ def _bind(path: Path) -> socket.socket:
     return listener
 
 
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of the socket that the kernel takes: one that is too long goes by its directory."""
+    if len(os.fsencode(path)) <= PATH_BYTES_MAX:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
 async def ask_control(data_dir: Path, request: dict[str, Any], say: Say) -> None:
     """Have the node that serves from `data_dir` do something, step by step.
 
     Raises OperatorError where there is none, or it refuses.
     """
     try:
-        reader, writer = await asyncio.open_unix_connection(
-            str(data_dir / CONTROL), limit=LINE_BYTES_MAX
-        )
+        with _short(data_dir / CONTROL) as name:
+            reader, writer = await asyncio.open_unix_connection(name, limit=LINE_BYTES_MAX)
     except OSError as error:
         raise OperatorError(
             f"no supplier serves from {data_dir}: start `supplier serve`, or mend data_dir"

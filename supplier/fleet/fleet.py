@@ -46,7 +46,6 @@ class Fleet:
         self.faces: dict[Hash32, ServiceFace] = {}
         self._around = around
         self._admission = settings.admission
-        self._drain_s = settings.server.drain_s
         self._keepers = {
             each.name: Keeper(each, models[each.name], around, settings.admission)
             for each in settings.all_engines
@@ -57,8 +56,8 @@ class Fleet:
         self._tasks: asyncio.TaskGroup
         self._is_changing = False
         self._proposed: Settings | None = None
-        self._listed: Listed
-        self._is_needed: IsNeeded
+        self._listed: Listed = _refuse
+        self._is_needed: IsNeeded = _refuse
         self.is_up = asyncio.Event()
         """Set when the first engine takes relays."""
 
@@ -90,6 +89,7 @@ class Fleet:
         """
         async with asyncio.TaskGroup() as self._tasks:
             for keeper in self._keepers.values():
+                self._around.metrics.engine_up.labels(keeper.name).set(0)
                 self._launch(keeper)
             await asyncio.Event().wait()
 
@@ -220,9 +220,10 @@ class Fleet:
     async def _unload(self, keeper: Keeper, say: Say) -> None:
         """Let what an engine has in hand end within the bound, then stop it."""
         say(f"{keeper.name}: {keeper.station.relays} relays in hand, ending them")
-        left = await keeper.drain(self._drain_s)
+        left = await keeper.drain()
         if left:
-            say(f"{keeper.name}: {left} did not end in {self._drain_s} s, and are broken off")
+            bound_s = keeper.settings.drain_s
+            say(f"{keeper.name}: {left} did not end in {bound_s} s, and are broken off")
         await keeper.stop()
         say(f"{keeper.name}: unloaded")
 
@@ -270,6 +271,11 @@ class Fleet:
                 pause_s = min(2 * pause_s, BACK_OFF_S_MAX)
         self.is_up.set()
         await keeper.keep()
+
+
+async def _refuse(service: Hash32) -> Any:
+    """What stands where the chain will, until it is reached."""
+    raise OperatorError("the node waits for the chain, which says what services are of: ask again")
 
 
 def open_fleet(settings: Settings, pool: ClientPool, metrics: Metrics) -> Fleet:

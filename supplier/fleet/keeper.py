@@ -62,9 +62,7 @@ class Keeper:
         self.monitor = EngineMonitor(settings.name, self.engine, around.pool, around.metrics)
         self.phase = "starting"
         self.task: asyncio.Task[None] | None = None
-        around.metrics.engine_up.labels(settings.name).set(0)
-        station = self.station
-        around.metrics.engine_relays.labels(settings.name).set_function(lambda: station.relays)
+        self._metrics = around.metrics
 
     @property
     def name(self) -> str:
@@ -80,6 +78,8 @@ class Keeper:
         """Have it take relays, once it is healthy and checked; raises OperatorError."""
         self.phase = "starting"
         url = await self.engine.start()
+        station = self.station
+        self._metrics.engine_relays.labels(self.name).set_function(lambda: station.relays)
         self.station.reopen()
         self.station.move(url)
         self.phase = "serving"
@@ -90,10 +90,10 @@ class Keeper:
             tasks.create_task(self.engine.watch(self.station.move))
             tasks.create_task(self.monitor.run(self.settings.watch_interval_s, self.station.move))
 
-    async def drain(self, bound_s: float) -> int:
+    async def drain(self) -> int:
         """Let what it has in hand end; returns how many relays did not in time."""
         self.phase = "draining"
-        return await self.station.drain(bound_s)
+        return await self.station.drain(self.settings.drain_s)
 
     async def stop(self) -> None:
         """Let go of it."""

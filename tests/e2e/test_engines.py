@@ -31,7 +31,8 @@ watch_interval_s = 0.2
 @pytest.fixture
 def small_market() -> Iterator[LocalMarket]:
     """One supplier, so that no other one can stand in for it, and a gateway."""
-    with LocalMarket.start(MarketPlan(suppliers=1, terms=Terms(cap=800 * TOKEN))) as running:
+    terms = Terms(session_blocks=400, cap=800 * TOKEN)  # no session ends meanwhile
+    with LocalMarket.start(MarketPlan(suppliers=1, terms=terms)) as running:
         yield running
 
 

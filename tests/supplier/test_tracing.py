@@ -11,7 +11,7 @@ from node.http import serve
 from node.traces import TelemetrySettings, open_traces
 from relay_mining import Status
 from tests.collector import Collector, collecting
-from tests.factories import SERVICE
+from tests.factories import SERVICE, WEIGHTS
 from tests.supplier.market import CHAT, FakeEngine, RelayWorld, a_body, relay_world
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +63,7 @@ async def test_a_relay_is_one_trace_with_its_parts_and_its_counts(
     assert relay.attributes == {
         **{name: value for name, value in call.attributes.items() if name != "lode.engine"},
         "lode.session": 7, "lode.service": "0x" + SERVICE.hex(), "lode.priority": "batch",
-        "lode.status": "ok", "lode.units": 21 - cached,
+        "lode.status": "ok", "lode.units": WEIGHTS.units(5, cached, 4),
     }  # fmt: skip
     assert not any(each.failed for each in collector.spans)
     assert SECRET.encode() not in b"".join(collector.bodies)

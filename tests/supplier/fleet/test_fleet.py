@@ -33,14 +33,14 @@ SECOND = b"\x02" * 32
 
 
 def engine(name: str = "engine", *arguments: str, **more: Any) -> dict[str, Any]:
-    values = {"name": name, "model": str(DEMO), "watch_interval_s": 0.05}
+    values = {"name": name, "model": str(DEMO), "watch_interval_s": 0.05, "drain_s": 20.0}
     return {**values, "arguments": list(arguments), **more}
 
 
 def settings_of(*engines: dict[str, Any], **more: Any) -> Settings:
     one, several = {"engine": engines[0]}, {"engines": list(engines)}
     values: dict[str, Any] = {"services": [NAME], **(one if len(engines) == 1 else several)}
-    return Settings.model_validate({**values, "server": {"drain_s": 20.0}, **more})
+    return Settings.model_validate({**values, **more})
 
 
 async def until(predicate: Any) -> None:
