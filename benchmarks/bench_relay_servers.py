@@ -118,7 +118,7 @@ class Gateway:
     """One gateway: a closed loop of relays, receipted in batches."""
 
     def __init__(self, key: SessionKey, pool: ClientPool, urls: Sequence[str]) -> None:
-        self._worlds = [RelayWorld(url, pool, *(None,) * 5) for url in urls]  # type: ignore[arg-type]
+        self._worlds = [RelayWorld(url, pool, *(None,) * 6) for url in urls]  # type: ignore[arg-type]
         self._key = key
         self._owed: list[tuple[SessionKey, Receipt]] = []
         self.relays = 0

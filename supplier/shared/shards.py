@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 ELSEWHERE_S = 0.25
 """How long another server is believed to serve a gateway before the database is asked again."""
 ELSEWHERE_MAX = 4096
+SEALED_KEPT = 2
+"""Sessions for which the books of a sealed one are kept."""
 
 Found = TypeVar("Found")
 
@@ -116,7 +118,10 @@ class Shards:
             await self.require(gateway)
 
     async def tidy(self, current: int) -> None:
-        """Write off and forget past sessions that are sealed, whoever sealed them."""
+        """Write off past sessions that are sealed, whoever sealed them; forget them later.
+
+        Until then what was acknowledged is acknowledged again to a gateway that did not hear it.
+        """
         past = [
             book.session_id for book in self._books.sessions.values() if book.key.number < current
         ]
@@ -135,7 +140,8 @@ class Shards:
             book = self._books.sessions.get(session_id)
             if book is not None and session_id not in unsealed:
                 self._books.seal(book)
-                self._books.drop([session_id])
+                if book.key.number < current - SEALED_KEPT:
+                    self._books.drop([session_id])
 
     async def _take(self, gateway: Address) -> None:
         number, url = await self._ask(lambda connection: _assign(connection, gateway))

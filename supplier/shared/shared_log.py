@@ -123,7 +123,7 @@ class SharedLog:
         await self.append([Sealed(session_id)])
 
     async def append(self, records: Iterable[Record]) -> None:
-        """Return when the records are committed.
+        """Return when the records are committed; a session is opened before its receipts come.
 
         Raises FencedError, and SessionSealedError where a receipt came too late. While the database
         is away it waits: what was begun is written, or refused, once it is back.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import orjson
 import psycopg
 import pytest
 
@@ -102,12 +103,12 @@ def world(postgres: Postgres, rate: float = RATE) -> Iterator[World]:
         market = stack.enter_context(LocalMarket.start(MarketPlan(suppliers=1, terms=TERMS)))
         supplier = market.suppliers[0]
         supplier.node.stop()
-        url, engine_port = postgres.create(), free_port()
+        url = postgres.create()
         argv = module("supplier", "engine", "--config", str(supplier.config))
-        engine = Node("engine", market.folder / "engine.log", tuple(argv), supplier.node.process)
-        engine.environment = {"SUPPLIER_ENGINE__PORT": str(engine_port)}
-        engine.start_again()
+        engine = Node.start("engine", argv, market.folder)
         stack.callback(engine.stop)
+        engine.wait_ready(lambda: b"port" in engine.log.read_bytes(), 60.0)
+        engine_port = orjson.loads(engine.log.read_bytes().splitlines()[0])["port"]
         servers = []
         for name in "ab":
             server = a_relay_server(market, name, url, f"http://127.0.0.1:{engine_port}")

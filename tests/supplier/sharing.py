@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from relay_mining import Address, Domain
 from supplier.mining.books import Books
 from supplier.mining.store import Store
 from supplier.shared import Database
@@ -39,21 +40,24 @@ class Server:
     log: SharedLog
     shards: Shards
     books: Books
+    store: Store
     clock: Clock
     databases: list[Database] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def a_server(database_url: str, name: str) -> AsyncIterator[Server]:
+async def a_server(
+    database_url: str, name: str, supplier: Address = SUPPLIER, domain: Domain = DOMAIN
+) -> AsyncIterator[Server]:
     """A server that has joined; its end is sudden."""
     clock, databases = Clock(), [Database(database_url) for _ in range(3)]
     membership = Membership(databases[0], f"http://{name}", LEASE_S, clock.now)
     log, store = SharedLog(databases[1], membership), Store(database_url)
-    books = Books(SUPPLIER, CREDIT)
-    shards = Shards(databases[2], membership, log, books, store, DOMAIN, clock.now)
-    await membership.join(SUPPLIER)
+    books = Books(supplier, CREDIT)
+    shards = Shards(databases[2], membership, log, books, store, domain, clock.now)
+    await membership.join(supplier)
     try:
-        yield Server(f"http://{name}", membership, log, shards, books, clock, databases)
+        yield Server(f"http://{name}", membership, log, shards, books, store, clock, databases)
     finally:
         for each in databases:
             await each.close()
