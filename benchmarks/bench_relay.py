@@ -39,6 +39,7 @@ from node.http.client_connection import ClientConnection
 from node.http.limits import ClientLimits, Timeout
 from node.http.messages import encode_response
 from node.http.request_reader import ParsedRequest, RequestReader
+from node.traces import NO_SPAN
 from relay_mining import Hash32, decode_request_header, encode_response_header
 from tests.factories import APPLICATION, DOMAIN
 from tests.gateway.harness import MODEL, Gateway, a_gateway
@@ -141,7 +142,7 @@ def stages(gateway: Gateway) -> list[Stage]:
 
     def plan() -> Relay:
         worst = relays.worst_case(session, asked)
-        return plan_relay(bytes(16), session, asked, account, worst, session.price_max, ())
+        return plan_relay(bytes(16), session, asked, account, worst, session.price_max, (), NO_SPAN)
 
     limited, relay = a_limited_account(), plan()
     header, request_hash = signer.sign(relay, member)
@@ -237,8 +238,9 @@ def time_handler(gateway: Gateway) -> float:
     asked = read_request(Endpoint.CHAT, parsed.body, relays.limits.of_request)
     session = gateway.table.find(APPLICATION, MODEL)
     account = gateway.accounts.find(gateway.key.encode())
+    assert account is not None
     worst = relays.worst_case(session, asked)
-    relay = plan_relay(bytes(16), session, asked, account, worst, session.price_max, ())
+    relay = plan_relay(bytes(16), session, asked, account, worst, session.price_max, (), NO_SPAN)
     header, _ = signer.sign(relay, session.members[0])
     signed = sign_answer(header, relay.body_hash).encode()
     pool = PreparedPool(ClientResponse(200, Headers([(b"lode-response", signed)]), ANSWER))
@@ -253,7 +255,8 @@ def time_handler(gateway: Gateway) -> float:
         try:
             plane.handle(Request(connection, parsed)).send(None)  # type: ignore[arg-type]
         except StopIteration as end:
-            return end.value
+            answer: Response = end.value
+            return answer
         raise RuntimeError("the handler waits")
 
     if handle().status != 200:
