@@ -242,8 +242,9 @@ class Lines:
 
     async def _ask(self, pool: LinePool, line: Line) -> None:
         wait = self.rules.answer_s
+        until = asyncio.get_running_loop().time() + wait
         try:
-            line.send(BEAT, b"", False, BEAT_BYTES_MAX, Timeout(wait, wait, wait, wait), None)
+            line.send(BEAT, b"", False, BEAT_BYTES_MAX, Timeout(wait, wait, wait, wait), until)
             await line.wait_head()
             while await line.wait_chunk():
                 continue

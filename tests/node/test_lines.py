@@ -263,6 +263,26 @@ async def test_a_line_that_does_not_answer_a_beat_is_closed_and_others_stay() ->
 
 
 @on_loops
+async def test_an_answer_to_a_beat_that_never_ends_holds_up_no_other_beat() -> None:
+    """A byte now and then is no silence; it must not keep all lines from being asked."""
+    async with an_exchange(LineRules(beat_s=0, answer_s=0.2)) as there:
+        upgraded = await there.dial("slow")
+
+        async def trickle() -> None:
+            await upgraded.read(1)
+            upgraded.transport.write(b"HTTP/1.1 200 OK\r\nx: ")
+            while not upgraded.transport.is_closing():
+                upgraded.transport.write(b"x")
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.ensure_future(trickle())
+        async with asyncio.timeout(5):
+            await there.lines.beat()
+        await trickling
+        assert there.lines.names == ()
+
+
+@on_loops
 async def test_whoever_dialled_can_have_a_spare_line_closed() -> None:
     async def spare(request: Request) -> Response:
         request.keep_alive = False
