@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.log_format import CorruptLog, frame, new_head, scan
-from relay_mining import Claim, Hash32, MinedReceipt
+from relay_mining import Address, Claim, Hash32, MinedReceipt
 from supplier.mining.facts import SessionFacts
 from supplier.mining.records import (
     Claimed,
@@ -67,23 +67,25 @@ class BundleFolder:
         payloads = [encode_record(record) for record in records]
         frames = [frame(head, each, index == 0) for index, each in enumerate(payloads)]
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = self.path / f".{session_id.hex()}"
+        place = self._of(claims[-1].supplier, session_id)
+        beside = place.with_name("." + place.stem)
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(b"".join((head, *frames)))
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._of(session_id))
+        beside.replace(place)
 
-    def remove(self, session_id: Hash32) -> None:
-        """Nobody needs to prove this session any more."""
-        self._of(session_id).unlink(missing_ok=True)
+    def remove(self, supplier: Address, session_id: Hash32) -> None:
+        """Nobody needs to prove this session any more; raises OSError."""
+        self._of(supplier, session_id).unlink(missing_ok=True)
 
     def files(self) -> list[Path]:
         """The bundles that are there, sorted."""
         return sorted(self.path.glob("*" + SUFFIX))
 
-    def _of(self, session_id: Hash32) -> Path:
-        return self.path / (session_id.hex() + SUFFIX)
+    def _of(self, supplier: Address, session_id: Hash32) -> Path:
+        """Members of one session may write to one folder."""
+        return self.path / f"{session_id.hex()}-{supplier.hex()}{SUFFIX}"
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -73,10 +73,18 @@ class Ends:
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
         log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])
-        if self._bundles is not None:
-            self._bundles.remove(book.session_id)
+        await self._take_back(book)
         oldest = min((each.key.number for each in self.books.sessions.values()), default=current)
         self.log.drop_before(min(oldest, current))
+
+    async def _take_back(self, book: SessionBook) -> None:
+        """Remove what watchtowers were given; what cannot be removed does no harm."""
+        if self._bundles is None:
+            return
+        try:
+            await asyncio.to_thread(self._bundles.remove, self.books.supplier, book.session_id)
+        except OSError as error:
+            log.warning("a bundle is left behind: %s", error)
 
     def _record(self, book: SessionBook, reason: str, paid: int) -> SessionRecord:
         key, totals = book.key, book.totals

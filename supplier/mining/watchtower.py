@@ -6,11 +6,11 @@ Anyone may prove or settle a claim, and the contract pays the supplier; the gas 
 import asyncio
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts import Call, ChainError, Challenge, Sender
-from relay_mining import Claim, Clock, SessionKey, Window
+from relay_mining import Address, Claim, Clock, Domain, RelayMiningError, SessionKey, Window
 from supplier.mining.bundles import BrokenBundleError, Bundle, BundleFolder, read_bundle
 from supplier.mining.chain_view import ChainView
 from supplier.mining.miner import Miner
@@ -53,6 +53,25 @@ def plan_watch(
     return plan(late, block, clock, ONLY_CLAIMED)
 
 
+def keep_provable(bundle: Bundle, domain: Domain) -> Bundle:
+    """A bundle with those of its claims that its receipts make; raises BrokenBundleError for none.
+
+    Many may write to the folder, and claims are public: without this, one bundle of another's claim
+    would stand in the way of the right one, or end the watchtower.
+    """
+    supplier = bundle.claims[-1].supplier
+    try:
+        trie, _ = Miner(supplier, domain, bundle).trie(bundle)
+    except (RelayMiningError, ValueError) as error:
+        raise BrokenBundleError(f"its receipts make no claim: {error}") from error
+    claims = tuple(
+        each for each in bundle.claims if (each.supplier, each.root) == (supplier, trie.root)
+    )
+    if not claims or not trie.root.sum:
+        raise BrokenBundleError("its receipts are not those of its claim")
+    return replace(bundle, claims=claims)
+
+
 @dataclass(frozen=True, slots=True)
 class _Watched:
     """A bundle whose claim is open, and what the chain asks of it."""
@@ -91,7 +110,7 @@ class Watchtower:
 
     async def step(self, head: int) -> None:
         """Prove and settle what is late at one head; what fails is due again at the next."""
-        found: dict[SessionKey, _Watched] = {}
+        found: dict[Address, dict[SessionKey, _Watched]] = {}
         for bundle in await asyncio.to_thread(self._read):
             try:
                 watched = await self._look(bundle, head)
@@ -99,7 +118,13 @@ class Watchtower:
                 log.warning("a claim could not be looked at: %s", error)
                 continue
             if watched is not None:
-                found[watched.claim.session] = watched
+                claim = watched.claim
+                found.setdefault(claim.supplier, {})[claim.session] = watched
+        for mine in found.values():
+            await self._work(mine, head)
+
+    async def _work(self, found: dict[SessionKey, _Watched], head: int) -> None:
+        """Do what is late of one supplier's."""
         states = [each.session for each in found.values()]
         for action in plan_watch(states, head, self._view.clock, self._patience_percent):
             try:
@@ -108,7 +133,7 @@ class Watchtower:
                 log.warning("%s failed: %s", type(action).__name__, error)
 
     def _read(self) -> list[Bundle]:
-        """The bundles that are whole; a file is read again only when it has changed."""
+        """The bundles that prove something; a file is judged again only when it has changed."""
         seen: dict[Path, tuple[int, Bundle | None]] = {}
         for path in self._folder.files():
             try:
@@ -117,10 +142,12 @@ class Watchtower:
                 if before is not None and before[0] == changed:
                     seen[path] = before
                     continue
-                seen[path] = changed, read_bundle(path)
+                seen[path] = changed, keep_provable(read_bundle(path), self._market.domain)
             except FileNotFoundError:
                 continue  # its node is done with it
-            except (BrokenBundleError, OSError) as error:
+            except OSError as error:
+                log.warning("a bundle cannot be read now: %s", error)
+            except BrokenBundleError as error:
                 log.warning("a bundle cannot be used: %s", error)
                 seen[path] = changed, None
         self._bundles = seen

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,17 @@ async def claim_and_die(world: World, folder: Path, bundles: BundleFolder) -> No
         assert [e.claim for e in outcomes if isinstance(e, ClaimAccepted)] == [*bundle.claims]
 
 
+def add_strangers(bundles: BundleFolder) -> None:
+    """Another member's bundle of the same session, and one of the same claim without receipts."""
+    (path,) = bundles.files()
+    bundle = read_bundle(path)
+    (claim,) = bundle.claims
+    bundles.write(bundle.facts, bundle.salt, [], [replace(claim, supplier=bytes(19) + b"x")])
+    beside = BundleFolder(bundles.path / "beside")
+    beside.write(bundle.facts, bundle.salt, [], [claim])
+    beside.files()[0].rename(bundles.path / "z.bundle")
+
+
 @pytest.mark.anvil
 @pytest.mark.anyio
 async def test_a_watchtower_proves_for_a_node_that_died_after_its_claim(
@@ -85,6 +97,7 @@ async def test_a_watchtower_proves_for_a_node_that_died_after_its_claim(
 ) -> None:
     bundles = BundleFolder(tmp_path / "bundles")
     await claim_and_die(world, tmp_path, bundles)
+    add_strangers(bundles)
     view = ChainView(world.market, bytes(20), 0, POLICY.poll_s)
     await view.start()
     sender = TxSender(world.market.chain, GAS_KEY, POLICY)
@@ -106,7 +119,7 @@ async def test_a_watchtower_proves_for_a_node_that_died_after_its_claim(
     async with settling(world, tmp_path, bundles) as back:
         await back.mine_until(back.closed)
         assert is_paid(await back.outcomes()) == [int(back.end_of().paid)]
-    assert bundles.files() == []
+    assert len(bundles.files()) == 2  # the strangers' own
 
 
 @pytest.mark.anvil
