@@ -10,6 +10,10 @@ COPY requirements.lock pyproject.toml README.md ./
 # what the nodes need, at the locked versions; the lock holds the tests' packages too
 RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["cluster"], sep="\n")' > nodes.txt \
  && /opt/lode/bin/pip install --no-cache-dir --disable-pip-version-check -q -r nodes.txt -c requirements.lock
+# the packages below run where they are copied to; what a node says of its release is asked of this
+RUN version=$(python3 -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])') \
+ && info=$(echo /opt/lode/lib/python3*/site-packages)/lode-$version.dist-info && mkdir "$info" \
+ && printf 'Metadata-Version: 2.1\nName: lode\nVersion: %s\n' "$version" >"$info/METADATA"
 
 FROM ${PYTHON_IMAGE} AS market
 COPY --from=packages /opt/lode /opt/lode

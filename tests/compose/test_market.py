@@ -16,6 +16,7 @@ from localnet.provision import MODEL
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "lode-test"
+RULES = (ROOT / "compose" / "prometheus" / "rules.yml").read_text().count("- alert:")
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
 
@@ -95,7 +96,7 @@ def test_every_target_is_scraped_and_no_rule_is_broken(compose: Compose) -> None
     url = f"http://127.0.0.1:{compose.ports['PROMETHEUS_PORT']}/api/v1/rules"
     rules = httpx.get(url).json()["data"]["groups"]
 
-    assert sum(len(group["rules"]) for group in rules) == 8
+    assert sum(len(group["rules"]) for group in rules) == RULES
     assert all(rule["health"] == "ok" for group in rules for rule in group["rules"])
 
 
