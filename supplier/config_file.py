@@ -8,12 +8,13 @@ from pydantic import BaseModel
 
 from contracts import ChainSettings
 from node.errors import OperatorError
-from node.tls import ListenerTls
+from node.tls import ClientTls, ListenerTls
 from node.traces import TelemetrySettings
 from supplier.settings import (
     AdmissionSettings,
     AuctionSettings,
     CreditSettings,
+    DialSettings,
     EngineSettings,
     ServerSettings,
     SettlementSettings,
@@ -66,6 +67,12 @@ served_model_name = {served_model_name}
 {engine_url}
 {more_engine}
 
+[dial]
+{more_dial}
+
+# [dial.tls]
+{more_dial_tls}
+
 [admission]
 {more_admission}
 
@@ -89,6 +96,8 @@ SECTIONS: dict[str, tuple[type[BaseModel], frozenset[str]]] = {
     "server": (ServerSettings, frozenset({"host", "port", "tls"})),
     "tls": (ListenerTls, frozenset()),
     "engine": (EngineSettings, frozenset({"kind", "model", "served_model_name", "url"})),
+    "dial": (DialSettings, frozenset({"tls"})),
+    "dial_tls": (ClientTls, frozenset()),
     "admission": (AdmissionSettings, frozenset()),
     "credit": (CreditSettings, frozenset()),
     "settlement": (SettlementSettings, frozenset()),
