@@ -18,6 +18,7 @@ from node.errors import OperatorError, SettingsError
 SCHEMES = ("postgresql", "postgres")
 WAIT_S = 5
 """How long a connection, a lock or an answer of PostgreSQL is waited for."""
+KEEPALIVE_S = 2
 POSTGRES: dict[str, Any] = {
     "pool_pre_ping": True,  # a server that was restarted costs nobody a failure
     "pool_size": 4,
@@ -26,6 +27,8 @@ POSTGRES: dict[str, Any] = {
     "connect_args": {
         "connect_timeout": WAIT_S,
         "tcp_user_timeout": WAIT_S * 1000,
+        "keepalives_idle": KEEPALIVE_S,  # a machine that is gone while it owes an answer
+        "keepalives_interval": KEEPALIVE_S,
         "options": f"-c statement_timeout={WAIT_S}s -c lock_timeout={WAIT_S}s",
     },
 }

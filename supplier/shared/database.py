@@ -57,6 +57,7 @@ ASSIGN_LOCK = 0x10DF
 """Advisory locks: of whoever makes the tables, and of whoever gives a gateway to a server."""
 CONNECT_S = 3
 STATEMENT_S = 10.0
+KEEPALIVE_S = 2
 
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 """What a database raises that is away, or took too long."""
@@ -108,6 +109,8 @@ class Database:
             autocommit=True,
             connect_timeout=CONNECT_S,
             tcp_user_timeout=statement_ms,
+            keepalives_idle=KEEPALIVE_S,  # a machine that is gone while it owes an answer
+            keepalives_interval=KEEPALIVE_S,
             application_name="lode-supplier",
             options=f"-c synchronous_commit=on -c statement_timeout={statement_ms} "
             f"-c idle_in_transaction_session_timeout={statement_ms}",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from relay_mining import Address
-from supplier.shared.database import Connection, Database, prepare
+from supplier.shared.database import CONNECT_S, Connection, Database, prepare
 from supplier.shared.errors import FencedError, SharedDatabaseError
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,20 @@ class Membership:
         self._database = database
         self._lease_s = lease_s
         self._clock = clock
-        self._held_until = 0.0
+        self._held_until = self._judges_from = 0.0
 
     @property
     def is_held(self) -> bool:
         """Whether nobody can have fenced this server yet, by its own monotonic clock."""
         return self._clock() < self._held_until
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether whoever is overdue by now has had the time that this server had.
+
+        After a time without the database all are overdue, and come back one after another.
+        """
+        return self.is_held and self._clock() >= self._judges_from
 
     @property
     def is_leader(self) -> bool:
@@ -79,11 +87,10 @@ class Membership:
                 log.warning("the lease is not renewed: %s", error)
 
     async def beat(self) -> None:
-        """Renew the lease once, bury who let theirs pass, and see who lives.
-
-        Who was late with the last renewal judges nobody: after a time without the database all are.
-        """
-        began, may_judge = self._clock(), self.is_held
+        """Renew the lease once, bury the dead where that can be judged, and see who lives."""
+        began, may_judge = self._clock(), self.may_judge
+        if not self.is_held:
+            self._judges_from = began + self._lease_s + CONNECT_S
 
         def work(connection: Connection) -> dict[int, str] | None:
             renewed = connection.execute(

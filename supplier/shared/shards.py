@@ -34,6 +34,10 @@ OWNER = """
 SELECT s.number, s.url FROM relay_gateway AS g JOIN relay_server AS s ON s.number = g.server
 WHERE g.gateway = %(gateway)s AND s.deadline >= now()
 """
+OVERDUE = """
+SELECT FROM relay_gateway AS g JOIN relay_server AS s ON s.number = g.server
+WHERE g.gateway = %(gateway)s
+"""
 BURY = """
 DELETE FROM relay_server AS s USING relay_gateway AS g
 WHERE g.gateway = %(gateway)s AND s.number = g.server AND s.deadline < now()
@@ -144,7 +148,8 @@ class Shards:
                     self._books.drop([session_id])
 
     async def _take(self, gateway: Address) -> None:
-        number, url = await self._ask(lambda connection: _assign(connection, gateway))
+        may_judge = self._membership.may_judge
+        number, url = await self._ask(lambda connection: _assign(connection, gateway, may_judge))
         if number != self._membership.number:
             if len(self._elsewhere) >= ELSEWHERE_MAX:
                 self._elsewhere.clear()
@@ -184,12 +189,17 @@ class Shards:
             raise BusyError("the database shared with other relay servers is away") from error
 
 
-def _assign(connection: Connection, gateway: Address) -> tuple[int, str]:
-    """Who serves a gateway: as before while that server lives, else whoever serves the fewest."""
+def _assign(connection: Connection, gateway: Address, may_judge: bool) -> tuple[int, str]:
+    """Who serves a gateway: as before while that server lives, else whoever serves the fewest.
+
+    Raises BusyError where nobody can be chosen, or whether it lives cannot be judged yet.
+    """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ASSIGN_LOCK,))
         owner = connection.execute(OWNER, {"gateway": gateway}).fetchone()
         if owner is None:
+            if not may_judge and connection.execute(OVERDUE, {"gateway": gateway}).rowcount:
+                raise BusyError("the relay server of this gateway is waited for")
             connection.execute(BURY, {"gateway": gateway})
             owner = connection.execute(FREEST).fetchone()
             if owner is None:

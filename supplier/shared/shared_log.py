@@ -10,6 +10,9 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import psycopg
+
+from node.append_log import LogFailed
 from relay_mining import Hash32
 from supplier.mining.receipt_log import SessionSealedError
 from supplier.mining.records import (
@@ -191,7 +194,7 @@ class SharedLog:
                 group = self._next_group()
                 try:
                     written = await self._write(group)
-                except FencedError as error:
+                except LogFailed as error:
                     _fail(group, error)
                 else:
                     _resolve(group, written)
@@ -214,7 +217,10 @@ class SharedLog:
         return group
 
     async def _write(self, group: list[_Append]) -> set[int]:
-        """The places that are in the log; asked again until the database says."""
+        """The places that are in the log; asked again until the database says.
+
+        Raises FencedError, and LogFailed for what no waiting mends, as a right that is gone.
+        """
         entries = [entry for each in group for entry in each.entries]
         server = self._membership.number
         while True:
@@ -222,6 +228,8 @@ class SharedLog:
                 return await self._database.run(lambda link: _write(link, server, entries))
             except SharedDatabaseError as error:
                 log.warning("receipts wait for the shared database: %s", error)
+            except psycopg.Error as error:
+                raise LogFailed(f"the shared database refuses records: {error}") from error
             await asyncio.sleep(RETRY_S)
 
     async def _drop(self) -> None:
@@ -329,7 +337,7 @@ def _resolve(group: list[_Append], written: set[int]) -> None:
             each.future.set_result(None)
 
 
-def _fail(group: list[_Append], error: FencedError) -> None:
+def _fail(group: list[_Append], error: LogFailed) -> None:
     for each in group:
         if not each.future.done():
             each.future.set_exception(error)

@@ -1,18 +1,22 @@
 """Relay servers over one real PostgreSQL: leases, the log, seals, and who serves whom."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from node.append_log import LogFailed
 from node.errors import OperatorError
 from relay_mining import SessionKey
 from supplier.errors import BusyError, MisdirectedError
 from supplier.mining.receipt_log import SessionSealedError
 from supplier.mining.records import Closed, Opened, Receipted, Sealed, Served
 from supplier.shared import Database, FencedError, SharedReader
+from supplier.shared.database import CONNECT_S, KEEPALIVE_S, Connection
 from supplier.shared.membership import Membership
 from tests.databases import Postgres, postgres
 from tests.factories import a_hash, a_session
@@ -85,6 +89,30 @@ async def test_who_was_late_himself_judges_nobody(postgres: Postgres) -> None:
 
         assert first.membership.servers == {1: "http://a", 2: "http://b"}
         assert first.membership.is_leader
+
+
+async def test_who_was_late_himself_waits_for_those_who_come_back_later(postgres: Postgres) -> None:
+    """Neither the beats after the first one nor a gateway that asks may end them."""
+    url, key = postgres.create(), a_key()
+    async with a_server(url, "a") as first, a_server(url, "b") as second:
+        await second.shards.require(key.gateway)
+        let_lease_pass(url, first)
+        let_lease_pass(url, second)
+
+        await first.membership.beat()
+        await first.membership.beat()
+        with pytest.raises(BusyError):
+            await first.shards.require(key.gateway)
+        await second.membership.beat()
+        assert second.shards.owns(key.gateway)
+
+        let_lease_pass(url, second)
+        first.clock.ahead += LEASE_S - 1
+        await first.membership.beat()
+        first.clock.ahead += CONNECT_S + 1
+        await first.membership.beat()
+        with pytest.raises(FencedError):
+            await second.membership.beat()
 
 
 async def test_a_restarted_server_takes_its_own_place_at_once(postgres: Postgres) -> None:
@@ -182,6 +210,25 @@ async def test_a_database_that_is_killed_keeps_what_was_acknowledged(postgres: P
         found = [each for each in server.log.read([key.id]) if isinstance(each, Receipted)]
         assert len(found) == len(set(found)) == 160
         assert set(before) <= set(found)
+
+
+async def test_a_database_that_takes_no_records_fails_whoever_waits(postgres: Postgres) -> None:
+    url, key = postgres.create(), a_key()
+    async with a_server(url, "a") as server:
+        await server.databases[0].run(lambda link: link.execute("DROP TABLE relay_record"))
+        async with asyncio.timeout(20):
+            with pytest.raises(LogFailed, match="relay_record"):
+                await server.log.append([Opened(facts_of(key), SALT)])
+
+
+async def test_a_connection_asks_whether_a_silent_machine_is_there(postgres: Postgres) -> None:
+    def idle_s(link: Connection) -> int:
+        with socket.socket(fileno=os.dup(link.fileno())) as held:
+            return held.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+
+    database = Database(postgres.create())
+    assert await database.run(idle_s) == KEEPALIVE_S
+    await database.close()
 
 
 async def test_gateways_are_given_to_whoever_serves_the_fewest(postgres: Postgres) -> None:
