@@ -76,7 +76,7 @@ def test_both_kinds_serve_and_an_abandoned_stream_stops(market: LocalMarket) -> 
 
 def test_what_was_served_over_lines_is_claimed_and_paid(market: LocalMarket) -> None:
     url = market.suppliers[0].url
-    paid = 'supplier_funnel_units_total{stage="paid"}'
+    paid = 'supplier_funnel_token_base_units_total{stage="paid"}'
     wait_until(lambda: metric(url, paid) > 0, "nothing is paid", 120.0)
 
 
