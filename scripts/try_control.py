@@ -20,9 +20,9 @@ from prometheus_client import CollectorRegistry
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KeyStore
 from gateway.access.database import Database
-from gateway.app import ControlServer
 from gateway.books.ledger import Ledger
 from gateway.control import create_control
+from gateway.control_server import ControlServer
 from node.append_log import AppendLog
 
 SCHEMATHESIS = "schemathesis==4.32.5"

@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from gateway.app import ControlServer
 from gateway.control import create_control
+from gateway.control_server import ControlServer
 from gateway.dashboard.playground import PIECES_MAX, PageClient
 from gateway.dashboard.shell import carry
 from gateway.routing.upstream import UpstreamTimeouts

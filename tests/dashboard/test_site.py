@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry
 from gateway.access.accounts import Accounts
 from gateway.access.api_keys import KeyStore
 from gateway.access.database import Database
-from gateway.app import ControlServer
 from gateway.control import create_control
+from gateway.control_server import ControlServer
 from node.dashboard import Ask, Feed, site_handler
 from node.dashboard.access import COOKIE, SESSION_S, WRONG_MAX, WRONG_S, Access
 from node.dashboard.feed import FOLLOWERS_MAX

@@ -18,10 +18,10 @@ from gateway.api.cors import Cors
 from gateway.api.data_plane import DataPlane
 from gateway.api.file_store import DirectoryStore
 from gateway.api.once import Once
-from gateway.app import complete
 from gateway.books.history import History
 from gateway.books.ledger import Ledger
 from gateway.edge.plane import EdgePlane, EdgeRules
+from gateway.parts import complete
 from gateway.routing.auditing import Auditor
 from gateway.routing.dispatch import Dispatcher
 from gateway.routing.observation import Event, Observation, Observe, Recount, fan_out

@@ -10,8 +10,8 @@ import openai
 import pytest
 
 from contracts.service import Service
-from gateway.app import build_pool
 from gateway.errors import UpstreamError
+from gateway.parts import build_pool
 from gateway.routing.market import place_of
 from gateway.routing.specs import SpecLibrary
 from gateway.settings import Settings
