@@ -89,7 +89,7 @@ def run_relay_server(pipe: Connection, engine_port: int, database_url: str, name
                     folder, market=market, credit=LAVISH, shared=shared, relays_open_max=256
                 )
             )
-            world.relays.move(f"http://127.0.0.1:{engine_port}")
+            world.station.move(f"http://127.0.0.1:{engine_port}")
             beating = asyncio.create_task(shared.membership.run()) if shared else None
             pipe.send(world.url)
             await asyncio.to_thread(pipe.poll, None)
