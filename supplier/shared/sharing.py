@@ -49,17 +49,18 @@ class Sharing:
             raise OperatorError("a supplier that dials out has no shared.database_url: one node")
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         url = shared.database_url.get_secret_value()
-        beating, writing, asking = Database(url, shared.lease_s), Database(url), Database(url)
+        beating, writing = Database(url, shared.lease_s), Database(url)
+        asking, settling = Database(url), Database(url)  # what strangers ask delays no claim
         membership = Membership(beating, shared.url.rstrip("/"), shared.lease_s)
         receipt_log, store = SharedLog(writing, membership), open_store(settings)
         policy = compute_policy(settings.credit)
         books, settled = Books(supplier, policy), Books(supplier, policy)
         shards = Shards(asking, membership, receipt_log, books, store, domain)
         office = Gathering(
-            asking, membership, receipt_log, shards, settled, view, domain, metrics,
+            settling, membership, receipt_log, shards, settled, view, domain, metrics,
             settings.settlement,
         )  # fmt: skip
-        databases = (beating, writing, asking)
+        databases = (beating, writing, asking, settling)
         return cls(membership, books, receipt_log, store, shards, office, databases)
 
     @property
