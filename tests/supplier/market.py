@@ -167,7 +167,9 @@ class FakeEngine:
         writer = request.respond_stream(200, (), content_type=b"text/event-stream")
         for index in range(self.tokens):
             delta = {"content": "x"} if index >= self.silent else {}
-            chunk: dict[str, Any] = {"choices": [{"delta": delta, "token_ids": [index]}]}
+            finish = "stop" if index == self.tokens - 1 else None
+            choice = {"delta": delta, "token_ids": [index], "finish_reason": finish}
+            chunk: dict[str, Any] = {"choices": [choice]}
             if index == 0:
                 chunk["prompt_token_ids"] = list(range(PROMPT_TOKENS))
             await writer.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
