@@ -6,6 +6,7 @@ from types import MappingProxyType
 from adversaries import (
     claimant,
     copier,
+    crowd,
     defaulter,
     flooder,
     gateways,
@@ -51,7 +52,7 @@ SUPPLIERS: Mapping[str, Cheat] = MappingProxyType(
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
         each.__name__.rpartition(".")[2]: each.run
-        for each in (claimant, stranger, gateways, leaver, flooder)
+        for each in (claimant, stranger, gateways, crowd, leaver, flooder)
     }
 )
 """Adversaries that need no node of their own: they use the market's contracts and sockets."""
