@@ -198,7 +198,7 @@ contract Handler is Market {
             this.requestWithdraw(i, 1);
             this.requestUnstake(i, 1);
         }
-        goTo(number + 2 * EPOCH_SESSIONS + 3, 0);
+        goTo(number + 4 * EPOCH_SESSIONS + 3, 0);
         for (uint8 i = 0; i < ACTORS; ++i) {
             this.finishWithdraw(i);
             this.finishUnstake(i);
