@@ -1,6 +1,5 @@
 """The command that changes the signing key."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,20 @@ from gateway.keys import load_next_signing, load_owner, load_signing, signing_so
 from gateway.operations import Operator
 from gateway.settings import Settings
 from node.errors import OperatorError
+from node.key_change import change_key
 from node.keystore import create_keystore
 from node.output import Output
-from node.rotation import RotationState, Step, next_step
+from node.rotation import RotationState
 from node.settings import parse_hex
 from node.settings_file import change_section
 from relay_mining import Address
-
-POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Rotation:
     """One run of the command."""
 
+    program = "gateway serve"
     path: Path
     market: Market
     operator: Operator
@@ -110,35 +109,8 @@ def rotate_key(
             operator = Operator(market, owner, settings.chain.policy())
             gateway = parse_hex("gateway_id", resolved.gateway_id, 20)
             rotation = _Rotation(path, market, operator, gateway)
-            return await _rotate(rotation, output, time.monotonic() + wait_s)
+            clock = await market.sessions.clock()
+            signing, session = await change_key(rotation, clock, output, wait_s)
+        return {"signing": signing, "session": session}
 
     run(config, json, work)
-
-
-async def _rotate(rotation: _Rotation, output: Output, deadline: float) -> dict[str, object]:
-    said: Step | None = None
-    clock = await rotation.market.sessions.clock()
-    while True:
-        state = await rotation.state()
-        step = next_step(state, clock)
-        if step is not said:
-            output.line(_describe(step))
-        said = step
-        match step:
-            case Step.MAKE_KEY:
-                rotation.make_key()
-            case Step.RECORD:
-                assert state.upcoming is not None
-                await rotation.record(state.upcoming)
-            case Step.FINISH:
-                rotation.finish()
-                return {"signing": state.upcoming, "session": clock.session_at(state.head)}
-            case _:
-                if time.monotonic() > deadline:
-                    raise OperatorError(f"still to do: {_describe(step)}; run this again")
-                await asyncio.sleep(POLL_S)
-
-
-def _describe(step: Step) -> str:
-    how = ": send SIGHUP to `gateway serve`" if step is Step.LOAD_KEY else ""
-    return step.value + how

@@ -1,6 +1,5 @@
 """The command that changes the operator key."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Annotated
 import typer
 
 from contracts import Call, Market
-from node.errors import OperatorError
+from node.key_change import change_key
 from node.keys import raw_key
 from node.keystore import create_keystore, read_password
-from node.rotation import RotationState, Step, next_step
+from node.rotation import RotationState
 from node.settings_file import change_section
 from relay_mining import Address
 from supplier.cli.command import Command, Config, Json, Key
@@ -20,13 +19,12 @@ from supplier.keys import load_next_operator
 from supplier.operation.live import read_live
 from supplier.owner import Owner, read_funds
 
-POLL_S = 0.5
-
 
 @dataclass(frozen=True, slots=True)
 class _Rotation:
     """One run of the command."""
 
+    program = "supplier serve"
     command: Command
     market: Market
     owner: Owner
@@ -129,38 +127,11 @@ def rotate_key(
                 command, market, command.owner(market, settings, key), settings.supplier(), gas,
                 password_file, new_key,
             )  # fmt: skip
-            return await _rotate(rotation, time.monotonic() + wait_s)
+            clock = await market.sessions.clock()
+            operator, session = await change_key(rotation, clock, command.output, wait_s)
+        return {"operator": operator, "session": session}
 
     Command(config, json).run(work)
-
-
-async def _rotate(rotation: _Rotation, deadline: float) -> dict[str, object]:
-    said: Step | None = None
-    clock = await rotation.market.sessions.clock()
-    while True:
-        state = await rotation.state()
-        step = next_step(state, clock)
-        if step is not said:
-            rotation.command.output.line(_describe(step))
-        said = step
-        match step:
-            case Step.MAKE_KEY:
-                rotation.make_key()
-            case Step.RECORD:
-                assert state.upcoming is not None
-                await rotation.record(state.upcoming)
-            case Step.FINISH:
-                rotation.finish()
-                return {"operator": state.upcoming, "session": clock.session_at(state.head)}
-            case _:
-                if time.monotonic() > deadline:
-                    raise OperatorError(f"still to do: {_describe(step)}; run this again")
-                await asyncio.sleep(POLL_S)
-
-
-def _describe(step: Step) -> str:
-    how = ": send SIGHUP to `supplier serve`" if step is Step.LOAD_KEY else ""
-    return step.value + how
 
 
 def _address(text: str) -> Address:

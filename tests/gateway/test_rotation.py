@@ -1,9 +1,7 @@
 """`gateway rotate-key`, and settings read again: the node first, then the chain, then the files."""
 
-import asyncio
 import logging
 import os
-import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +17,10 @@ from gateway.cli import app
 from gateway.keys import load_keyring
 from gateway.reloading import open_reloader
 from gateway.settings import KeySettings, Settings
-from node.http import Request, Response, serve
+from node.http import Request, Response
 from node.keystore import LOCALNET_CHAIN_ID, create_keystore
 from relay_mining import Address, Clock, Signer
+from tests.beside import serving
 from tests.clis import CommandLine, MarketOnChain, market_on_chain, stranger
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import a_gateway
@@ -34,30 +33,14 @@ BLOCKS_MIN = 4
 
 @contextmanager
 def a_node(held: list[str]) -> Iterator[int]:
-    """A control plane that says which keys its gateway holds, in a thread of its own."""
-    started, port, stop = threading.Event(), [0], asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
+    """A control plane that says which keys its gateway holds."""
 
     async def page(request: Request) -> Response:
         assert request.headers.get(b"authorization") == b"Bearer " + TOKEN.encode()
         return Response(200, orjson.dumps({"signing_keys": held}))
 
-    async def run() -> None:
-        loops.append(asyncio.get_running_loop())
-        server = await serve(page)
-        port[0] = server.port
-        started.set()
-        await stop.wait()
-        await server.close(0)
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    started.wait(10)
-    try:
-        yield port[0]
-    finally:
-        loops[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
+    with serving(page) as port:
+        yield port
 
 
 @pytest.fixture

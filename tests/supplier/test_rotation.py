@@ -1,7 +1,5 @@
 """`supplier rotate-key`: each step in its order, on a real chain beside a node that is asked."""
 
-import asyncio
-import threading
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +10,10 @@ import orjson
 import pytest
 
 from node.errors import OperatorError
-from node.http import Request, Response, serve
+from node.http import Request, Response
 from node.rotation import RotationState, Step, next_step
 from node.settings_file import change_section
+from tests.beside import serving
 from tests.contracts.world import DEPLOYER, OPERATOR, SUPPLIER, World, address
 from tests.factories import CLOCK, an_address
 from tests.supplier.operating import Operating
@@ -59,29 +58,13 @@ def test_a_section_is_changed_all_at_once(tmp_path: Path) -> None:
 
 @contextmanager
 def a_node(held: list[bytes]) -> Iterator[int]:
-    """A health page that says which keys are held, in a thread of its own."""
-    started, port, stop = threading.Event(), [0], asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
+    """A health page that says which keys are held."""
 
     async def page(request: Request) -> Response:
         return Response(200, orjson.dumps({"operators": ["0x" + each.hex() for each in held]}))
 
-    async def run() -> None:
-        loops.append(asyncio.get_running_loop())
-        server = await serve(page)
-        port[0] = server.port
-        started.set()
-        await stop.wait()
-        await server.close(0)
-
-    thread = threading.Thread(target=asyncio.run, args=(run(),))
-    thread.start()
-    started.wait(10)
-    try:
-        yield port[0]
-    finally:
-        loops[0].call_soon_threadsafe(stop.set)
-        thread.join(10)
+    with serving(page) as port:
+        yield port
 
 
 @pytest.mark.anvil
