@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from gateway.access.admission import Admission
+from gateway.access.admission import Admission, verify_scope
 from gateway.api.file_store import FileStore
 from gateway.api.room import Room
 from gateway.api.tape import Tape
@@ -79,7 +79,8 @@ class Once:
         """The answer of `run`, or the one it gave before.
 
         Raises IdempotencyError where the key was used for another request, or for one that a kill
-        cut off after something of it was owed; and what `run` raises.
+        cut off after something of it was owed; ModelForbiddenError where the API key may no longer
+        use the model it asked then; and what `run` raises.
         """
         account = call.account = self.admission.authorize(call.headers)
         key = call.headers.get(KEY_HEADER) or b""
@@ -102,6 +103,7 @@ class Once:
             return tape.writer
         headers = [(b"x-request-id", kept.request.encode()), *call.extra]
         if kept.request != show_request(call.id):
+            verify_scope(account, orjson.loads(call.body)["model"])  # read by who ran it, not here
             headers.append((b"idempotent-replayed", b"true"))
         return Response(kept.status, kept.body, tuple(headers), kept.content_type)
 

@@ -301,6 +301,30 @@ async def test_a_kill_in_the_middle_is_never_followed_by_a_second_charge(
             assert answer.status_code == (200 if lie else 422)
 
 
+async def test_a_key_of_narrower_scope_gets_no_answer_that_it_may_not_ask_for(
+    tmp_path: Path,
+) -> None:
+    fake = FakeSupplier("slow", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake) as gateway:
+        asked = [asyncio.create_task(post(gateway, stream=True)) for _ in range(2)]
+        while not fake.served:
+            await asyncio.sleep(0.01)
+        gateway.keys.update(gateway.key_id, {"models": ["other"]})
+        gateway.accounts.load(gateway.keys.list())
+        assert fake.pause is not None
+        fake.pause.set()
+        found = sorted([each.status_code for each in await asyncio.gather(*asked)])
+        assert found == [200, 403]  # the one that was let in before, and the one that joined it
+        later = await post(gateway, stream=True)
+        assert (later.status_code, later.json()["error"]["code"]) == (403, "model_not_allowed")
+        gateway.keys.update(gateway.key_id, {"models": None})
+        gateway.accounts.load(gateway.keys.list())
+        assert "idempotent-replayed" in (await post(gateway, stream=True)).headers
+        gateway.keys.revoke(gateway.key_id)
+        gateway.accounts.load(gateway.keys.list())
+        assert (await post(gateway, stream=True)).status_code == 401
+
+
 async def test_the_official_client_sends_its_key(tmp_path: Path) -> None:
     fake = FakeSupplier("one", "500")
     async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
