@@ -20,6 +20,8 @@ SETTLE_US = 3_000_000
 """How long nothing is decided by a Redis that has just begun: so long all may take to come back."""
 SILENT_US = 600_000_000
 """How long what a replica that says nothing had reserved is held for it."""
+REPEAT_US = SILENT_US // 4
+"""How often a replica says again what it has reserved: some requests take longer than that."""
 KEPT_S = 40 * 86_400
 UNSETTLED, REFUSED, ADMITTED, ABSENT = b"0", b"1", b"2", b"3"
 NONE = -1
@@ -135,7 +137,7 @@ for i = 2, #KEYS do
   local state = states[i]
   if said == '2' then
     local mine = state.mine
-    mine[7], mine[8] = mine[7] + hi, mine[8] + lo
+    mine[7], mine[8], mine[9] = mine[7] + hi, mine[8] + lo, now
     redis.call('HSET', KEYS[i], me, cmsgpack.pack(mine))
     if state.rpm >= 0 then
       state.requests = state.requests + MINUTE

@@ -19,6 +19,7 @@ from gateway.access.budgets import end_of_day, end_of_month
 from gateway.access.limit_scripts import (
     ABSENT,
     ADMITTED,
+    REPEAT_US,
     UNSETTLED,
     US_NS,
     Verdict,
@@ -75,6 +76,8 @@ class SharedLimits:
     """The store's clock; 0 leaves it to the store."""
     is_away: bool = True
     _born: bytes = b""
+    _repeated_ns: int = 0
+    """When all that is reserved was last said."""
     _asks: list[_Ask] = field(default_factory=list)
     _changed: dict[str, Limiter] = field(default_factory=dict)
     _unused: defaultdict[str, list[tuple[int, int]]] = field(
@@ -137,6 +140,7 @@ class SharedLimits:
 
     async def turn(self) -> None:
         """Say what is to be said, and let in or refuse who asks."""
+        self._repeat()
         asks, self._asks = self._asks, []
         changed, self._changed = self._changed, {}
         for limiter in (each for ask in asks for each in ask.limiters):
@@ -157,6 +161,13 @@ class SharedLimits:
             self._meet(beat)
         for ask, verdict in zip(asks, verdicts, strict=True):
             self._decide(ask, verdict)
+
+    def _repeat(self) -> None:
+        """Now and then say what is reserved though it did not change, lest it be given up."""
+        at_ns = self.monotonic_ns()
+        if at_ns - self._repeated_ns >= REPEAT_US * US_NS:
+            self._repeated_ns = at_ns
+            self.note(each for each in self.every_limiter() if each.spending.reserved)
 
     def _publish(self, limiter: Limiter, unused: list[tuple[int, int]]) -> tuple[str, Words]:
         limiter.spending.turn(int(self.now()))

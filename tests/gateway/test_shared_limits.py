@@ -248,6 +248,26 @@ async def test_what_a_silent_replica_had_reserved_is_free_again_what_it_spent_is
 
 
 @pytest.mark.anyio
+async def test_what_a_replica_reserved_is_held_for_as_long_as_it_lives(redis: Redis) -> None:
+    async with replicas(redis, 2, Limits(daily_budget=10)) as (time, (one, other)):
+        assert not isinstance(await one.admit(Demand(1, 6 * MILLIONTHS)), Refusal)
+        for _ in range(8):  # the request goes on, and nothing else happens there
+            time.us += SILENT_US // 3
+            await one.shared.turn()
+            assert isinstance(await other.admit(Demand(1, 5 * MILLIONTHS)), Refusal)
+
+
+@pytest.mark.anyio
+async def test_to_be_let_in_is_to_be_heard(redis: Redis) -> None:
+    async with replicas(redis, 2, Limits(daily_budget=10)) as (time, (one, other)):
+        await one.shared.turn()
+        time.us += SILENT_US - 1
+        assert not isinstance(await one.admit(Demand(1, 6 * MILLIONTHS)), Refusal)
+        time.us += 2
+        assert isinstance(await other.admit(Demand(1, 5 * MILLIONTHS)), Refusal)
+
+
+@pytest.mark.anyio
 async def test_a_client_that_leaves_while_it_waits_reserves_nothing(redis: Redis) -> None:
     async with replicas(redis, 1, Limits(daily_budget=10, tokens_per_minute=5)) as (_, (one,)):
         asking = asyncio.ensure_future(one.shared.admit(one.limiters, Demand(5, 10 * MILLIONTHS)))
