@@ -1,5 +1,7 @@
 """What the metrics show of the parts: what waits, what runs, what is left."""
 
+from gateway.access.accounts import Accounts
+from gateway.access.limits import SECOND_NS
 from gateway.metrics import Metrics
 from gateway.routing.market import Refresher
 from gateway.routing.relaying import Relays
@@ -8,8 +10,10 @@ from gateway.settlement.outbox import Outbox
 from gateway.settlement.settling import Settler
 
 
-def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher) -> None:
-    """Have the metrics show what waits, and the chain as last seen."""
+def watch(
+    metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher, accounts: Accounts
+) -> None:
+    """Have the metrics show what waits, and the chain and the keys as last seen."""
     metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
     metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
     metrics.watch("gateway_session", "The session being served", lambda: refresher.table.number)
@@ -17,6 +21,10 @@ def watch(metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresh
     metrics.watch(
         "gateway_clock_skew_seconds", "How far this clock is ahead of new blocks",
         lambda: refresher.skew.skew_s,
+    )  # fmt: skip
+    metrics.watch(
+        "gateway_keys_age_seconds", "Since the tables last agreed with the keys here",
+        lambda: accounts.age_ns / SECOND_NS,
     )  # fmt: skip
 
 

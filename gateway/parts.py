@@ -19,6 +19,7 @@ from gateway.access.api_keys import KeyStore
 from gateway.access.audit_log import CONTROL_PLANE
 from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
+from gateway.access.limits import SECOND_NS
 from gateway.access.shared_limits import SharedLimits, load_replica
 from gateway.access.table_reload import TableReload
 from gateway.api.batch_run import BatchRunner
@@ -147,6 +148,12 @@ def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once
     once.recover({each.bill.request for each in accepted if each.bill and each.units})
 
 
+def open_accounts(settings: Settings, ledger: Ledger) -> Accounts:
+    """The keys, none of which is known yet, over what the ledger says they spent."""
+    age_s = settings.keys_age_s_max
+    return Accounts(ledger.spending, age_ns_max=None if age_s is None else int(age_s * SECOND_NS))
+
+
 def open_limits(settings: Settings, accounts: Accounts) -> SharedLimits | None:
     """The limits that are kept with other replicas; None where this gateway is alone."""
     if settings.limits_url is None:
@@ -195,7 +202,7 @@ async def open_node(
         outbox, ledger = Outbox(), Ledger(usage_log)
         await restore_outbox(outbox, receipts_log, spool)
         ledger.replay(usage_log.replay())
-        accounts, table = Accounts(ledger.spending), SessionTable()
+        accounts, table = open_accounts(settings, ledger), SessionTable()
         answers = DirectoryStore(settings.shared / "answers")
         limits = open_limits(settings, accounts)
         admission = Admission(accounts, shared=limits)
@@ -247,7 +254,7 @@ async def open_node(
             settings.server.cors(),
         )  # fmt: skip
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
-        watch(metrics, outbox, settler, refresher)
+        watch(metrics, outbox, settler, refresher, accounts)
         funds = FundsWatch(
             market, table, refresher.applications, spending, FUNDS_PAUSE * settings.chain.poll_s
         )

@@ -247,6 +247,10 @@ class Settings(NodeSettings):
     database_url: SecretStr | None = Field(
         default=None, description="PostgreSQL that replicas share; unset: `keys.db` in data_dir"
     )
+    keys_age_s_max: float | None = Field(
+        default=None, ge=10,
+        description="keys are refused where the tables could not be read so long; unset: never",
+    )  # fmt: skip
     shared_dir: Path | None = Field(
         default=None,
         description="directory of files, batches and kept answers of replicas; unset: data_dir",

@@ -54,11 +54,25 @@ class Accounts:
     now: Callable[[], float] = time.time
     is_current: bool = True
     """Whether the tables could be read when they were last looked at."""
+    read_ns: int = 0
+    """When they were last as the keys here say, by `monotonic_ns`."""
+    age_ns_max: int | None = None
+    """How long after that nobody is let in any more; None is never."""
     _by_digest: dict[bytes, Account] = field(default_factory=dict)
     _by_id: dict[str, Account] = field(default_factory=dict)
     _projects: dict[str, ProjectAccount] = field(default_factory=dict)
     _project_of: dict[str, ProjectAccount] = field(default_factory=dict)
     """By key id, of revoked keys too: what they spent stays spent."""
+
+    @property
+    def age_ns(self) -> int:
+        """For how long a key may have been revoked without its being known here."""
+        return self.monotonic_ns() - self.read_ns
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether that is longer than the operator takes upon itself."""
+        return self.age_ns_max is not None and self.age_ns > self.age_ns_max
 
     def find(self, key: bytes) -> Account | None:
         """The account of a key as the client sent it; None where it is unknown or revoked."""

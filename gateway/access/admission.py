@@ -43,8 +43,11 @@ class Admission:
     def verify_open(self, account: Account | None) -> Account:
         """The account of a key that may still be used (else InvalidKeyError).
 
-        Raises DatabaseError for one that is not known while the table of keys cannot be read.
+        Raises DatabaseError for one that is not known while the table of keys cannot be read, and
+        for every one where that has lasted too long.
         """
+        if self.accounts.is_too_old:
+            raise DatabaseError("the table of keys could not be read for too long")
         if account is None and not self.accounts.is_current:
             raise DatabaseError("the table of keys cannot be read now, and this key is not known")
         if account is None:

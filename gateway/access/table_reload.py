@@ -20,7 +20,10 @@ POLL_S = 1.0
 
 @dataclass(slots=True)
 class TableReload:
-    """Looks at the tables; while they cannot be read, what was read before goes on to hold."""
+    """Looks at the tables; while they cannot be read, what was read before goes on to hold.
+
+    For how long it may is the accounts' `age_ns_max`.
+    """
 
     database: Database
     keys: KeyStore
@@ -39,6 +42,7 @@ class TableReload:
 
     async def step(self) -> None:
         """Look once."""
+        began_ns = self.accounts.monotonic_ns()
         try:
             await self._read()
         except DatabaseError as error:
@@ -48,7 +52,7 @@ class TableReload:
         else:
             if not self.accounts.is_current:
                 logger.info("the tables are read")
-            self.accounts.is_current = True
+            self.accounts.is_current, self.accounts.read_ns = True, began_ns
 
     async def _read(self) -> None:
         revision = await asyncio.to_thread(read_revision, self.database)

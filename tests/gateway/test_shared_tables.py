@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from gateway.access.api_keys import KeyStore, KeyTerms
 from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
+from gateway.access.limits import SECOND_NS
 from gateway.access.table_reload import TableReload
 from gateway.cli import app
 from gateway.errors import DatabaseError
@@ -20,7 +21,7 @@ from tests.clis import CommandLine
 from tests.databases import Postgres, postgres
 from tests.factories import APPLICATION, SUPPLIER
 from tests.gateway.fakes import FakeSupplier
-from tests.gateway.harness import MODEL, Gateway, a_gateway
+from tests.gateway.harness import MODEL, Clock, Gateway, a_gateway
 
 __all__ = ["postgres"]
 
@@ -91,6 +92,36 @@ async def test_a_gateway_that_starts_without_its_tables_refuses_nobody_for_good(
             postgres.start()
             await reload.step()
             assert (await client.models.list()).data
+
+
+async def test_a_revoked_key_works_on_only_for_as_long_as_the_operator_lets_it(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    clock, url = Clock(), postgres.create()
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(
+            a_gateway(tmp_path, FakeSupplier("one"), clock=clock)
+        )
+        gateway.accounts.age_ns_max = 60 * SECOND_NS
+        reload = await follow(stack, gateway, url)
+        key, row = reload.keys.create("shop", APPLICATION)
+        await reload.step()
+        async with gateway.client(key) as client:
+            postgres.stop()
+            clock.passed = 59.0
+            await reload.step()
+            assert (await client.models.list()).data
+            clock.passed = 61.0
+            with pytest.raises(openai.InternalServerError) as refused:
+                await client.models.list()
+            assert refused.value.code == "database_unavailable"
+            postgres.start()
+            await reload.step()
+            assert (await client.models.list()).data
+            reload.keys.revoke(row.id)
+            await reload.step()
+            with pytest.raises(openai.AuthenticationError):
+                await client.models.list()
 
 
 async def test_no_change_is_lost_while_the_server_is_restarted(postgres: Postgres) -> None:
