@@ -1,21 +1,22 @@
 """Reading an EVM chain, the block explicit: what clients, sender and events stand on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from web3 import AsyncWeb3
-from web3.exceptions import BlockNotFound, TransactionNotFound
-from web3.middleware import ExtraDataToPOAMiddleware
-from web3.types import BlockIdentifier, FilterParams, TxParams
-
-from contracts.endpoints import FailoverProvider
+from contracts.endpoints import Endpoints
 from contracts.errors import RpcError
 from contracts.reverts import decode_revert, is_revert
 from relay_mining import Address, Hash32
 
+if TYPE_CHECKING:
+    from web3.types import BlockIdentifier, FilterParams, TxParams
+
+Found = TypeVar("Found")
 FEE_HISTORY_BLOCKS = 5
 FEE_HISTORY_PERCENTILE = 50.0
 TIP_WEI_MIN = 1_000_000
@@ -83,23 +84,23 @@ class Chain:
     take the block by number; None is the newest one.
     """
 
-    def __init__(self, provider: FailoverProvider, chain_id: int) -> None:
-        self._provider = provider
-        self._web3: AsyncWeb3[Any] = AsyncWeb3(provider)
-        self._web3.middleware_onion.inject(cast(Any, ExtraDataToPOAMiddleware), layer=0)
-        self._eth = self._web3.eth
+    def __init__(self, endpoints: Endpoints, chain_id: int) -> None:
+        from contracts.provider import open_eth
+
+        self._endpoints = endpoints
+        self._eth = open_eth(endpoints)
         self.chain_id = chain_id
 
     @classmethod
     async def connect(
         cls, rpc_urls: Sequence[str], chain_id: int | None = None, *, timeout_s: float = 10.0
-    ) -> "Chain":
+    ) -> Chain:
         """Reach the chain `chain_id`, or whichever the first endpoint that answers serves."""
-        provider = FailoverProvider(rpc_urls, chain_id, timeout_s)
+        endpoints = Endpoints(rpc_urls, chain_id, timeout_s)
         try:
-            return cls(provider, await provider.connect_chain())
+            return cls(endpoints, await endpoints.connect_chain())
         except BaseException:
-            await provider.disconnect()
+            await endpoints.close()
             raise
 
     async def __aenter__(self) -> Self:
@@ -115,12 +116,12 @@ class Chain:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._provider.disconnect()
+        await self._endpoints.close()
 
     @property
     def endpoint(self) -> str:
         """The endpoint in use, without credentials."""
-        return self._provider.endpoint
+        return self._endpoints.endpoint
 
     async def head(self) -> Block:
         """The newest block."""
@@ -128,10 +129,8 @@ class Chain:
 
     async def block(self, number: int) -> Block | None:
         """A block by number; None where the chain has not got that far."""
-        try:
-            return _block(await self._eth.get_block(cast(BlockIdentifier, number)))
-        except BlockNotFound:
-            return None
+        found = await _or_none(self._eth.get_block(_identifier(number)))
+        return None if found is None else _block(found)
 
     async def finalized(self, confirmations: int) -> Block | None:
         """The newest block with `confirmations` on top; None on a chain shorter than that."""
@@ -184,18 +183,13 @@ class Chain:
 
     async def receipt(self, transaction_hash: Hash32) -> TxReceipt | None:
         """The receipt of a mined transaction; None while it is not mined."""
-        try:
-            return _receipt(await self._eth.get_transaction_receipt(cast(Any, transaction_hash)))
-        except TransactionNotFound:
-            return None
+        found = await _or_none(self._eth.get_transaction_receipt(cast(Any, transaction_hash)))
+        return None if found is None else _receipt(found)
 
     async def is_known(self, transaction_hash: Hash32) -> bool:
         """Whether an endpoint has a transaction, mined or in its pool."""
-        try:
-            await self._eth.get_transaction(cast(Any, transaction_hash))
-        except TransactionNotFound:
-            return False
-        return True
+        found = await _or_none(self._eth.get_transaction(cast(Any, transaction_hash)))
+        return found is not None
 
     async def logs(
         self, addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32] = (),
@@ -212,8 +206,18 @@ class Chain:
             query["topics"] = [["0x" + each.hex() for each in topics]]
         if topics and subject is not None:
             query["topics"].append("0x" + subject.hex())
-        found = [_log(each) for each in await self._eth.get_logs(cast(FilterParams, query))]
+        found = [_log(each) for each in await self._eth.get_logs(cast("FilterParams", query))]
         return tuple(sorted(found, key=lambda each: (each.block_number, each.index)))
+
+
+async def _or_none(found: Awaitable[Found]) -> Found | None:
+    """What the chain has; None where it has no such block or transaction."""
+    from web3.exceptions import BlockNotFound, TransactionNotFound
+
+    try:
+        return await found
+    except (BlockNotFound, TransactionNotFound):
+        return None
 
 
 @contextmanager
@@ -227,7 +231,7 @@ def _reverts_named() -> Iterator[None]:
 
 
 def _identifier(block: int | None) -> BlockIdentifier:
-    return "latest" if block is None else cast(BlockIdentifier, block)
+    return "latest" if block is None else cast("BlockIdentifier", block)
 
 
 def _transaction(call: Call, sender: Address | None = None) -> TxParams:
@@ -236,7 +240,7 @@ def _transaction(call: Call, sender: Address | None = None) -> TxParams:
         transaction["to"] = call.to
     if sender is not None:
         transaction["from"] = sender
-    return cast(TxParams, transaction)
+    return cast("TxParams", transaction)
 
 
 def _block(block: Mapping[str, Any]) -> Block:

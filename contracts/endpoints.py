@@ -1,4 +1,4 @@
-"""Several JSON-RPC endpoints behind one web3 provider: the first that answers is kept.
+"""Several JSON-RPC endpoints asked as one: the first that answers is kept.
 
 What an endpoint may do to us is bounded: a deadline for each answer, a size for each answer, and
 its chain id is checked before its first answer is believed.
@@ -10,12 +10,11 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
-from web3.providers.async_base import AsyncJSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
 
 from contracts.errors import ChainUnavailableError, RpcError, WrongChainError
 
 ANSWER_BYTES_MAX = 64 << 20
+CHAIN_ID = b'{"jsonrpc": "2.0", "id": 0, "method": "eth_chainId", "params": []}'
 _LIMIT_CODES = frozenset({-32005, -32097, 429})
 """Codes by which providers say that they are overloaded or that a quota is spent."""
 
@@ -32,7 +31,7 @@ class _OtherChainError(_EndpointFailedError):
     """One endpoint serves another chain."""
 
 
-class FailoverProvider(AsyncJSONBaseProvider):
+class Endpoints:
     """Asks the endpoint that answered last; on failure each of the others once, in order.
 
     Raises:
@@ -42,7 +41,6 @@ class FailoverProvider(AsyncJSONBaseProvider):
     """
 
     def __init__(self, urls: Sequence[str], chain_id: int | None, timeout_s: float = 10.0) -> None:
-        super().__init__()
         if not urls:
             raise ValueError("no endpoint of the chain is given")
         self._urls = tuple(urls)
@@ -60,21 +58,21 @@ class FailoverProvider(AsyncJSONBaseProvider):
 
     async def connect_chain(self) -> int:
         """Chain id that the endpoints have to serve: the one asked for, or the first one found."""
-        answer = await self.make_request(RPCEndpoint("eth_chainId"), [])
+        answer = await self.request("eth_chainId", CHAIN_ID)
         if self._chain_id is None:
             self._chain_id = int(answer["result"], 16)
             self._verified.add(self._current)
         return self._chain_id
 
-    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """The first endpoint's answer that is one."""
+    async def request(self, method: str, body: bytes) -> dict[str, Any]:
+        """The first endpoint's answer that is one; `body` is the request for `method`."""
         failures: list[tuple[str, str]] = []
         is_wrong_chain = True
         for step in range(len(self._urls)):
             index = (self._current + step) % len(self._urls)
             try:
                 await self._verify_chain(index)
-                response = await self._ask(index, method, params)
+                response = await self._ask(index, body)
             except _EndpointFailedError as failure:
                 failures.append((name_endpoint(self._urls[index]), str(failure)))
                 is_wrong_chain = is_wrong_chain and isinstance(failure, _OtherChainError)
@@ -85,14 +83,14 @@ class FailoverProvider(AsyncJSONBaseProvider):
             raise WrongChainError("; ".join(f"{name}: {why}" for name, why in failures))
         raise ChainUnavailableError(tuple(failures))
 
-    async def disconnect(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
     async def _verify_chain(self, index: int) -> None:
         if self._chain_id is None or index in self._verified:
             return
-        response = await self._ask(index, RPCEndpoint("eth_chainId"), [])
+        response = await self._ask(index, CHAIN_ID)
         try:
             found = int(response["result"], 16)
         except (KeyError, TypeError, ValueError) as error:
@@ -101,8 +99,7 @@ class FailoverProvider(AsyncJSONBaseProvider):
             raise _OtherChainError(f"serves chain {found} instead of {self._chain_id}")
         self._verified.add(index)
 
-    async def _ask(self, index: int, method: RPCEndpoint, params: Any) -> RPCResponse:
-        body = self.encode_rpc_request(method, params)
+    async def _ask(self, index: int, body: bytes) -> dict[str, Any]:
         try:
             async with self._http.stream("POST", self._urls[index], content=body) as response:
                 content = await _read_limited(response)
@@ -111,7 +108,7 @@ class FailoverProvider(AsyncJSONBaseProvider):
         document = _parse(response.status_code, content)
         if "error" in document:
             _check_ability(document["error"])
-        return cast(RPCResponse, document)
+        return document
 
 
 def name_endpoint(url: str) -> str:
@@ -156,8 +153,8 @@ def _check_ability(error: dict[str, Any]) -> None:
         raise _EndpointFailedError("does not have the block")
 
 
-def _accept(method: str, response: RPCResponse) -> RPCResponse:
-    error = cast(dict[str, Any] | None, response.get("error"))
+def _accept(method: str, response: dict[str, Any]) -> dict[str, Any]:
+    error: dict[str, Any] | None = response.get("error")
     if error is None:
         return response
     code = error.get("code")

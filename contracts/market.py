@@ -9,7 +9,7 @@ from contracts.addressbook import AddressBook
 from contracts.auction import Auction
 from contracts.chain import Chain
 from contracts.claims import Claims
-from contracts.endpoints import FailoverProvider
+from contracts.endpoints import Endpoints
 from contracts.errors import AddressBookError
 from contracts.escrow import Escrow
 from contracts.events import Cursor, EventReader
@@ -67,8 +67,8 @@ class Market:
     def unverified(cls, settings: ChainSettings) -> "Market":
         """The market that a node's settings name, before any endpoint was asked; see `verify`."""
         book = AddressBook.load(settings.address_book)
-        provider = FailoverProvider(settings.urls(), book.chain_id, settings.timeout_s)
-        return cls(Chain(provider, book.chain_id), book)
+        endpoints = Endpoints(settings.urls(), book.chain_id, settings.timeout_s)
+        return cls(Chain(endpoints, book.chain_id), book)
 
     async def verify(self) -> None:
         """Check that there is code where the book says (AddressBookError if not)."""

@@ -1,12 +1,15 @@
 """A transaction that waits to be mined: what it offers, and every version of it signed so far."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
 
-from eth_account.signers.local import LocalAccount
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from contracts.chain import Call
 from relay_mining import Hash32
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
 
 GAS_MARGIN_PERCENT = 25
 """Gas offered above the estimate, as the state may change before the transaction is mined."""

@@ -15,8 +15,6 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from eth_account import Account
-
 from contracts.chain import Call, Chain, Fees, TxReceipt
 from contracts.errors import (
     ChainUnavailableError,
@@ -80,6 +78,8 @@ class TxSender:
     """
 
     def __init__(self, chain: Chain, private_key: bytes, policy: SendPolicy | None = None) -> None:
+        from eth_account import Account  # slow to load: for those who send
+
         self._chain = chain
         self._account = Account.from_key(private_key)
         self._policy = policy or SendPolicy()

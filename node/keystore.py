@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
-
 from node.telemetry import hide
+from relay_mining import Signer
 
 KEY_BYTES = 32
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -79,9 +78,8 @@ class PrivateKey:
             raise KeystoreMalformed("a private key has 32 bytes")
         if not 0 < int.from_bytes(secret, "big") < CURVE_ORDER:
             raise KeystoreMalformed("not a secp256k1 private key")
-        checksummed = Account.from_key(secret).address
         self._secret = secret
-        self.address = bytes.fromhex(checksummed[2:])
+        self.address = Signer(secret).address
         hide(secret.hex())
 
     def reveal(self) -> bytes:
@@ -106,6 +104,8 @@ def create_keystore(
 
     Raises KeystoreExists rather than overwrite, and WrongPassword for an empty password.
     """
+    from eth_account import Account  # slow to load: for those who open or write a keystore
+
     if not password:
         raise WrongPassword("an empty password protects nothing")
     path = Path(path)
@@ -128,6 +128,8 @@ def load_keystore(path: str | Path, password: str, *, chain_id: int) -> PrivateK
 
     A published test key is refused on every chain but the local test chain, 31337.
     """
+    from eth_account import Account
+
     content = _read(Path(path))
     try:
         secret = bytes(Account.decrypt(content, password))

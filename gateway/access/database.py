@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from alembic.util import CommandError
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
 from gateway.errors import DatabaseError
-from gateway.migrations import upgrade
 from node.errors import OperatorError, SettingsError
 
 SCHEMES = ("postgresql", "postgres")
@@ -69,6 +67,10 @@ class Database:
         self.close()
 
     def _bring_up(self) -> None:
+        from alembic.util import CommandError  # slow to load: for those who open the tables
+
+        from gateway.migrations import upgrade
+
         with self._lock:
             if self._is_current:
                 return

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from contracts import Market
-from gateway.app import run_node
 from gateway.cli import offline
-from gateway.cli.command import Config, Json, Key, chain_id, find_config, resolve, run
+from gateway.cli.command import Config, Json, Key, chain_id, resolve, run
 from gateway.cli.keys import keys_app
 from gateway.cli.projects import projects_app
 from gateway.cli.records import audit, explain, receipts_app, reconcile, usage
 from gateway.cli.rotate import rotate_key
+from gateway.cli.serve import serve
 from gateway.cli.suppliers import suppliers_app
-from gateway.keys import load_keyring, load_owner, load_signing
+from gateway.keys import load_owner, load_signing
 from gateway.operations import Operator
 from gateway.settings import Settings
 from gateway.settlement.funds import read_funds_view
@@ -24,7 +24,6 @@ from node.errors import OperatorError
 from node.keystore import create_keystore, read_password
 from node.output import Output
 from node.settings import parse_hex
-from node.telemetry import setup_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -197,35 +196,7 @@ def funds(config: Config = None, key: Key = None, json: Json = False) -> None:
     run(config, json, work)
 
 
-@app.command()
-def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
-    """Serve clients until stopped.
-
-    Example: gateway serve --config gateway.toml
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        setup_logging()
-        resolved, path = resolve(settings, key), find_config(config)
-        keyring = load_keyring(settings.keys, chain_id(settings))
-        is_trading = bool(settings.auction.bids or settings.auction.clears)
-        async with Market.unverified(settings.chain) as market:
-            await run_node(
-                resolved, market, keyring, lambda: resolve(Settings.load(path), key),
-                parse_hex("gateway_id", resolved.gateway_id, 20),
-                load_signing(settings.keys, market.book.chain_id),
-                lambda port, control: output.line(
-                    f"serving {settings.server.tls.scheme}://{settings.server.host}:{port}/v1 "
-                    f"(control http://{settings.control.host}:{control}/)"
-                ),
-                load_owner(settings.keys, market.book.chain_id, key) if is_trading else None,
-            )  # fmt: skip
-        return {"stopped": True}
-
-    run(config, json, work)
-
-
-for command in (audit, explain, reconcile, usage):
+for command in (serve, audit, explain, reconcile, usage):
     app.command()(command)
 
 
