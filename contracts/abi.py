@@ -15,6 +15,7 @@ from typing import Any
 from eth_abi.abi import encode as abi_encode
 from eth_abi.codec import ABIDecoder
 from eth_abi.decoding import StringDecoder
+from eth_abi.exceptions import DecodingError
 from eth_abi.registry import BaseEquals
 from eth_abi.registry import registry as standard_types
 
@@ -125,7 +126,10 @@ DECODER = _build_decoder()
 
 def decode_values(parameters: Sequence[Parameter], data: bytes) -> tuple[Any, ...]:
     """Values of a parameter list (eth_abi's DecodingError for malformed data)."""
-    values = DECODER.decode([each.type for each in parameters], data)
+    try:
+        values = DECODER.decode([each.type for each in parameters], data)
+    except OverflowError as error:  # an offset may be any 256 bits
+        raise DecodingError("an offset beyond the data") from error
     return tuple(_normalize(each, value) for each, value in zip(parameters, values, strict=True))
 
 

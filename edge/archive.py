@@ -5,6 +5,7 @@ checked before anything is unpacked, and the geometry before anything is compute
 """
 
 import zipfile
+import zlib
 from io import BytesIO
 from math import prod
 from typing import IO
@@ -22,6 +23,11 @@ UNPACKED_BYTES_MAX = 64 << 20
 ENTRIES_MAX = 256
 STRIDE_MAX = 8
 DTYPES = frozenset(("float32", "int64", "bool"))
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, KeyError, TypeError, IndexError, OSError, EOFError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What reading an archive raises that is not whole, or packed in another way than ours."""
 
 
 def parse_network(data: bytes) -> MultiExitNetwork:
@@ -34,7 +40,7 @@ def parse_network(data: bytes) -> MultiExitNetwork:
         with np.load(BytesIO(data), allow_pickle=False) as file:
             network = read_network(file)
         _verify_geometry(network)
-    except (zipfile.BadZipFile, KeyError, TypeError, IndexError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise ValueError(f"no network: {error}") from error
     return network
 

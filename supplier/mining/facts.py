@@ -71,14 +71,21 @@ class SessionFacts:
         )
 
 
+def read_count(value: object) -> int:
+    """A number that is written as one, and not as text; raises ValueError."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no count")
+    return value
+
+
 def decode_facts(data: bytes) -> SessionFacts:
-    """The facts `SessionFacts.encode` wrote; raises KeyError or ValueError on anything else."""
+    """The facts `encode` wrote; raises KeyError, TypeError or ValueError on anything else."""
     raw: dict[str, Any] = orjson.loads(data)
     key = SessionKey(
         bytes.fromhex(raw["application"]),
         bytes.fromhex(raw["gateway"]),
         bytes.fromhex(raw["service"]),
-        raw["number"],
+        read_count(raw["number"]),
     )
     terms = SessionTerms(
         key=key,
@@ -93,13 +100,13 @@ def decode_facts(data: bytes) -> SessionFacts:
         gateway_signer=bytes.fromhex(raw["gateway_signer"]),
         weights=UnitWeights(*(int(each) for each in raw["weights"])),
         spec_hash=bytes.fromhex(raw["spec_hash"]),
-        fee_bps=raw["fee_bps"],
-        source_bps=raw["source_bps"],
-        protocol_bps=raw["protocol_bps"],
-        seat=DrawnMember(index, draw, tuple(earlier)),
-        margin_bps=raw["margin_bps"],
-        bond_ratio_max=raw["bond_ratio_max"],
-        members=raw["members"],
+        fee_bps=read_count(raw["fee_bps"]),
+        source_bps=read_count(raw["source_bps"]),
+        protocol_bps=read_count(raw["protocol_bps"]),
+        seat=DrawnMember(read_count(index), read_count(draw), tuple(map(read_count, earlier))),
+        margin_bps=read_count(raw["margin_bps"]),
+        bond_ratio_max=read_count(raw["bond_ratio_max"]),
+        members=read_count(raw["members"]),
         delegation_fee=int(raw["delegation_fee"]),
     )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from relay_mining import Address, Claim, Hash32, MinedReceipt, Receipt, SessionKey, TrieRoot, keccak
-from supplier.mining.facts import SessionFacts, decode_facts
+from supplier.mining.facts import SessionFacts, decode_facts, read_count
 
 _OPENED, _SERVED, _RECEIPT, _SEALED, _CLAIMED, _CLOSED = b"O", b"V", b"R", b"S", b"C", b"X"
 _HASH = 32
@@ -143,7 +143,7 @@ def decode_record(data: bytes) -> Record:
             return Claimed(rest[:_HASH], _decode_claim(rest[_HASH:]))
         if kind == _CLOSED:
             return Closed(rest[:_HASH], rest[_HASH:].decode())
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CorruptRecordError(f"a record of kind {kind!r}: {error}") from error
     raise CorruptRecordError(f"a record of unknown kind {kind!r}")
 
@@ -196,12 +196,15 @@ def _decode_claim(data: bytes) -> Claim:
     return Claim(
         supplier=bytes.fromhex(raw["supplier"]),
         session=SessionKey(
-            bytes.fromhex(application), bytes.fromhex(gateway), bytes.fromhex(service), number
+            bytes.fromhex(application),
+            bytes.fromhex(gateway),
+            bytes.fromhex(service),
+            read_count(number),
         ),
-        root=TrieRoot(bytes.fromhex(digest), int(total), count),
+        root=TrieRoot(bytes.fromhex(digest), int(total), read_count(count)),
         value=int(raw["value"]),
         bond=int(raw["bond"]),
         tau=int(raw["tau"]),
-        fee_bps=raw["fee_bps"],
+        fee_bps=read_count(raw["fee_bps"]),
         price=int(raw["price"]),
     )

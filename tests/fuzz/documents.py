@@ -26,7 +26,7 @@ from relay_mining.template import ChatTemplate, TemplateLimits
 from supplier.engines.openai_http import parse_load
 from supplier.errors import MalformedRelayError
 from supplier.server.usage import CHAT_PATH, EngineAnswerError, parse_body, read_answer
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, reads
 from tests.gateway.endpoints import OPENAI
 
 LIMITS = RequestLimits(body_bytes_max=4096)
@@ -114,17 +114,6 @@ REFUSAL = (
 )
 
 
-def _reads(read: Callable[[bytes], object], *refusals: type[Exception]) -> Callable[[bytes], bool]:
-    def run(data: bytes) -> bool:
-        try:
-            read(data)
-        except refusals:
-            return False
-        return True
-
-    return run
-
-
 def _read_as_chat(data: bytes) -> object:
     members = orjson.loads(data)
     return read_conversation(members) if isinstance(members, dict) else None
@@ -152,46 +141,46 @@ TARGETS = (
         Target(
             f"client's body, {endpoint.name.lower()}",
             BODIES,
-            _reads(_read_endpoint(endpoint), RequestError),
+            reads(_read_endpoint(endpoint), RequestError),
         )
         for endpoint in OPENAI
     ),
     Target(
         "relay's body at the supplier",
         BODIES,
-        _reads(lambda data: parse_body(CHAT_PATH, data).demand(9, 64), MalformedRelayError),
+        reads(lambda data: parse_body(CHAT_PATH, data).demand(9, 64), MalformedRelayError),
     ),
     Target(
         "conversation of a recount",
         (CHAT,),
-        _reads(_read_as_chat, orjson.JSONDecodeError, ConversationError),
+        reads(_read_as_chat, orjson.JSONDecodeError, ConversationError),
     ),
-    Target("chat template", (TEMPLATE,), _reads(_render, TemplateError)),
-    Target("engine's answer", (ANSWER, VECTORS), _reads(read_answer, EngineAnswerError)),
+    Target("chat template", (TEMPLATE,), reads(_render, TemplateError)),
+    Target("engine's answer", (ANSWER, VECTORS), reads(read_answer, EngineAnswerError)),
     Target(
-        "answer at the gateway", (ANSWER, VECTORS), _reads(lambda data: read_choices(data, False))
+        "answer at the gateway", (ANSWER, VECTORS), reads(lambda data: read_choices(data, False))
     ),
-    Target("vectors at the gateway", (VECTORS, ANSWER), _reads(read_vector_indices)),
+    Target("vectors at the gateway", (VECTORS, ANSWER), reads(read_vector_indices)),
     Target(
         "service's spec",
         (orjson.dumps(SPEC), orjson.dumps([{"services": [SPEC]}])),
-        _reads(_find_spec, orjson.JSONDecodeError, UpstreamInvalidError),
+        reads(_find_spec, orjson.JSONDecodeError, UpstreamInvalidError),
     ),
-    Target("supplier's error", (b'{"error":{"message":"x","code":null}}',), _reads(read_error)),
+    Target("supplier's error", (b'{"error":{"message":"x","code":null}}',), reads(read_error)),
     Target(
         "refusal of receipts",
         (REFUSAL % (b"ab" * 32),),
-        _reads(read_refusal, ReceiptsRefusedError),
+        reads(read_refusal, ReceiptsRefusedError),
     ),
     Target(
         "engine's metrics",
         (METRICS,),
-        _reads(lambda data: parse_load(data.decode("utf-8", "replace"))),
+        reads(lambda data: parse_load(data.decode("utf-8", "replace"))),
     ),
     Target(
         "URL",
         (b"https://supplier.example:8443/path?q=1", b"http://[::1]:80/"),
-        _reads(lambda data: parse_url.__wrapped__(data.decode("latin-1")), BadUrl),
+        reads(lambda data: parse_url.__wrapped__(data.decode("latin-1")), BadUrl),
     ),
-    Target("revert of a contract", (bytes.fromhex("08c379a0") + bytes(96),), _reads(decode_revert)),
+    Target("revert of a contract", (bytes.fromhex("08c379a0") + bytes(96),), reads(decode_revert)),
 )

@@ -10,14 +10,6 @@ from node.http import Limits
 from node.http.request_reader import Phase, Refusal, RequestReader
 from node.log_format import CorruptLog, frame, new_head, scan
 from relay_mining import SignedResponse, encode_stream_frame
-from supplier.mining.records import (
-    Closed,
-    CorruptRecordError,
-    Receipted,
-    Sealed,
-    decode_record,
-    encode_record,
-)
 from supplier.server.usage import EngineAnswerError, StreamMeter, split_events
 from tests.factories import (
     GATEWAY_SIGNER,
@@ -49,13 +41,6 @@ EVENTS = (
 )
 FRAME = encode_stream_frame(SignedResponse(a_response(), SIGNATURE))
 STREAMS = (EVENTS + FRAME + b"data: [DONE]\n\n", FRAME + EVENTS, EVENTS + b"data: [DONE]\n\n")
-RECORDS = (
-    encode_record(
-        Receipted(a_hash(1), a_hash(2), a_hash(3), a_hash(4), 77, SIGNATURE, (a_hash(5), a_hash(6)))
-    ),
-    encode_record(Sealed(a_hash(1))),
-    encode_record(Closed(a_hash(1), "settled")),
-)
 OWED = encode_owed(
     OwedReceipt(a_session(), an_address("signer"), SUPPLIER, a_hash(1), a_hash(2), a_hash(3), 1_500)
 )
@@ -113,17 +98,6 @@ def meter_stream(data: bytes) -> bool:
     return meter.is_done
 
 
-def read_record(data: bytes) -> bool:
-    """Whether the receipt log takes a record, which is then what encodes to it."""
-    try:
-        record = decode_record(data)
-    except CorruptRecordError:
-        return False
-    if isinstance(record, Receipted):
-        assert encode_record(record) == data
-    return True
-
-
 def read_owed(data: bytes) -> bool:
     """Whether a gateway's log of what it owes takes a record."""
     if len(data) != len(OWED):
@@ -149,7 +123,6 @@ TARGETS = (
     Target("HTTP requests", REQUESTS, read_requests),
     Target("supplier's stream at the gateway", STREAMS, read_stream),
     Target("engine's stream at the supplier", STREAMS, meter_stream),
-    Target("record of the receipt log", RECORDS, read_record),
     Target("record of what is owed", (OWED,), read_owed),
     Target("segment of a log", (SEGMENT,), read_segment),
 )

@@ -15,3 +15,16 @@ class Target:
     name: str
     corpus: tuple[bytes, ...]
     run: Callable[[bytes], bool]
+
+
+def reads(read: Callable[[bytes], object], *refusals: type[Exception]) -> Callable[[bytes], bool]:
+    """A `run` of what may read its input or raise one of `refusals`, and nothing else."""
+
+    def run(data: bytes) -> bool:
+        try:
+            read(data)
+        except refusals:
+            return False
+        return True
+
+    return run

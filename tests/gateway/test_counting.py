@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.openai import Endpoint, PromptOverhead
@@ -49,7 +49,6 @@ def count(
 
 
 @given(answers, st.booleans(), st.sampled_from(OPENAI))
-@settings(deadline=None)
 def test_any_answer_is_counted_or_unknown(
     answer: dict[str, Any], stream: bool, endpoint: Endpoint
 ) -> None:
@@ -59,7 +58,6 @@ def test_any_answer_is_counted_or_unknown(
 
 
 @given(st.binary(max_size=60), st.booleans())
-@settings(deadline=None)
 def test_any_bytes_are_an_answer_of_no_choices(data: bytes, stream: bool) -> None:
     assert read_choices(data, stream) == {}
     assert read_vector_indices(data) == frozenset()

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -228,13 +227,11 @@ def test_room_is_made_by_who_takes_the_most() -> None:
 async def test_a_long_stream_is_kept_in_time_that_grows_with_it() -> None:
     tape = Tape(None)
     writer = tape.respond_stream(200, (), None)
-    event, count = b"x" * 250, 20_000
-    began = time.process_time()
+    event, count = b"x" * 250, 40_000  # a tape that is copied for each outlasts the suite's timeout
     for _ in range(count):
         await writer.write(event)
     await writer.close(b"end")
     assert writer.body == event * count + b"end"
-    assert time.process_time() - began < 2
 
 
 async def test_answers_are_forgotten_after_a_day(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ STEPS = st.lists(
 def test_replicas_decide_as_one_process_would(redis: Redis) -> None:
     """Every decision, its reason and its Retry-After, of any number of replicas."""
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(LIMITS, LIMITS, STEPS)
     def hold(key: Limits, project: Limits, steps: list[Step]) -> None:
         asyncio.run(compare(redis, (key, project), steps))

@@ -46,7 +46,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @given(st.lists(requests(), min_size=1, max_size=4), st.lists(st.integers(0, 10**6), max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_cuts_change_nothing(parts: list[bytes], places: list[int]) -> None:
     data = b"".join(parts)
     whole = read([data])
@@ -55,7 +55,7 @@ def test_cuts_change_nothing(parts: list[bytes], places: list[int]) -> None:
 
 
 @given(requests(), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_mutants_end_in_requests_or_refusals(data: bytes, edits: list[tuple[int, int]]) -> None:
     mutant = bytearray(data)
     for place, value in edits:

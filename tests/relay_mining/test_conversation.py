@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_mining import RESERVED_VARIABLES, ConversationError, read_conversation
@@ -22,7 +22,6 @@ def messages(*given: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 @given(values, values, values)
-@settings(deadline=None)
 def test_any_request_is_read_or_refused(talk: object, tools: object, variables: object) -> None:
     body = {"messages": talk, "tools": tools, "chat_template_kwargs": variables}
     try:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_mining import Recounter, RecountLimits, Speech, ToolCall
@@ -143,7 +143,6 @@ def test_one_token_that_a_client_has_repeated_is_no_lie(token: str, said: str) -
 
 
 @given(st.dictionaries(texts, values, max_size=3), texts, st.booleans())
-@settings(deadline=None)
 def test_whatever_a_call_says_its_own_json_holds(
     arguments: dict[str, object], content: str, is_ascii: bool
 ) -> None:
@@ -153,7 +152,6 @@ def test_whatever_a_call_says_its_own_json_holds(
 
 
 @given(st.text(min_size=1, max_size=20).filter(str.strip))
-@settings(deadline=None)
 def test_what_was_not_written_is_missed(secret: str) -> None:
     marked = "\x01" + secret.strip() + "\x02"
     speech = Speech("hello", "", (ToolCall("f", json.dumps({"a": marked})),))

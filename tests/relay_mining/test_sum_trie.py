@@ -76,7 +76,7 @@ def test_golden_roots(case: dict[str, Any]) -> None:
     assert (root.sum, root.count) == (case["sum"], case["count"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 24))
 def test_a_bulk_build_equals_the_definition_and_opens_everywhere(seed: int, count: int) -> None:
     rng = Random(seed)

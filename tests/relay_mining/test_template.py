@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay_mining import ChatTemplate, Conversation, TemplateError, read_conversation
@@ -63,7 +63,6 @@ def test_real_templates_render_as_transformers_renders_them(
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(messages=turns, thinks=st.booleans())
-@settings(deadline=None)
 def test_any_turns_render_alike_or_are_refused_by_both(
     family: str, messages: list[dict[str, str]], thinks: bool
 ) -> None:

@@ -8,7 +8,16 @@ from typing import Any
 import orjson
 
 from gateway.api.clients import Client, Writer
-from gateway.api.responses.objects import Members, ResponseObject, text_part, translate_usage
+from gateway.api.responses.objects import (
+    Members,
+    ResponseObject,
+    read_object,
+    read_objects,
+    read_text,
+    read_thought,
+    text_part,
+    translate_usage,
+)
 from gateway.routing.sse import EVENT_END
 from node.http import HeaderList, Response
 
@@ -22,7 +31,7 @@ class EventTranslator:
     _open: Members | None = None
     """The item that is being written."""
     _calls: dict[int, Members] = field(default_factory=dict)
-    _reason: str | None = None
+    _reason: str = ""
 
     def translate(self, data: bytes) -> bytes:
         """Whole events of a chat completion as those of a response; comments stay."""
@@ -31,8 +40,14 @@ class EventTranslator:
             if event.startswith(b":"):
                 made.append(event + EVENT_END)
             elif event.startswith(b"data: {"):
-                made += self.take(orjson.loads(event[6:]))
+                made += self._read(event[6:])
         return b"".join(made)
+
+    def _read(self, data: bytes) -> Iterator[bytes]:
+        try:
+            return self.take(orjson.loads(data))
+        except orjson.JSONDecodeError:
+            return iter(())
 
     def begin(self) -> Iterator[bytes]:
         """What a stream begins with."""
@@ -44,19 +59,18 @@ class EventTranslator:
         if chunk.get("usage"):
             self.made.usage = translate_usage(chunk["usage"])
         if chunk.get("error"):
-            self.made.error = {
-                "code": chunk["error"].get("code"), "message": chunk["error"].get("message"),
-            }  # fmt: skip
+            error = read_object(chunk["error"])
+            self.made.error = {"code": error.get("code"), "message": error.get("message")}
             return
-        for choice in (chunk.get("choices") or [])[:1]:
-            delta = choice.get("delta") or {}
-            self._reason = choice.get("finish_reason") or self._reason
-            thought = delta.get("reasoning") or delta.get("reasoning_content")
+        for choice in read_objects(chunk.get("choices"))[:1]:
+            delta = read_object(choice.get("delta"))
+            self._reason = read_text(choice.get("finish_reason")) or self._reason
+            thought, content = read_thought(delta), read_text(delta.get("content"))
             if thought:
                 yield from self._write("reasoning", thought)
-            if delta.get("content"):
-                yield from self._write("message", delta["content"])
-            for call in delta.get("tool_calls") or []:
+            if content:
+                yield from self._write("message", content)
+            for call in read_objects(delta.get("tool_calls")):
                 yield from self._call(call)
 
     def end(self) -> Iterator[bytes]:
@@ -86,14 +100,16 @@ class EventTranslator:
         yield self._part(f"response.{name}.delta", self._open, delta=text, **extra)
 
     def _call(self, call: Members) -> Iterator[bytes]:
-        function, index = call.get("function") or {}, call.get("index", len(self._calls))
+        function, index = read_object(call.get("function")), call.get("index")
+        if type(index) is not int:
+            index = len(self._calls)
         item = self._calls.get(index)
         if item is None:
             yield from self._close()
-            item = self.made.add_call(call.get("id") or "", function.get("name") or "")
+            item = self.made.add_call(read_text(call.get("id")), read_text(function.get("name")))
             self._calls[index] = item
             yield from self._begin(item)
-        text = function.get("arguments") or ""
+        text = read_text(function.get("arguments"))
         item["arguments"] += text
         if text:
             yield self._of("response.function_call_arguments.delta", item, delta=text)

@@ -1,4 +1,7 @@
-"""A response as its clients see it, built from what a chat completion says."""
+"""A response as its clients see it, built from what a chat completion says.
+
+That is a supplier's word: what has another form than it should is not there.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +14,9 @@ ECHOED: Members = {
     "user": None,
 }  # fmt: skip
 """What a response repeats of its request, and what is said where the request does not."""
+
+COUNT_MAX = 1 << 53
+"""Beyond it a number of JSON is no longer exact everywhere."""
 
 
 @dataclass(slots=True)
@@ -67,7 +73,7 @@ class ResponseObject:
         self.output.append(item)
         return item
 
-    def finish(self, reason: str | None) -> None:
+    def finish(self, reason: str) -> None:
         """End every item, and the response as its only choice did."""
         self.status = "incomplete" if reason == "length" else "completed"
         for item in self.output:
@@ -79,37 +85,63 @@ def text_part(text: str) -> Members:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def translate_usage(usage: Members | None) -> Members | None:
+def read_object(value: Any) -> Members:
+    """An object as it is; an empty one in the place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def read_objects(value: Any) -> list[Members]:
+    """The objects of a list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def read_text(value: Any) -> str:
+    """A text as it is; an empty one in the place of anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def read_thought(part: Members) -> str:
+    """What was thought, under either of its names."""
+    return read_text(part.get("reasoning")) or read_text(part.get("reasoning_content"))
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value <= COUNT_MAX else 0
+
+
+def translate_usage(value: Any) -> Members | None:
     """Chat's counts by the names that responses have for them."""
+    usage = read_object(value)
     if not usage:
         return None
-    given, written = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
-    inner = usage.get("prompt_tokens_details") or {}
-    outer = usage.get("completion_tokens_details") or {}
+    given, written = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    inner = read_object(usage.get("prompt_tokens_details"))
+    outer = read_object(usage.get("completion_tokens_details"))
     return {
         "input_tokens": given,
-        "input_tokens_details": {"cached_tokens": inner.get("cached_tokens") or 0},
+        "input_tokens_details": {"cached_tokens": _count(inner.get("cached_tokens"))},
         "output_tokens": written,
-        "output_tokens_details": {"reasoning_tokens": outer.get("reasoning_tokens") or 0},
+        "output_tokens_details": {"reasoning_tokens": _count(outer.get("reasoning_tokens"))},
         "total_tokens": given + written,
         "cost": usage.get("cost", 0),
     }
 
 
-def translate_answer(asked: Members, name: str, answer: Members) -> Members:
+def translate_answer(asked: Members, name: str, value: Any) -> Members:
     """The response of a whole chat completion."""
-    made = ResponseObject(asked, name, answer.get("created") or 0)
-    choice = (answer.get("choices") or [{}])[0]
-    message = choice.get("message") or {}
-    thought = message.get("reasoning") or message.get("reasoning_content")
+    answer = read_object(value)
+    made = ResponseObject(asked, name, _count(answer.get("created")))
+    choice = next(iter(read_objects(answer.get("choices"))), {})
+    message = read_object(choice.get("message"))
+    thought, content = read_thought(message), read_text(message.get("content"))
     if thought:
         made.add_reasoning()["content"].append({"type": "reasoning_text", "text": thought})
-    if message.get("content"):
-        made.add_message()["content"].append(text_part(message["content"]))
-    for call in message.get("tool_calls") or []:
-        function = call.get("function") or {}
-        item = made.add_call(call.get("id") or "", function.get("name") or "")
-        item["arguments"] = function.get("arguments") or ""
+    if content:
+        made.add_message()["content"].append(text_part(content))
+    for call in read_objects(message.get("tool_calls")):
+        function = read_object(call.get("function"))
+        item = made.add_call(read_text(call.get("id")), read_text(function.get("name")))
+        item["arguments"] = read_text(function.get("arguments"))
     made.usage = translate_usage(answer.get("usage"))
-    made.finish(choice.get("finish_reason"))
+    made.finish(read_text(choice.get("finish_reason")))
     return made.shown()
