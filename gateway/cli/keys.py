@@ -1,6 +1,5 @@
 """The commands for API keys: who may use the gateway, and what each may spend."""
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,14 +15,15 @@ from gateway.settings import Settings
 from node.errors import OperatorError
 from node.output import Output
 from node.settings import parse_hex
+from node.spans import read_span
 
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway's clients.")
 
+KeyId = Annotated[str, typer.Argument(help="From `gateway keys list`.")]
 InFlight = Annotated[int | None, typer.Option(min=1, help="Requests at the same time.")]
 Expires = Annotated[
     str | None, typer.Option(help="`30d`, `12h`, an ISO 8601 date or time, or `never`.")
 ]
-SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 
 
 @keys_app.command("create")
@@ -67,7 +67,7 @@ def create_key(  # noqa: PLR0913, PLR0917 - options
 
 @keys_app.command("update")
 def update_key(  # noqa: PLR0913, PLR0917 - options
-    key_id: Annotated[str, typer.Argument(help="From `gateway keys list`.")],
+    key_id: KeyId,
     in_flight_max: InFlight = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
@@ -114,7 +114,7 @@ def list_keys(config: Config = None, json: Json = False) -> None:
 
 @keys_app.command("revoke")
 def revoke_key(
-    key_id: Annotated[str, typer.Argument(help="From `gateway keys list`.")],
+    key_id: KeyId,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -141,9 +141,9 @@ def parse_expiry(text: str, now: int) -> int:
     """Unix seconds; 0 for `never` (OperatorError for what is no time)."""
     if text == "never":
         return 0
-    span = re.fullmatch(r"([1-9][0-9]{0,5})([dhm])", text)
+    span = read_span(text)
     if span is not None:
-        return now + int(span[1]) * SECONDS[span[2]]
+        return now + span
     try:
         time_of = datetime.fromisoformat(text)
     except ValueError as error:

@@ -1,6 +1,7 @@
 """What every command of the supplier takes, and how it runs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 from contracts import ChainError, Market
 from node.command import run_command
 from node.output import Output
+from relay_mining import Address
 from supplier.keys import load_owner
 from supplier.owner import Owner
 from supplier.settings import Settings
@@ -36,6 +38,19 @@ def options(config: Config = None, json: Json = False) -> None:
     _GLOBAL.config, _GLOBAL.json = config, json
 
 
+@dataclass(frozen=True, slots=True)
+class AtMarket:
+    """A registered supplier at its market, as long as a command is there."""
+
+    settings: Settings
+    supplier: Address
+    market: Market
+
+    def owner(self, key: str | None) -> Owner:
+        """Whoever holds the owner's key, or the raw key given."""
+        return owner_of(self.market, self.settings, key)
+
+
 class Command:
     """One run of a command: its settings, its output, its market."""
 
@@ -52,7 +67,16 @@ class Command:
         is_named = self.path is not DEFAULT_CONFIG
         return Settings.load(self.path if is_named or self.path.exists() else None)
 
-    def owner(self, market: Market, settings: Settings, key: str | None) -> Owner:
-        """Whoever holds the owner's key, or the raw key given."""
-        secret = load_owner(settings.keys, market.book.chain_id, key)
-        return Owner(market, secret.reveal(), settings.chain.policy())
+    @asynccontextmanager
+    async def at_market(self) -> AsyncIterator[AtMarket]:
+        """The supplier of the settings at its market; raises OperatorError where there is none."""
+        settings = self.settings()
+        supplier = settings.supplier()
+        async with await Market.open(settings.chain) as market:
+            yield AtMarket(settings, supplier, market)
+
+
+def owner_of(market: Market, settings: Settings, key: str | None) -> Owner:
+    """Whoever holds the owner's key of the settings, or the raw key given."""
+    secret = load_owner(settings.keys, market.book.chain_id, key)
+    return Owner(market, secret.reveal(), settings.chain.policy())

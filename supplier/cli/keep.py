@@ -8,9 +8,9 @@ import typer
 
 from contracts import Market, read_claims
 from supplier.cli.command import Command, Config, Json
-from supplier.cli.why import show_findings
+from supplier.cli.why import run_findings
 from supplier.operation.backup import restore_backup, write_backup
-from supplier.operation.doctor import Finding, is_healthy
+from supplier.operation.doctor import Finding
 from supplier.operation.funds import CLAIM_SESSIONS
 from supplier.operation.ledger import read_books
 from supplier.operation.rescue import Rescue, judge_rescue
@@ -100,13 +100,8 @@ def upgrade_check(
 
     Example: supplier upgrade-check --restart-s 300 && systemctl restart lode-supplier
     """
-    found: list[Finding] = []
 
-    async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        found.extend([each async for each in check_upgrade(settings, restart_s)])
-        return show_findings(command, "upgrade", found)
+    async def look(command: Command) -> list[Finding]:
+        return [each async for each in check_upgrade(command.settings(), restart_s)]
 
-    Command(config, json).run(work)
-    if not is_healthy(found):
-        raise typer.Exit(1)
+    run_findings(Command(config, json), "upgrade", look)

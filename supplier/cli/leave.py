@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-from contracts import ChainError, Market, read_block_time
+from contracts import ChainError, read_block_time
 from node.settings import parse_hex
-from relay_mining import Address
-from supplier.cli.command import Command, Config, Json, Key
+from supplier.cli.command import AtMarket, Command, Config, Json, Key
 from supplier.operation.leaving import Leave, Ties, judge_leaving
 from supplier.operation.ledger import read_books
-from supplier.settings import Settings
 
 
 def drain(
@@ -28,28 +26,24 @@ def drain(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            withdrawn = (await _read_ties(market, settings, supplier)).listed
+        async with command.at_market() as here:
+            withdrawn = (await _read_ties(here)).listed
             if withdrawn:
-                owner = command.owner(market, settings, key)
+                owner, registry = here.owner(key), here.market.registry
                 for service in withdrawn:
-                    await owner.send(market.registry.remove_listing(supplier, service))
-            leave = await _follow(command, market, settings, supplier, wait)
+                    await owner.send(registry.remove_listing(here.supplier, service))
+            leave = await _follow(command, here, wait)
         return {"withdrawn": withdrawn, "over": leave.is_over, "waits_for": leave.waits_for}
 
     Command(config, json).run(work)
 
 
-async def _follow(
-    command: Command, market: Market, settings: Settings, supplier: Address, wait: bool
-) -> Leave:
+async def _follow(command: Command, here: AtMarket, wait: bool) -> Leave:
     """How far it is; with `wait`, only once it is over, saying each time what is waited for."""
-    said = ""
+    said, market = "", here.market
     while True:
         try:
-            ties = await _read_ties(market, settings, supplier)
+            ties = await _read_ties(here)
             clock, time = await market.sessions.clock(), await read_block_time(market.chain)
         except ChainError as error:
             if not wait:
@@ -62,10 +56,11 @@ async def _follow(
                 command.output.line(said or "nothing is owed any more: `supplier serve` may stop")
             if leave.is_over or not wait:
                 return leave
-        await asyncio.sleep(settings.chain.poll_s)
+        await asyncio.sleep(here.settings.chain.poll_s)
 
 
-async def _read_ties(market: Market, settings: Settings, supplier: Address) -> Ties:
+async def _read_ties(here: AtMarket) -> Ties:
+    market, settings, supplier = here.market, here.settings, here.supplier
     services = [parse_hex("services", each, 32) for each in settings.services]
     head = (await market.chain.head()).number
     clock = await market.sessions.clock()

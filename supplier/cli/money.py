@@ -1,7 +1,6 @@
 """The commands that say where the money is, and what became of it."""
 
 import csv
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -12,6 +11,7 @@ import typer
 
 from contracts import Market, read_claims
 from node.errors import OperatorError
+from node.spans import read_span
 from relay_mining import Address
 from supplier.cli.command import Command, Config, Json
 from supplier.mining.store import SessionRecord, read_records
@@ -28,7 +28,6 @@ from supplier.operation.funds import describe_funds, read_funds_view
 from supplier.operation.ledger import read_books
 
 ROWS_MAX = 100_000
-SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 COLUMNS = tuple(each.name for each in fields(Amounts))
 SHOWN = ("relays", "served", "unreceipted", "sampling", "unclaimed", "shares", "pending", "lost",
          "paid")  # fmt: skip
@@ -41,12 +40,10 @@ def funds(config: Config = None, json: Json = False) -> None:
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            books = read_books(settings, supplier, market.domain)
-            gas = settings.settlement.gas_units_per_claim
-            view = await read_funds_view(market, supplier, books, gas)
+        async with command.at_market() as here:
+            books = read_books(here.settings, here.supplier, here.market.domain)
+            gas = here.settings.settlement.gas_units_per_claim
+            view = await read_funds_view(here.market, here.supplier, books, gas)
         holdings = describe_funds(view)
         command.output.table(
             "funds", ("where", "amount", "unit", "until", "what frees it"),
@@ -54,7 +51,7 @@ def funds(config: Config = None, json: Json = False) -> None:
         )  # fmt: skip
         return {
             **asdict(view.funds),
-            "supplier": supplier,
+            "supplier": here.supplier,
             "payout": view.account.payout,
             "holdings": [asdict(each) for each in holdings],
         }
@@ -80,12 +77,11 @@ def earnings(
         if by not in BY:
             raise OperatorError(f"--by is one of {', '.join(BY)}")
         oldest = time.time() - parse_span(since) if since else 0.0
-        settings = command.settings()
-        supplier = settings.supplier()
-        records = [e for e in read_records(settings, ROWS_MAX) if e.closed_at >= oldest]
-        async with await Market.open(settings.chain) as market:
-            books = read_books(settings, supplier, market.domain)
-            paid = await _read_paid(market, supplier, [e for e in records if is_unsettled(e)])
+        async with command.at_market() as here:
+            records = [e for e in read_records(here.settings, ROWS_MAX) if e.closed_at >= oldest]
+            books = read_books(here.settings, here.supplier, here.market.domain)
+            unsettled = [e for e in records if is_unsettled(e)]
+            paid = await _read_paid(here.market, here.supplier, unsettled)
         found = [earn_closed(each, paid.get(each.session)) for each in records]
         found += [earn_open(book, time.time()) for book in books.sessions.values()]
         return _show_earnings(command, found, by, csv_file)
@@ -95,10 +91,10 @@ def earnings(
 
 def parse_span(text: str) -> int:
     """Seconds of `30d`, `12h` or `90m` (OperatorError for anything else)."""
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([dhm])", text)
-    if match is None:
+    span = read_span(text)
+    if span is None:
         raise OperatorError(f"{text!r} is no span of time: write 30d, 12h or 90m")
-    return int(match[1]) * SECONDS[match[2]]
+    return span
 
 
 async def _read_paid(

@@ -127,13 +127,13 @@ def try_auction_ask(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        supplier = command.settings().supplier()
         service_id = parse_hex("service", service, 32)
-        async with await Market.open(command.settings().chain) as market:
-            terms = AskTerms(cost, await _auction_shares_bps(market, service_id))
-            rounds = await read_past_rounds(market, service_id, epochs)
-        tried = try_ask_in_each(rounds, Order(supplier, price, quantity), terms)
-        asked = [try_ask(each, own, terms) for each in rounds if (own := own_ask(each, supplier))]
+        async with command.at_market() as here:
+            terms = AskTerms(cost, await _auction_shares_bps(here.market, service_id))
+            rounds = await read_past_rounds(here.market, service_id, epochs)
+        tried = try_ask_in_each(rounds, Order(here.supplier, price, quantity), terms)
+        owned = [(each, own_ask(each, here.supplier)) for each in rounds]
+        asked = [try_ask(each, own, terms) for each, own in owned if own]
         command.output.table(
             f"{quantity} million compute units at {price} or more", ROUND_COLUMNS,
             [astuple(each) for each in tried],
@@ -160,9 +160,9 @@ async def _read(
     command: Command, service: str, cost: int, epochs: int
 ) -> tuple[tuple[PastSession, ...], Address, Costs, int]:
     """Past sessions, the supplier, what comes off its sales, and its ask now."""
-    supplier = command.settings().supplier()
     service_id = parse_hex("service", service, 32)
-    async with await Market.open(command.settings().chain) as market:
+    async with command.at_market() as here:
+        market, supplier = here.market, here.supplier
         sessions, claims = await read_past_sessions(market, service_id, epochs)
         asked = await _ask_now(market, service_id, supplier)
         costs = Costs(cost, await _shares_bps(market, service_id, claims, epochs))

@@ -121,13 +121,11 @@ def rotate_key(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        async with await Market.open(settings.chain) as market:
+        async with command.at_market() as here:
             rotation = _Rotation(
-                command, market, command.owner(market, settings, key), settings.supplier(), gas,
-                password_file, new_key,
-            )  # fmt: skip
-            clock = await market.sessions.clock()
+                command, here.market, here.owner(key), here.supplier, gas, password_file, new_key
+            )
+            clock = await here.market.sessions.clock()
             operator, session = await change_key(rotation, clock, command.output, wait_s)
         return {"operator": operator, "session": session}
 

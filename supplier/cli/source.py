@@ -8,7 +8,7 @@ import typer
 from contracts import NOBODY, Market, Service
 from node.settings import parse_hex
 from relay_mining import Address, UnitWeights
-from supplier.cli.command import Command, Config, Json, Key
+from supplier.cli.command import Command, Config, Json, Key, owner_of
 from supplier.engines.spec import hash_service_spec
 from supplier.server.services import compute_spec
 
@@ -41,7 +41,7 @@ def source_list(  # noqa: PLR0913, PLR0917  options of a command line
         settings = command.settings()
         spec = compute_spec(settings.pick_engine(engine))
         async with await Market.open(settings.chain) as place:
-            source = command.owner(place, settings, key)
+            source = owner_of(place, settings, key)
             service = Service(
                 source=source.address,
                 spec_hash=hash_service_spec(spec),
@@ -72,7 +72,7 @@ def source_open(
     async def work(command: Command) -> dict[str, object]:
         settings, service_id = command.settings(), parse_hex("service", service, 32)
         async with await Market.open(settings.chain) as place:
-            source = command.owner(place, settings, key)
+            source = owner_of(place, settings, key)
             receipt = await source.send(place.auction.open_market(service_id, price))
         return {
             "service": service_id, "price": price, "transaction": receipt.transaction_hash

@@ -8,7 +8,7 @@ import typer
 from contracts import Market
 from node.errors import OperatorError
 from node.settings import parse_hex
-from supplier.cli.command import Command, Config, Json, Key
+from supplier.cli.command import Command, Config, Json, Key, owner_of
 from supplier.config_file import set_value
 from supplier.keys import load_operator
 from supplier.owner import Registration, read_funds
@@ -33,7 +33,7 @@ def stake(
     async def work(command: Command) -> dict[str, object]:
         settings = command.settings()
         async with await Market.open(settings.chain) as market:
-            owner = command.owner(market, settings, key)
+            owner = owner_of(market, settings, key)
             if settings.supplier_id:
                 supplier = settings.supplier()
             else:
@@ -71,15 +71,13 @@ def list_(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            owner = command.owner(market, settings, key)
-            service_id = parse_hex("service", service, 32)
-            receipt = await owner.send(market.registry.set_listing(supplier, service_id, price))
-        text = "0x" + service_id.hex()
-        if text not in settings.services:
-            set_value(command.path, "services", [*settings.services, text])
+        service_id = parse_hex("service", service, 32)
+        async with command.at_market() as here:
+            call = here.market.registry.set_listing(here.supplier, service_id, price)
+            receipt = await here.owner(key).send(call)
+        text, listed = "0x" + service_id.hex(), here.settings.services
+        if text not in listed:
+            set_value(command.path, "services", [*listed, text])
         return {"service": text, "price": price, "transaction": receipt.transaction_hash}
 
     Command(config, json).run(work)
@@ -99,10 +97,8 @@ def update(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            registry = market.registry
+        async with command.at_market() as here:
+            registry, supplier = here.market.registry, here.supplier
             calls = []
             if url:
                 calls.append(registry.set_url(supplier, url))
@@ -112,7 +108,7 @@ def update(
                 calls.append(registry.set_bond_cap(supplier, bond_cap))
             if not calls:
                 raise OperatorError("nothing to change: give --url, --payout or --bond-cap")
-            owner = command.owner(market, settings, key)
+            owner = here.owner(key)
             for call in calls:
                 await owner.send(call)
             account = await registry.supplier(supplier)
@@ -135,12 +131,10 @@ def unstake(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            owner = command.owner(market, settings, key)
-            await owner.send(market.registry.request_unstake(supplier, amount))
-            found, _ = await read_funds(market, supplier)
+        async with command.at_market() as here:
+            call = here.market.registry.request_unstake(here.supplier, amount)
+            await here.owner(key).send(call)
+            found, _ = await read_funds(here.market, here.supplier)
         return {"unstaking": found.unstaking, "from_session": found.unstake_session}
 
     Command(config, json).run(work)
@@ -153,14 +147,12 @@ def withdraw(config: Config = None, json: Json = False, key: Key = None) -> None
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            before, _ = await read_funds(market, supplier)
+        async with command.at_market() as here:
+            before, _ = await read_funds(here.market, here.supplier)
             if not before.unstaking:
                 raise OperatorError("nothing is leaving: run `supplier unstake AMOUNT` first")
-            owner = command.owner(market, settings, key)
-            receipt = await owner.send(market.registry.finish_unstake(supplier))
+            call = here.market.registry.finish_unstake(here.supplier)
+            receipt = await here.owner(key).send(call)
         return {"withdrawn": before.unstaking, "transaction": receipt.transaction_hash}
 
     Command(config, json).run(work)
@@ -173,14 +165,12 @@ def collect(config: Config = None, json: Json = False, key: Key = None) -> None:
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        async with await Market.open(settings.chain) as market:
-            found, account = await read_funds(market, supplier)
+        async with command.at_market() as here:
+            found, account = await read_funds(here.market, here.supplier)
             if not found.claimable:
                 raise OperatorError("nothing to collect yet")
-            owner = command.owner(market, settings, key)
-            receipt = await owner.send(market.escrow.collect_for(account.payout))
+            call = here.market.escrow.collect_for(account.payout)
+            receipt = await here.owner(key).send(call)
         return {
             "collected": found.claimable,
             "payout": account.payout,

@@ -1,11 +1,11 @@
 """The commands that say what is wrong, and what to do about it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from contracts import Market
 from node.errors import OperatorError
 from node.settings import parse_hex
 from supplier.cli.command import Command, Config, Json
@@ -28,17 +28,13 @@ def doctor(config: Config = None, json: Json = False) -> None:
 
     Example: supplier doctor
     """
-    found: list[Finding] = []
 
-    async def work(command: Command) -> dict[str, object]:
+    async def look(command: Command) -> list[Finding]:
         settings = command.settings()
         with command.output.progress("looking"):
-            found.extend([each async for each in examine(settings)])
-        return show_findings(command, "doctor", found)
+            return [each async for each in examine(settings)]
 
-    Command(config, json).run(work)
-    if not is_healthy(found):
-        raise typer.Exit(1)
+    run_findings(Command(config, json), "doctor", look)
 
 
 def explain(
@@ -52,15 +48,13 @@ def explain(
     """
 
     async def work(command: Command) -> dict[str, object]:
-        settings = command.settings()
-        supplier = settings.supplier()
-        services = [parse_hex("services", each, 32) for each in settings.services]
+        services = [parse_hex("services", each, 32) for each in command.settings().services]
         if not services:
             raise OperatorError("no services: run `supplier list SERVICE --price PRICE` first")
-        async with await Market.open(settings.chain) as market:
-            books = read_books(settings, supplier, market.domain)
-            served = gather_served(read_records(settings, ROWS_MAX), books)
-            explainer = Explainer(market, supplier, served)
+        async with command.at_market() as here:
+            books = read_books(here.settings, here.supplier, here.market.domain)
+            served = gather_served(read_records(here.settings, ROWS_MAX), books)
+            explainer = Explainer(here.market, here.supplier, served)
             with command.output.progress("reading the chain"):
                 found = [await explainer.explain(each, sessions) for each in services]
         return {"services": [_show_funnel(command, each) for each in found]}
@@ -101,18 +95,29 @@ def config_check(config: Config = None, json: Json = False) -> None:
 
     Example: supplier config check --config supplier.toml
     """
+
+    async def look(command: Command) -> list[Finding]:
+        return check_settings(command.settings())
+
+    run_findings(Command(config, json), "settings", look)
+
+
+def run_findings(
+    command: Command, title: str, look: Callable[[Command], Awaitable[list[Finding]]]
+) -> None:
+    """Run a command that looks for what is wrong; its exit status is 1 where it finds something."""
     found: list[Finding] = []
 
     async def work(command: Command) -> dict[str, object]:
-        found.extend(check_settings(command.settings()))
-        return show_findings(command, "settings", found)
+        found.extend(await look(command))
+        return _show_findings(command, title, found)
 
-    Command(config, json).run(work)
+    command.run(work)
     if not is_healthy(found):
         raise typer.Exit(1)
 
 
-def show_findings(command: Command, title: str, found: list[Finding]) -> dict[str, object]:
+def _show_findings(command: Command, title: str, found: list[Finding]) -> dict[str, object]:
     """Show findings to people; returns them for programs."""
     command.output.table(
         title, ("", "what", "found", "remedy"),
