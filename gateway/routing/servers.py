@@ -54,11 +54,8 @@ class Route:
         self._registered = registered
         self._until = servers.clock() + patience_s
         self._hops = 0
-
-    @property
-    def url(self) -> str:
+        self.url = self._newest
         """Where to send the request now."""
-        return self._servers.learned.get(self._registered, self._registered)
 
     async def is_elsewhere(self, status: int, headers: Headers) -> bool:
         """Whether an answer says to send the same request to another server, which `url` is now."""
@@ -72,15 +69,25 @@ class Route:
         self._hops += 1
         if self._hops > 1:
             await asyncio.sleep(PAUSE_S)
+        self.url = self._newest
         return True
 
     async def is_worth_another(self, error: HttpClientError) -> bool:
         """Whether to ask at the registered URL again, since the server was not there at all."""
-        was_learned = self._servers.learned.pop(self._registered, None) is not None
+        failed = self.url
+        if self._servers.learned.get(self._registered) == failed:
+            del self._servers.learned[self._registered]  # unless another request was faster
+        self.url = self._newest
+        was_learned = failed != self._registered
         if not was_learned or not isinstance(error, ConnectFailed) or self._is_over:
             return False
         await asyncio.sleep(PAUSE_S)
+        self.url = self._newest
         return True
+
+    @property
+    def _newest(self) -> str:
+        return self._servers.learned.get(self._registered, self._registered)
 
     @property
     def _is_over(self) -> bool:

@@ -87,6 +87,27 @@ async def test_a_server_that_fails_is_forgotten_and_asked_around_where_nothing_w
     assert not await route.is_worth_another(error)
 
 
+async def test_every_request_that_a_dead_server_refused_is_asked_around() -> None:
+    """Not only the first one, which forgets it: the others were sent to the same server."""
+    servers = Servers()
+    servers.learned[REGISTERED] = OTHER
+    routes = [servers.route(REGISTERED, 5.0) for _ in range(3)]
+    error = ConnectFailed("refused")
+
+    assert await asyncio.gather(*(each.is_worth_another(error) for each in routes)) == [True] * 3
+    assert [each.url for each in routes] == [REGISTERED] * 3
+
+
+async def test_what_others_learned_of_a_new_server_is_kept_when_the_old_one_refuses() -> None:
+    servers = Servers()
+    servers.learned[REGISTERED] = OTHER
+    late, fast = servers.route(REGISTERED, 5.0), servers.route(REGISTERED, 5.0)
+    await fast.is_elsewhere(421, misdirected("https://c.example.com"))
+
+    assert await late.is_worth_another(ConnectFailed("refused"))
+    assert late.url == fast.url == "https://c.example.com"
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """A server that takes connections and never answers, as a stopped one does."""
