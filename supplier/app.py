@@ -33,6 +33,7 @@ from supplier.mining.claiming import Claimer
 from supplier.mining.credit import compute_policy
 from supplier.mining.directory import DirectoryRules, SessionDirectory
 from supplier.mining.ends import Ends
+from supplier.mining.handing_out import HandOut
 from supplier.mining.miner import Miner
 from supplier.mining.operators import Operators
 from supplier.mining.receipts import ReceiptDesk
@@ -431,13 +432,13 @@ def _vitals(node: _Node) -> Vitals:
 
 def _settler(node: _Node) -> Settler:
     settlement, services = node.settings.settlement, node.fleet.faces
-    bundles = BundleFolder(settlement.bundles_dir) if settlement.bundles_dir else None
-    backing = node.backing
+    folder, backing = settlement.bundles_dir, node.backing
+    hand_out = HandOut(BundleFolder(folder), node.metrics) if folder else None
     claimer = Claimer(
         node.view, node.operators, backing.settled, backing.receipt_log, node.miner, node.metrics,
-        settlement.bond_percent, bundles,
+        settlement.bond_percent, hand_out,
     )  # fmt: skip
-    ends = Ends(backing.settled, backing.receipt_log, backing.store, node.metrics, bundles)
+    ends = Ends(backing.settled, backing.receipt_log, backing.store, node.metrics, hand_out)
     return Settler(
         node.view, node.operators, node.miner, claimer, ends, settlement, services, backing.office
     )

@@ -21,8 +21,8 @@ from relay_mining import Claim, MinedReceipt, SumTrie, compute_value
 from supplier.errors import NotMemberError, WrongSessionError
 from supplier.metrics import Metrics
 from supplier.mining.books import Books, SessionBook
-from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
+from supplier.mining.handing_out import HandOut
 from supplier.mining.miner import Miner, allocate_bonds
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Claimed, Opened
@@ -54,7 +54,7 @@ class Claimer:
 
     def __init__(
         self, view: ChainView, sender: Sender, books: Books, receipt_log: Log,
-        miner: Miner, metrics: Metrics, bond_percent: int, bundles: BundleFolder | None = None,
+        miner: Miner, metrics: Metrics, bond_percent: int, hand_out: HandOut | None = None,
     ) -> None:  # fmt: skip
         self._view = view
         self._market: Market = view.market
@@ -64,7 +64,7 @@ class Claimer:
         self._miner = miner
         self._metrics = metrics
         self.bond_percent = bond_percent
-        self._bundles = bundles
+        self._hand_out = hand_out
 
     async def submit(
         self, books: Sequence[SessionBook], last_block: int | None = None
@@ -78,7 +78,8 @@ class Claimer:
         if not inputs:
             return None
         await self._remember(claims)
-        await self._hand_out(mined)
+        if self._hand_out is not None:  # not for a session that no stake was left for
+            await self._hand_out.write((m.book, m.receipts) for m in mined if m.book.claims)
         call = self._market.claims.submit(inputs)
         sent = self._read(await self._sender.send(call, last_block=last_block))
         for refused in sent.refused:
@@ -96,24 +97,6 @@ class Claimer:
         await self._log.append([Claimed(book.session_id, claim) for book, claim in new])
         for book, claim in claims:
             _put_last(book, claim)
-
-    async def _hand_out(self, mined: Sequence[_Mined]) -> None:
-        """Write for watchtowers what is about to be claimed; a claim waits for no full disk."""
-        if self._bundles is None:
-            return
-        for each in mined:
-            book = each.book
-            if not book.claims:
-                continue  # no stake was left for it
-            try:
-                await asyncio.to_thread(
-                    self._bundles.write, book.facts, book.salt, each.receipts, list(book.claims)
-                )
-            except OSError as error:
-                self._metrics.actions.labels("WriteBundle", "failed").inc()
-                log.warning("no bundle for watchtowers: %s", error)
-            else:
-                self._metrics.actions.labels("WriteBundle", "done").inc()
 
     async def prove(self, book: SessionBook, last_block: int | None = None) -> Sent:
         """Open the challenged leaves of a session's claim, which pays it."""

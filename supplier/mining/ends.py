@@ -8,8 +8,8 @@ from contracts import ClaimPaid, ClaimVoided, Outcome, TxReceipt
 from relay_mining import SessionKey
 from supplier.metrics import Metrics
 from supplier.mining.books import Books, SessionBook
-from supplier.mining.bundles import BundleFolder
 from supplier.mining.claiming import Sent
+from supplier.mining.handing_out import HandOut
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Closed
 from supplier.mining.settlement import NOTHING_PAYABLE, Action
@@ -27,13 +27,13 @@ class Ends:
 
     def __init__(
         self, books: Books, receipt_log: Log, store: Store, metrics: Metrics,
-        bundles: BundleFolder | None = None,
+        hand_out: HandOut | None = None,
     ) -> None:  # fmt: skip
         self.books = books
         self.log = receipt_log
         self.metrics = metrics
         self._store = store
-        self._bundles = bundles
+        self._hand_out = hand_out
 
     def find(self, sessions: Iterable[SessionKey]) -> list[SessionBook]:
         """The books of those sessions that are open here."""
@@ -73,18 +73,10 @@ class Ends:
         level = logging.INFO if reason in (SETTLED, NOTHING_PAYABLE) else logging.WARNING
         log.log(level, "session closed: %s", reason, extra={"session": book.session_id})
         self.books.drop([book.session_id])
-        await self._take_back(book)
+        if self._hand_out is not None:
+            await self._hand_out.remove(self.books.supplier, book.session_id)
         oldest = min((each.key.number for each in self.books.sessions.values()), default=current)
         self.log.drop_before(min(oldest, current))
-
-    async def _take_back(self, book: SessionBook) -> None:
-        """Remove what watchtowers were given; what cannot be removed does no harm."""
-        if self._bundles is None:
-            return
-        try:
-            await asyncio.to_thread(self._bundles.remove, self.books.supplier, book.session_id)
-        except OSError as error:
-            log.warning("a bundle is left behind: %s", error)
 
     def _record(self, book: SessionBook, reason: str, paid: int) -> SessionRecord:
         key, totals = book.key, book.totals

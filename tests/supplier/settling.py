@@ -22,6 +22,7 @@ from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
 from supplier.mining.ends import Ends
+from supplier.mining.handing_out import DEADLINE_S, HandOut
 from supplier.mining.miner import Miner
 from supplier.mining.receipt_log import ReceiptLog
 from supplier.mining.recovery import restore_books
@@ -48,6 +49,7 @@ class Settling:
     claimer: Claimer
     sender: TxSender
     store: Store
+    metrics: Metrics
     task: asyncio.Task[None]
 
     @property
@@ -119,7 +121,7 @@ async def outcomes_of(market: Market) -> list[Outcome]:
 
 @asynccontextmanager
 async def settling(
-    world: World, folder: Path, bundles: BundleFolder | None = None
+    world: World, folder: Path, bundles: BundleFolder | None = None, hand_out_s: float = DEADLINE_S
 ) -> AsyncIterator[Settling]:
     """Settle what the receipt log in a folder holds; the end is sudden, as a kill is."""
     market = await Market.connect([world.anvil.url], world.market.book)
@@ -130,12 +132,13 @@ async def settling(
     restore_books(books, log, market.domain, time.monotonic())
     miner = Miner(SUPPLIER, market.domain, log)
     sender = TxSender(market.chain, OPERATOR, POLICY)
-    claimer = Claimer(view, sender, books, log, miner, metrics, 100, bundles)
-    ends = Ends(books, log, store, metrics, bundles)
+    hand_out = HandOut(bundles, metrics, hand_out_s) if bundles else None
+    claimer = Claimer(view, sender, books, log, miner, metrics, 100, hand_out)
+    ends = Ends(books, log, store, metrics, hand_out)
     settler = Settler(view, sender, miner, claimer, ends, SettlementSettings(), [SERVICE_ID])
     task = asyncio.create_task(settler.run())
     try:
-        yield Settling(world, market, claimer, sender, store, task)
+        yield Settling(world, market, claimer, sender, store, metrics, task)
     finally:
         task.cancel()
         await asyncio.wait({task})

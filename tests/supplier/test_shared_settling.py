@@ -81,7 +81,9 @@ async def settling_together(world: World, url: str, name: str) -> AsyncIterator[
         ends = Ends(books, server.log, server.store, metrics)
         settler = Settler(view, sender, miner, claimer, ends, settings, [SERVICE_ID], office)
         task = asyncio.create_task(settler.run())
-        node = Node(server, Settling(world, market, claimer, sender, server.store, task), view)
+        node = Node(
+            server, Settling(world, market, claimer, sender, server.store, metrics, task), view
+        )
         try:
             yield node
         finally:
