@@ -94,7 +94,9 @@ class ReceiptDesk:
         digests = [self._domain.digest(receipt) for _, receipt in delivery.receipts]
         tree = build_batch(digests)
         signer = self._recover(tree.root, delivery.signature)
-        await self._require_served(delivery)
+        gateway = delivery.receipts[0][0].gateway
+        if not self._sharding.owns(gateway):
+            await self._sharding.require_known(gateway)
         checked: list[_Checked] = []
         refused: list[tuple[Hash32, str]] = []
         waiting: list[asyncio.Task[None]] = []
@@ -123,11 +125,6 @@ class ReceiptDesk:
             raise PartlyRefusedError(refused, acknowledged)
         return acknowledged
 
-    async def _require_served(self, delivery: ReceiptDelivery) -> None:
-        for gateway in {key.gateway for key, _ in delivery.receipts}:
-            if not self._sharding.owns(gateway):
-                await self._sharding.require_known(gateway)
-
     def _acknowledge(self, digests: list[Hash32], signer: Signer) -> bytes:
         """The signed word that these receipts are durable; empty for none."""
         if not digests:
@@ -144,9 +141,12 @@ class ReceiptDesk:
 
     def _decode(self, body: bytes) -> ReceiptDelivery:
         try:
-            return decode_receipts(body)
+            delivery = decode_receipts(body)
         except MalformedError as error:
             raise MalformedRelayError(f"the delivery does not parse: {error}") from error
+        if len({key.gateway for key, _ in delivery.receipts}) > 1:
+            raise MalformedRelayError("the delivery names more than one gateway")
+        return delivery
 
     def _recover(self, root: Hash32, signature: bytes) -> Address:
         try:

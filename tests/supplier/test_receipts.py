@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -96,6 +97,19 @@ async def test_a_strangers_batch_and_a_truncated_one_are_refused(tmp_path: Path)
             answer = await world.pool.request(b"POST", world.url + "/lode/v1/receipts", (), cut)
             assert answer.status == 400
         assert list(world.log.receipts(7, a_session().id)) == []
+
+
+async def test_a_delivery_that_names_two_gateways_is_refused_whole(tmp_path: Path) -> None:
+    """Each gateway may cost a question to other relay servers, before anybody is authenticated."""
+    async with relay_world(tmp_path) as world:
+        good = world.receipt(*await world.relay())
+        key = replace(a_session(), gateway=an_address("another"))
+        answer = await world.deliver(good, (key, replace(good[1], session_id=key.id)))
+
+        assert answer.status == 400
+        assert b"more than one gateway" in answer.body
+        assert list(world.log.receipts(7, a_session().id)) == []
+        assert (await world.deliver(good)).status == 200
 
 
 async def test_good_receipts_of_a_bad_batch_are_kept_and_acknowledged(tmp_path: Path) -> None:
