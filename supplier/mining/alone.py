@@ -12,6 +12,10 @@ class Sharding(Protocol):
         """Whether this server serves it, now; asked for every relay."""
         ...
 
+    def verify_not_elsewhere(self, gateway: Address) -> None:
+        """Raise what `require` would, where that is known without asking anybody."""
+        ...
+
     async def require(self, gateway: Address) -> None:
         """Return once this server serves it, its books as the log has them.
 
@@ -45,6 +49,9 @@ class Alone:
     def owns(self, gateway: Address) -> bool:
         """Always."""
         return True
+
+    def verify_not_elsewhere(self, gateway: Address) -> None:
+        """Nothing to do."""
 
     async def require(self, gateway: Address) -> None:
         """Nothing to do."""

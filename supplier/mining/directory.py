@@ -73,6 +73,7 @@ class SessionDirectory:
             if time.monotonic() < refused[1]:
                 raise type(refused[0])(*refused[0].args)
             del self._refused[session_id]
+        self._sharding.verify_not_elsewhere(key.gateway)  # costs no place among the lookups
         task = self._asking.get(session_id)
         if task is None:
             task = self._ask(key, session_id)

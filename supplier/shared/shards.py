@@ -91,18 +91,25 @@ class Shards:
         """Whether this server serves a gateway; nobody while its lease may be over."""
         return gateway in self._owned and self._membership.is_held
 
+    def verify_not_elsewhere(self, gateway: Address) -> None:
+        """Raise MisdirectedError where another server was just found to serve a gateway.
+
+        Raises BusyError while this server's lease may be over.
+        """
+        if not self._membership.is_held:
+            raise BusyError("this relay server waits for the database it shares with others")
+        url, until = self._elsewhere.get(gateway, ("", 0.0))
+        if self._clock() < until:
+            raise MisdirectedError(url)
+
     async def require(self, gateway: Address) -> None:
         """Return once this server serves a gateway, its books as the log has them.
 
         Raises MisdirectedError where another does, BusyError where it cannot be said.
         """
-        if not self._membership.is_held:
-            raise BusyError("this relay server waits for the database it shares with others")
+        self.verify_not_elsewhere(gateway)
         if gateway in self._owned:
             return
-        url, until = self._elsewhere.get(gateway, ("", 0.0))
-        if self._clock() < until:
-            raise MisdirectedError(url)
         task = self._asking.get(gateway)
         if task is None:
             task = self._asking[gateway] = asyncio.create_task(self._take(gateway))

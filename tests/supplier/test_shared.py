@@ -336,6 +336,19 @@ async def test_a_misdirected_relay_is_told_where_to_go(postgres: Postgres, tmp_p
         assert (await owner.deliver(receipt)).status == 200
 
 
+async def test_who_is_served_elsewhere_costs_no_look_at_the_chain(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """A stranger may repeat a session key that he saw: others' lookups are not his to fill."""
+    async with AsyncExitStack() as stack:
+        other, _ = await two_worlds(stack, postgres.create(), tmp_path)
+        shared_of(other).shards._clock = lambda: 0.0  # what it heard of the owner stays true
+        body = a_body()
+        for _ in range(5):
+            assert (await other.post(body, other.sign(body))).status == 421
+        assert other.market.asked == 1
+
+
 async def test_the_heir_of_a_dead_server_takes_its_receipts_and_relays(
     postgres: Postgres, tmp_path: Path
 ) -> None:
