@@ -180,7 +180,7 @@ class LocalMarket:
         wait_until(lambda: self._is_at(first), "the first session was not open everywhere", 60.0)
 
     def _is_at(self, session: int) -> bool:
-        """Whether every node sees this session or a later one, and the gateway serves.
+        """Whether every node sees this session or a later one, and the gateway reaches suppliers.
 
         A relay in a session before the skipped blocks would be receipted when it is long over.
         """
@@ -188,6 +188,7 @@ class LocalMarket:
             self._health("readyz")
             and all(session_of(each.url) >= session for each in self.suppliers)
             and self.run_gateway("status")["session"] >= session
+            and all(has_lines(each.url) for each in self.suppliers[: self.plan.dialling])
         )
 
     def _add_supplier(self, number: int, say: Say) -> None:
@@ -238,8 +239,17 @@ def _make_folder(folder: Path | None) -> Path:
 
 def session_of(url: str) -> int:
     """The session that the supplier at `url` sees."""
-    health: dict[str, int] = httpx.get(f"{url}/lode/v1/health", timeout=5.0).json()
-    return health["session"]
+    return int(_health_of(url)["session"])
+
+
+def has_lines(url: str) -> bool:
+    """Whether the supplier at `url`, which dials, has a line to a gateway."""
+    return any(each["lines"] for each in _health_of(url)["gateways"])
+
+
+def _health_of(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{url}/lode/v1/health", timeout=5.0).json()
+    return found
 
 
 def status_of(url: str) -> int:

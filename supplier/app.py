@@ -26,6 +26,7 @@ from supplier.dialling import Caller, Dialler, GatewayFinder, Place, Trunk, Trun
 from supplier.fleet import CONTROL, Control, Fleet, open_fleet
 from supplier.keys import load_operators
 from supplier.metrics import Metrics
+from supplier.mining.alone import Sharding
 from supplier.mining.backing import Backing, OwnDisk
 from supplier.mining.bundles import BundleFolder
 from supplier.mining.chain_view import ChainView
@@ -121,7 +122,7 @@ async def run(
             metrics=metrics,
             miner=miner(supplier, market.domain, backing.receipt_log),
             door=door,
-            dialler=_dialler(settings, view, operators, door, metrics),
+            dialler=_dialler(settings, view, operators, door, metrics, backing.sharding),
             tls=tls,
             reread=reread or (lambda: settings),
         )
@@ -304,16 +305,12 @@ async def _listen(node: _Node) -> Server:
 
 
 def _dialler(
-    settings: Settings, view: ChainView, operators: Operators, door: Door, metrics: Metrics
-) -> Dialler | None:
+    settings: Settings, view: ChainView, operators: Operators, door: Door, metrics: Metrics,
+    sharding: Sharding,
+) -> Dialler | None:  # fmt: skip
     """What dials the gateways, where they cannot reach this server."""
     if not settings.dials_out:
         return None
-    if settings.shared.database_url is not None:
-        raise OperatorError(
-            "relay servers over one database are told apart by URLs: set public_url to one, or "
-            "unset shared.database_url"
-        )
     market, dial, server = view.market, settings.dial, settings.server
     services = [parse_hex("services", each, 32) for each in settings.services]
     urls = {parse_hex("dial.urls", each, 20): urls for each, urls in dial.urls.items()}
@@ -335,7 +332,7 @@ def _dialler(
     def open_trunk(place: Place) -> Trunk:
         return Trunk(place.gateway, place.url, caller, handler, limits, rules, metrics)
 
-    return Dialler(view, finder, open_trunk, settings.chain.poll_s)
+    return Dialler(view, finder, open_trunk, settings.chain.poll_s, sharding)
 
 
 def _relays(node: _Node, relay_server: type[RelayServer]) -> RelayServer:

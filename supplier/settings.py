@@ -177,7 +177,10 @@ class SharedSettings(BaseModel):
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://..., of this supplier alone; unset: one node"
     )
-    url: str = Field(default="", description="base URL at which gateways reach this very server")
+    url: str = Field(
+        default="",
+        description="base URL at which gateways reach this very server; where it dials, any name",
+    )
     lease_s: float = Field(
         default=3.0, gt=0.1, description="silence after which others take over its gateways"
     )

@@ -8,12 +8,16 @@ from typing import Any
 from contracts import ChainError
 from supplier.dialling.gateways import GatewayFinder, Place
 from supplier.dialling.trunk import Trunk
+from supplier.errors import BusyError, MisdirectedError
+from supplier.mining.alone import ALONE, Sharding
 from supplier.mining.chain_view import ChainView
 
 log = logging.getLogger(__name__)
 
 KEPT_SESSIONS = 2
 """A gateway without delegations is dialled so much longer: it may still owe receipts."""
+TURN_S = 1.0
+"""How often it is asked whether a gateway of another relay server is this one's now."""
 
 
 class Dialler:
@@ -21,16 +25,18 @@ class Dialler:
 
     def __init__(
         self, view: ChainView, finder: GatewayFinder, open_trunk: Callable[[Place], Trunk],
-        poll_s: float,
+        poll_s: float, sharding: Sharding = ALONE,
     ) -> None:  # fmt: skip
         self._view = view
         self._finder = finder
         self._open_trunk = open_trunk
         self._poll_s = poll_s
+        self._sharding = sharding
         self._looked = -1
         self._wanted: dict[Place, int] = {}
         """The last session in which it was to be dialled."""
         self._trunks: dict[Place, Trunk] = {}
+        """To the gateways that are served here."""
 
     async def run(self) -> None:
         """Follow the delegations; a chain that does not answer leaves the trunks as they are."""
@@ -70,11 +76,29 @@ class Dialler:
             return
         self._looked = number
         self._wanted |= dict.fromkeys(found, number)
+        for trunk in self._trunks.values():
+            trunk.hurry()
         for place in [each for each in running if self._wanted[each] < number - KEPT_SESSIONS]:
             running.pop(place).cancel()
-            tasks.create_task(self._trunks.pop(place).close(0.0))
             del self._wanted[place]
+            if place in self._trunks:
+                tasks.create_task(self._trunks.pop(place).close(0.0))
         for place in found:
             if place not in running:
-                trunk = self._trunks[place] = self._open_trunk(place)
-                running[place] = tasks.create_task(trunk.run())
+                running[place] = tasks.create_task(self._keep(place))
+
+    async def _keep(self, place: Place) -> None:
+        """Dial a gateway once it is this relay server's, which it is to the server's end."""
+        while True:
+            if await self._is_ours(place):
+                break
+            await asyncio.sleep(TURN_S)
+        trunk = self._trunks[place] = self._open_trunk(place)
+        await trunk.run()
+
+    async def _is_ours(self, place: Place) -> bool:
+        try:
+            await self._sharding.require(place.gateway)
+        except (MisdirectedError, BusyError):
+            return False
+        return True

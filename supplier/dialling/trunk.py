@@ -72,6 +72,7 @@ class Trunk:
     _busy: int = 0
     _retry_s: float = RETRY_S_MIN
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurried: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.server = Server(self._handle, self.limits)
@@ -87,10 +88,16 @@ class Trunk:
             missing = compute_missing(self.lines, self._busy, self.rules)
             self._show()
             if missing and not await self._dial_some(min(missing, DIALS_AT_ONCE_MAX)):
-                await asyncio.sleep(self._retry_s * random.uniform(0.5, 1.0))
+                pause_s = self._retry_s * random.uniform(0.5, 1.0)
                 self._retry_s = min(self._retry_s * 2, self.rules.retry_s_max)
+                await _wait(self._hurried, pause_s)
             elif not missing:
-                await self._wait()
+                await _wait(self._wake, LOOK_S)
+
+    def hurry(self) -> None:
+        """Dial again now, and soon after: whom a gateway refused it may take in a new session."""
+        self._retry_s = RETRY_S_MIN
+        self._hurried.set()
 
     async def close(self, drain_s: float) -> None:
         """Finish what is being served, then close the lines."""
@@ -133,15 +140,6 @@ class Trunk:
         finally:
             self._busy -= 1
 
-    async def _wait(self) -> None:
-        """Until there may be something to do."""
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(LOOK_S):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
     def _show(self) -> None:
         self.metrics.lines.labels(self._name, "busy").set(self._busy)
         self.metrics.lines.labels(self._name, "idle").set(max(0, self.lines - self._busy))
@@ -149,3 +147,13 @@ class Trunk:
     @property
     def _name(self) -> str:
         return "0x" + self.gateway.hex()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event, which is over then, or for so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()

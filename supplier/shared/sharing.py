@@ -43,10 +43,9 @@ class Sharing:
         shared, supplier = settings.shared, view.supplier
         if shared.database_url is None or not shared.url:
             raise OperatorError(
-                "shared.database_url needs shared.url: where gateways reach this very server"
+                "shared.database_url needs shared.url: where gateways reach this very server, or, "
+                "where it dials them, any name that no other has"
             )
-        if settings.dials_out:
-            raise OperatorError("a supplier that dials out has no shared.database_url: one node")
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         url = shared.database_url.get_secret_value()
         beating, writing = Database(url, shared.lease_s), Database(url)

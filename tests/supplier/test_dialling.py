@@ -36,7 +36,9 @@ from supplier.dialling import (
     compute_missing,
     only_relays,
 )
+from supplier.dialling.trunk import RETRY_S_MIN
 from supplier.metrics import Metrics
+from supplier.mining.alone import ALONE, Sharding
 from supplier.operation.doctor.finding import Verdict
 from supplier.operation.doctor.reach_checks import judge_lines
 from supplier.operation.doctor.settings_checks import check_settings
@@ -52,11 +54,14 @@ from tests.contracts.world import (
     address,
 )
 from tests.contracts.world import GATEWAY as GATEWAY_KEY
+from tests.databases import Postgres, postgres
 from tests.factories import DOMAIN, GATEWAY, GATEWAY_SIGNER, OPERATOR_SIGNER, SUPPLIER
 from tests.gateway.porch import NUMBER, Sessions
 from tests.node.loops import until
 from tests.supplier.operating import Operating
+from tests.supplier.sharing import a_server, let_lease_pass
 
+__all__ = ["postgres"]
 NAME = SUPPLIER.hex()
 RULES = TrunkRules(spare=2, lines_max=16, retry_s_max=0.05)
 
@@ -109,7 +114,9 @@ class Booth:
         await self.server.close(0)
         self.lines.close()
 
-    def trunk(self, handler: Handler = echo, signer: Signer = OPERATOR_SIGNER) -> Trunk:
+    def trunk(
+        self, handler: Handler = echo, signer: Signer = OPERATOR_SIGNER, rules: TrunkRules = RULES
+    ) -> Trunk:
         async def gateway_key(gateway: Address, number: int) -> Address:
             return GATEWAY_SIGNER.address
 
@@ -118,7 +125,7 @@ class Booth:
             load_client_tls(ClientTls(), "dial.tls"),
         )  # fmt: skip
         url = f"http://127.0.0.1:{self.port}/v1"
-        trunk = Trunk(GATEWAY, url, caller, handler, Limits(), RULES, Metrics())
+        trunk = Trunk(GATEWAY, url, caller, handler, Limits(), rules, Metrics())
         self.trunks.append(trunk)
         self.tasks.append(asyncio.create_task(trunk.run()))
         return trunk
@@ -217,6 +224,21 @@ async def test_a_refusal_says_why_and_is_asked_again() -> None:
 
 
 @pytest.mark.anyio
+async def test_whom_a_gateway_refused_dials_again_as_soon_as_a_session_begins() -> None:
+    patient = TrunkRules(spare=2, lines_max=16, retry_s_max=3600)
+    async with a_booth() as booth:
+        booth.sessions.operators.clear()
+        trunk = booth.trunk(rules=patient)
+        await until(lambda: trunk.last_error)
+        trunk._retry_s = 3600  # as after many refusals
+        trunk.hurry()
+        await until(lambda: trunk._retry_s == 2 * RETRY_S_MIN)
+        booth.sessions.operators[SUPPLIER] = OPERATOR_SIGNER.address
+        trunk.hurry()
+        await until(lambda: booth.lines.total == patient.spare)
+
+
+@pytest.mark.anyio
 async def test_gateways_see_relay_paths_only() -> None:
     async with a_booth() as booth:
         booth.trunk(only_relays(echo))
@@ -242,9 +264,6 @@ def test_the_doctor_says_which_gateways_have_lines() -> None:
 def test_the_url_of_a_supplier_that_dials_is_no_mistake() -> None:
     assert "public_url" not in {e.name for e in check_settings(Settings(public_url="dial:"))}
     assert "public_url" in {e.name for e in check_settings(Settings(public_url="dial:x"))}
-    shared: Any = {"database_url": "postgresql://nobody@127.0.0.1/none"}
-    both = Settings(public_url="dial:", shared=shared)
-    assert "shared.database_url" in {each.name for each in check_settings(both)}
 
 
 @pytest.mark.anvil
@@ -290,21 +309,49 @@ class Following:
         return self.places
 
 
+PLACE = Place(GATEWAY, "http://127.0.0.1:9/v1")
+
+
+def start_dialler(booth: Booth, follows: Any, sharding: Sharding = ALONE) -> Dialler:
+    def open_trunk(place: Place) -> Trunk:
+        trunk = booth.trunk()
+        booth.tasks.pop().cancel()  # the dialler runs it
+        return trunk
+
+    dialler = Dialler(follows, follows, open_trunk, 0.001, sharding)
+    booth.tasks.append(asyncio.create_task(dialler.run()))
+    return dialler
+
+
+@pytest.mark.anyio
+async def test_of_several_relay_servers_the_one_that_serves_a_gateway_dials_it(
+    postgres: Postgres,
+) -> None:
+    url, follows = postgres.create(), Following(places=(PLACE,))
+    async with a_server(url, "a") as heir, a_server(url, "b") as owner, a_booth() as booth:
+        await owner.shards.require(GATEWAY)
+        other = start_dialler(booth, follows, heir.shards)
+        dialler = start_dialler(booth, follows, owner.shards)
+        await until(lambda: booth.lines.total == RULES.spare)
+        await until(lambda: other._looked == follows.current)
+        assert (len(dialler.summary()), other.summary()) == (1, [])
+
+        booth.tasks.pop().cancel()  # the owner is dead, and its lease over
+        await dialler.close(0)
+        let_lease_pass(url, owner)
+        heir.clock.ahead += 1
+        await until(lambda: booth.lines.total == RULES.spare)
+        assert [each["lines"] for each in other.summary()] == [RULES.spare]
+        assert heir.shards.owns(GATEWAY)
+
+
 @pytest.mark.anyio
 async def test_a_gateway_that_lost_its_delegations_is_kept_until_its_receipts_are_too_late() -> (
     None
 ):
-    follows = Following(places=(Place(GATEWAY, "http://127.0.0.1:9/v1"),))
+    follows = Following(places=(PLACE,))
     async with a_booth() as booth:
-        chain: Any = follows
-
-        def open_trunk(place: Place) -> Trunk:
-            trunk = booth.trunk()
-            booth.tasks.pop().cancel()  # the dialler runs it
-            return trunk
-
-        dialler = Dialler(chain, chain, open_trunk, 0.001)
-        booth.tasks.append(asyncio.create_task(dialler.run()))
+        dialler = start_dialler(booth, follows)
         await until(lambda: booth.lines.total == RULES.spare)
         follows.places = ()
         for follows.current in (8, 9):

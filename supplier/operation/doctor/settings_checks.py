@@ -18,7 +18,6 @@ def check_settings(settings: Settings) -> list[Finding]:
     """What is wrong with the settings by themselves; a single finding where nothing is."""
     found = [
         *_check_url(settings.public_url),
-        *_check_dialling(settings),
         *_check_files(settings),
         *_check_engines(settings),
         *_check_money(settings),
@@ -39,14 +38,6 @@ def _check_url(url: str) -> Iterator[Finding]:
         yield failed(
             "public_url", "public_url carries a query, a fragment or a user",
             "set it to scheme, host, port and path only",
-        )  # fmt: skip
-
-
-def _check_dialling(settings: Settings) -> Iterator[Finding]:
-    if settings.dials_out and settings.shared.database_url is not None:
-        yield failed(
-            "shared.database_url", "gateways cannot be sent from one relay server to another",
-            "set public_url to a URL, or serve from one process without the database",
         )  # fmt: skip
 
 
