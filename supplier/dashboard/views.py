@@ -7,7 +7,7 @@ from typing import Any
 from node.dashboard import Token, show_clock
 from node.holding import Holding
 from relay_mining import Address, Clock
-from supplier.mining.books import SessionBook
+from supplier.mining.session_book import SessionBook
 from supplier.mining.store import SentAction, SessionRecord
 from supplier.operation.earnings import Amounts, Earned, earn_closed, earn_open
 

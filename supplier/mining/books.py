@@ -5,71 +5,23 @@ it ends unpaid, or once its session is sealed. Units are compute units throughou
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from relay_mining import (
     Address,
-    Claim,
     CreditLine,
     CreditPool,
     Hash32,
-    InvalidProofError,
     InvalidRelayError,
     Leaf,
     Receipt,
-    SessionKey,
     SliceMeter,
     Verifier,
     initial_units_max,
     keccak,
-    mine_receipt,
 )
-from supplier.errors import ReceiptRefusedError
 from supplier.mining.facts import SessionFacts
+from supplier.mining.session_book import SessionBook, part_of
 from supplier.server.accounts import Account, CreditPolicy, History, Relay
-
-
-@dataclass(slots=True)
-class Totals:
-    """The funnel of one session, in units."""
-
-    served: int = 0
-    receipted: int = 0
-    payable: int = 0
-    lost: int = 0
-    """Served, and never receipted before the claim was made, or receipted short."""
-    relays: int = 0
-    receipts: int = 0
-
-
-@dataclass(slots=True)
-class SessionBook:
-    """One session: its facts, its meter, its open relays and the receipts it has."""
-
-    facts: SessionFacts
-    session_id: Hash32
-    salt: Hash32
-    salt_hash: Hash32
-    verifier: Verifier
-    meter: SliceMeter
-    relays: dict[Hash32, Relay] = field(default_factory=dict)
-    nonces: set[Hash32] = field(default_factory=set)
-    receipts: set[Hash32] = field(default_factory=set)
-    receipted_requests: set[Hash32] = field(default_factory=set)
-    """Requests with at least one receipt."""
-    receipted_parts: set[tuple[Hash32, Hash32]] = field(default_factory=set)
-    """Request and response of every receipt."""
-    done: set[Hash32] = field(default_factory=set)
-    """Requests that this process served and that nothing more is owed for."""
-    totals: Totals = field(default_factory=Totals)
-    claims: list[Claim] = field(default_factory=list)
-    """Claims made up for this session, the last one the one to send; at most one is accepted."""
-    is_sealed: bool = False
-
-    @property
-    def key(self) -> SessionKey:
-        """The session."""
-        return self.facts.key
 
 
 class Books:
@@ -230,58 +182,12 @@ class Books:
             else (since + self.credit.receipt_due_s - now)
         )
 
-    def check_receipt(self, book: SessionBook, receipt: Receipt, digest: Hash32) -> Leaf | None:
-        """The leaf a new receipt stands for, or None where the coin leaves it out.
-
-        Raises ReceiptRefusedError for one that the contract, the relay or the slice refuses.
-        """
-        if book.is_sealed:
-            raise ReceiptRefusedError("the session is already claimed")
-        if receipt.session_id != book.session_id or receipt.supplier != self.supplier:
-            raise ReceiptRefusedError("the receipt is of another session or supplier")
-        if receipt.salt_hash != book.salt_hash:
-            raise ReceiptRefusedError("the receipt commits to another salt")
-        try:
-            leaf = mine_receipt(digest, receipt.units, book.salt, book.facts.terms.tau)
-        except InvalidProofError as error:
-            raise ReceiptRefusedError(str(error)) from error
-        relay = self._relay_of(book, receipt)
-        if relay is None:
-            self._check_unknown(book, receipt)
-            return leaf
-        if _part_of(receipt) in book.receipted_parts:
-            raise ReceiptRefusedError("the part is already receipted")
-        if receipt.response_hash not in relay.parts:
-            raise ReceiptRefusedError("the receipt is of a response this supplier did not sign")
-        signed = relay.parts[receipt.response_hash]
-        if receipt.units > signed:
-            raise ReceiptRefusedError(
-                f"the receipt says {receipt.units} units, the response adds {signed}"
-            )
-        return leaf
-
-    @staticmethod
-    def _relay_of(book: SessionBook, receipt: Receipt) -> Relay | None:
-        """The relay a receipt is for; None where this process knows nothing of the response."""
-        relay = book.relays.get(receipt.request_hash)
-        if relay is None or (relay.is_resumed and receipt.response_hash not in relay.parts):
-            return None
-        return relay
-
-    @staticmethod
-    def _check_unknown(book: SessionBook, receipt: Receipt) -> None:
-        """A relay served before a restart: its receipt must fit what is left of the slice."""
-        if receipt.request_hash in book.done or _part_of(receipt) in book.receipted_parts:
-            raise ReceiptRefusedError("the relay is already receipted")
-        if not book.meter.can_accept(receipt.units):
-            raise ReceiptRefusedError("the slice of the session is spent")
-
     def apply_receipt(
         self, book: SessionBook, receipt: Receipt, digest: Hash32, leaf: Leaf | None
     ) -> None:
         """Count a checked receipt: slice by weight, credit by units."""
         weight = leaf.weight if leaf is not None else 0
-        relay = self._relay_of(book, receipt)
+        relay = book.relay_of(receipt)
         if relay is None:
             self._apply_unknown(book, receipt.units, weight)
         else:
@@ -289,7 +195,7 @@ class Books:
             relay.on_receipt()
         book.receipts.add(digest)
         book.receipted_requests.add(receipt.request_hash)
-        book.receipted_parts.add(_part_of(receipt))
+        book.receipted_parts.add(part_of(receipt))
         book.totals.receipts += 1
         book.totals.receipted += receipt.units
         book.totals.payable += weight
@@ -348,7 +254,3 @@ class Books:
         """Forget sessions that are over."""
         for session_id in session_ids:
             self.sessions.pop(session_id, None)
-
-
-def _part_of(receipt: Receipt) -> tuple[Hash32, Hash32]:
-    return receipt.request_hash, receipt.response_hash

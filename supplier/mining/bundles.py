@@ -60,7 +60,7 @@ class BundleFolder:
     ) -> None:
         """Put a session's bundle in the place of any earlier one, durably; raises OSError."""
         session_id = facts.key.id
-        receipts = [_receipted(each) for each in mined]
+        receipts = [Receipted.of(each) for each in mined]
         claimed = [Claimed(session_id, claim) for claim in claims]
         records: list[Record] = [Opened(facts, salt), *receipts, *claimed]
         head = new_head()
@@ -101,16 +101,3 @@ def read_bundle(path: Path) -> Bundle:
         raise BrokenBundleError(f"{path.name} holds the claim of another session")
     payable = tuple(each for each in rest if isinstance(each, Receipted))
     return Bundle(first.facts, first.salt, payable, claims)
-
-
-def _receipted(mined: MinedReceipt) -> Receipted:
-    receipt = mined.receipt
-    return Receipted(
-        session_id=receipt.session_id,
-        request_hash=receipt.request_hash,
-        response_hash=receipt.response_hash,
-        secret=receipt.secret,
-        units=receipt.units,
-        batch_signature=mined.batch_signature,
-        batch_path=mined.batch_path,
-    )

@@ -20,12 +20,13 @@ from contracts import (
 from relay_mining import Claim, MinedReceipt, SumTrie, compute_value
 from supplier.errors import NotMemberError, WrongSessionError
 from supplier.metrics import Metrics
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.chain_view import ChainView
 from supplier.mining.handing_out import HandOut
 from supplier.mining.miner import Miner, allocate_bonds
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Claimed, Opened
+from supplier.mining.session_book import SessionBook
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from relay_mining import Hash32, SessionKey
 from supplier.errors import BusyError, FeeTooHighError, RelayRefusedError, WrongSessionError
 from supplier.mining.alone import ALONE, Sharding
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.facts import MarketView, SessionFacts
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Opened
+from supplier.mining.session_book import SessionBook
 from supplier.server.serving import SignerOf
 
 REFUSALS_KEPT_MAX = 4096

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from contracts import ClaimPaid, ClaimVoided, Outcome, TxReceipt
 from relay_mining import SessionKey
 from supplier.metrics import Metrics
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.claiming import Sent
 from supplier.mining.handing_out import HandOut
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Closed
+from supplier.mining.session_book import SessionBook
 from supplier.mining.settlement import NOTHING_PAYABLE, Action
 from supplier.mining.store import SentAction, SessionRecord, Store, now
 

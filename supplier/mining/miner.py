@@ -23,9 +23,9 @@ from relay_mining import (
     minimum_bond,
     verify_leaf,
 )
-from supplier.mining.books import SessionBook
 from supplier.mining.facts import SessionFacts
 from supplier.mining.records import Receipted
+from supplier.mining.session_book import SessionBook
 
 PERCENT = 100
 

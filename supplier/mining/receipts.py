@@ -18,6 +18,7 @@ from relay_mining import (
     Hash32,
     Leaf,
     MalformedError,
+    MinedReceipt,
     Receipt,
     ReceiptBatch,
     ReceiptDelivery,
@@ -32,9 +33,11 @@ from relay_mining import (
 from supplier.errors import MalformedRelayError, ReceiptRefusedError, WrongSignerError
 from supplier.metrics import Metrics
 from supplier.mining.alone import ALONE, Sharding
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
+from supplier.mining.judging import judge_receipt
 from supplier.mining.receipt_log import Log, SessionSealedError
 from supplier.mining.records import Receipted, Record
+from supplier.mining.session_book import SessionBook
 from supplier.server.serving import SignerOf
 
 
@@ -165,7 +168,7 @@ class ReceiptDesk:
             raise ReceiptRefusedError("not signed by the gateway's key on record")
         if digest in book.receipts:
             return None
-        leaf = self._books.check_receipt(book, receipt, digest)
+        leaf = judge_receipt(book, self._books.supplier, receipt, digest)
         return _Checked(book, receipt, digest, leaf, path)
 
     async def _write(self, checked: list[_Checked], signature: bytes) -> None:
@@ -198,18 +201,4 @@ class ReceiptDesk:
 
 
 def _records(checked: list[_Checked], signature: bytes) -> list[Record]:
-    records: list[Record] = []
-    for one in checked:
-        receipt = one.receipt
-        records.append(
-            Receipted(
-                session_id=receipt.session_id,
-                request_hash=receipt.request_hash,
-                response_hash=receipt.response_hash,
-                secret=receipt.secret,
-                units=receipt.units,
-                batch_signature=signature,
-                batch_path=one.path,
-            )
-        )
-    return records
+    return [Receipted.of(MinedReceipt(one.receipt, one.path, signature)) for one in checked]

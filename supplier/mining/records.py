@@ -59,6 +59,20 @@ class Receipted:
     batch_signature: bytes
     batch_path: tuple[Hash32, ...]
 
+    @classmethod
+    def of(cls, mined: MinedReceipt) -> "Receipted":
+        """The record of a receipt whose place under a signed batch root is known."""
+        receipt = mined.receipt
+        return cls(
+            session_id=receipt.session_id,
+            request_hash=receipt.request_hash,
+            response_hash=receipt.response_hash,
+            secret=receipt.secret,
+            units=receipt.units,
+            batch_signature=mined.batch_signature,
+            batch_path=mined.batch_path,
+        )
+
     def mined(self, supplier: Address, salt: Hash32) -> MinedReceipt:
         """The receipt itself, with its way to the signed batch root."""
         receipt = Receipt(

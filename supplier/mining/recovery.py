@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from relay_mining import Domain, InvalidProofError, mine_receipt
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.records import (
     Claimed,
     Closed,
@@ -15,6 +15,7 @@ from supplier.mining.records import (
     Sealed,
     Served,
 )
+from supplier.mining.session_book import SessionBook
 
 
 class Replayable(Protocol):

@@ -9,12 +9,12 @@ from contracts import NOBODY, Call, ChainError, Sender
 from relay_mining import Hash32, SessionKey
 from supplier.errors import RelayRefusedError
 from supplier.mining.alone import ALONE, Office
-from supplier.mining.books import SessionBook
 from supplier.mining.chain_view import ChainView
 from supplier.mining.claiming import Claimer
 from supplier.mining.ends import Ends
 from supplier.mining.miner import Miner
 from supplier.mining.receipt_log import LogAwayError
+from supplier.mining.session_book import SessionBook
 from supplier.mining.settlement import (
     Abandon,
     Action,

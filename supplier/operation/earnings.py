@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from relay_mining import UNITS_PER_PRICE, compute_value
-from supplier.mining.books import SessionBook
 from supplier.mining.ends import SETTLED
+from supplier.mining.session_book import SessionBook
 from supplier.mining.store import SessionRecord
 
 BY = ("session", "hour", "day", "gateway", "application", "total")

@@ -14,7 +14,8 @@ from contracts import (
 )
 from node.holding import TOKEN, WEI, Holding
 from relay_mining import Address, Clock, compute_value
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
+from supplier.mining.session_book import SessionBook
 from supplier.owner import Funds, read_funds
 
 CLAIM_SESSIONS = 4

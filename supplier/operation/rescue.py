@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from contracts import PastClaim
 from relay_mining import Clock
-from supplier.mining.books import SessionBook
+from supplier.mining.session_book import SessionBook
 
 
 @dataclass(frozen=True, slots=True)

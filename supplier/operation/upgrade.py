@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contracts import BlockTime
 from relay_mining import Clock
-from supplier.mining.books import SessionBook
+from supplier.mining.session_book import SessionBook
 from supplier.operation.doctor import Finding, Verdict
 
 

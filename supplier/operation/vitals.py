@@ -10,8 +10,9 @@ from pathlib import Path
 from contracts import ChainError, Market
 from relay_mining import Address, Clock, Hash32
 from supplier.metrics import Metrics
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.chain_view import ChainView
+from supplier.mining.session_book import SessionBook
 from supplier.operation.upgrade import find_due
 from supplier.owner import Funds, read_funds
 

@@ -25,7 +25,8 @@ from supplier.errors import (
     WrongSignerError,
     WrongSupplierError,
 )
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
+from supplier.mining.session_book import SessionBook
 from supplier.server.accounts import Relay
 
 

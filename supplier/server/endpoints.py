@@ -31,9 +31,10 @@ from supplier.errors import (
     WrongSignerError,
 )
 from supplier.metrics import Metrics
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.directory import SessionDirectory
 from supplier.mining.receipts import PartlyRefusedError, ReceiptDesk
+from supplier.mining.session_book import SessionBook
 from supplier.server.admission import AdmissionRules, Demand, admit, authenticate, check_request
 from supplier.server.exchange import RESPONSE_HEADER
 from supplier.server.relays import RelayServer

@@ -12,9 +12,10 @@ from relay_mining import (
     Signer,
     Status,
 )
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.receipt_log import Log
 from supplier.mining.records import Served
+from supplier.mining.session_book import SessionBook
 from supplier.server.accounts import Relay
 from supplier.server.scheduling import Priority
 from supplier.server.usage import Usage

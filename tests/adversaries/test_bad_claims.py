@@ -21,8 +21,8 @@ from relay_mining import (
     minimum_bond,
     verify_proof,
 )
-from supplier.mining.books import SessionBook
 from supplier.mining.miner import Miner
+from supplier.mining.session_book import SessionBook
 from tests.factories import DOMAIN, SUPPLIER, a_hash, a_session
 from tests.supplier.market import FakeMarket, RelayWorld, facts_of, relay_world, salt_hash_of
 

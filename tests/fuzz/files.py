@@ -30,13 +30,7 @@ CLOCK = Clock(0, 12, 2, 2)
 CLAIMED = a_claimed_session((1_000, 70_000, 1_500))
 FACTS = facts_of(a_session())
 OPENED = Opened(replace(FACTS, terms=replace(FACTS.terms, tau=TAU)), SALT)
-RECEIPTS = tuple(
-    Receipted(
-        each.receipt.session_id, each.receipt.request_hash, each.receipt.response_hash,
-        each.receipt.secret, each.receipt.units, each.batch_signature, each.batch_path,
-    )
-    for each in CLAIMED.mined.values()
-)  # fmt: skip
+RECEIPTS = tuple(map(Receipted.of, CLAIMED.mined.values()))
 BUNDLE = tuple(map(encode_record, (OPENED, *RECEIPTS, Claimed(a_session().id, CLAIMED.claim))))
 OTHERS = (
     Served(a_hash(1), a_hash(2), a_hash(3), 77), Sealed(a_hash(1)), Closed(a_hash(1), "settled"),

@@ -111,14 +111,7 @@ async def records_of(world: World, served: Served, number: int = SERVED) -> list
         bond_ratio_max=PARAMS.bond_ratio_max, members=PARAMS.members,
         delegation_fee=PARAMS.delegation_fee,
     )  # fmt: skip
-    receipts = [
-        Receipted(
-            each.receipt.session_id, each.receipt.request_hash, each.receipt.response_hash,
-            each.receipt.secret, each.receipt.units, each.batch_signature, each.batch_path,
-        )
-        for each in served.mined.values()
-    ]  # fmt: skip
-    return [Opened(facts, served.salt), *receipts]
+    return [Opened(facts, served.salt), *map(Receipted.of, served.mined.values())]
 
 
 @contextmanager

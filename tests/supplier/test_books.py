@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 
 from relay_mining import OverBudgetError, ReplayedError
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
+from supplier.mining.session_book import SessionBook
 from supplier.server.accounts import CreditPolicy, Relay
 from tests.factories import OPERATOR_SIGNER, SUPPLIER, a_hash, a_session
 from tests.supplier.market import facts_of

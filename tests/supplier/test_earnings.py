@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from relay_mining import AMOUNT_MAX, UNITS_MAX
 from supplier.cli.money import parse_span
-from supplier.mining.books import Books, Totals
+from supplier.mining.books import Books
 from supplier.mining.ends import NEVER_ACCEPTED, SETTLED
 from supplier.mining.records import Closed
+from supplier.mining.session_book import Totals
 from supplier.mining.settlement import BELOW_GAS
 from supplier.mining.store import SessionRecord, Store
 from supplier.operation.earnings import BY, Amounts, earn_closed, earn_open, group

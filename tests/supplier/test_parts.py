@@ -29,6 +29,7 @@ from relay_mining import (
     verify_next_part,
 )
 from supplier.errors import ReceiptRefusedError
+from supplier.mining.judging import judge_receipt
 from supplier.server.accounts import Relay
 from tests.factories import DOMAIN, GATEWAY_SIGNER, WEIGHTS, a_receipt, a_session
 from tests.supplier.market import (
@@ -386,7 +387,7 @@ def test_whatever_the_order_nothing_is_left_held(added: list[int], random: Any, 
     random.shuffle(waiting)
     for each in waiting:
         with pytest.raises(ReceiptRefusedError):
-            books.check_receipt(book, part_receipt(each[0], each[1] + 1), bytes(32))
+            judge_receipt(book, books.supplier, part_receipt(each[0], each[1] + 1), bytes(32))
         receipted += settle(books, book, each, short)
 
     assert held(books, book) == (0, 0)
@@ -404,6 +405,7 @@ def settle(books: Any, book: Any, part: tuple[int, int], short: int) -> int:
     index, units = part
     receipt = part_receipt(index, max(1, units - short))
     digest = DOMAIN.digest(receipt)
-    books.apply_receipt(book, receipt, digest, books.check_receipt(book, receipt, digest))
+    leaf = judge_receipt(book, books.supplier, receipt, digest)
+    books.apply_receipt(book, receipt, digest, leaf)
     assert book.meter.reserved >= 0
     return receipt.units

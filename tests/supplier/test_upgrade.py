@@ -8,8 +8,9 @@ import pytest
 
 from contracts import BlockTime
 from relay_mining import Claim, TrieRoot
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.records import Sealed
+from supplier.mining.session_book import SessionBook
 from supplier.operation.doctor import Verdict
 from supplier.operation.upgrade import Due, find_due, judge_moment, judge_version
 from tests.contracts.world import SERVED, World
