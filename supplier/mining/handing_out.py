@@ -8,8 +8,8 @@ from concurrent.futures import Future
 
 from relay_mining import Address, Hash32, MinedReceipt
 from supplier.metrics import Metrics
-from supplier.mining.books import SessionBook
 from supplier.mining.bundles import BundleFolder
+from supplier.mining.session_book import SessionBook
 
 log = logging.getLogger(__name__)
 

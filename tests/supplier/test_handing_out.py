@@ -8,9 +8,10 @@ import pytest
 
 from relay_mining import Claim, SessionKey, TrieRoot
 from supplier.metrics import Metrics
-from supplier.mining.books import Books, SessionBook
+from supplier.mining.books import Books
 from supplier.mining.bundles import BundleFolder
 from supplier.mining.handing_out import HandOut
+from supplier.mining.session_book import SessionBook
 from tests.clis import MarketOnChain
 from tests.contracts.conftest import restored
 from tests.contracts.world import SERVED, World
