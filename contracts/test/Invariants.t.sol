@@ -5,7 +5,7 @@ import { Errors } from "../src/libraries/Errors.sol";
 import { Account, Claim, ClaimInput, ParameterValues, SessionKey, Supplier } from "../src/types/Types.sol";
 import { Market } from "./utils/Market.sol";
 
-/// @notice Actors who do anything the contracts let them, in any order.
+/// @notice Actors who do anything the contracts let them, in any order, over two services and two gateways.
 contract Handler is Market {
     uint256 internal constant ACTORS = 3;
 
@@ -13,6 +13,7 @@ contract Handler is Market {
     address[ACTORS] public owners;
     address[ACTORS] public suppliers;
     bytes32[2] public services;
+    address[2] public gateways;
 
     Claim[] internal _open;
     mapping(bytes32 claimId => uint256 times) public settled;
@@ -25,6 +26,9 @@ contract Handler is Market {
     constructor() {
         deployMarket();
         services = [service, listService("other", address(0))];
+        gateways = [gateway, address(0x6B)];
+        vm.prank(gateways[1]);
+        registry.registerGateway(vm.addr(GATEWAY_KEY), "http://other");
         for (uint160 i = 0; i < ACTORS; ++i) {
             applications[i] = address(0xA00 + i);
             owners[i] = address(0x500 + i);
@@ -32,7 +36,7 @@ contract Handler is Market {
             list(owners[i], suppliers[i], services[0]);
             list(owners[i], suppliers[i], services[1]);
             fund(applications[i], 4 * CAP);
-            delegate(applications[i], services[i % 2], CAP);
+            delegateThrough(gateways[i / 2], applications[i], services[i % 2], CAP);
         }
         sessions.buildRoster(services[0]);
         sessions.buildRoster(services[1]);
@@ -71,7 +75,8 @@ contract Handler is Market {
     }
 
     function changeCap(uint8 who, uint8 which, uint96 cap) external {
-        delegate(applications[who % ACTORS], services[which % 2], uint96(bound(cap, 0, 2 * CAP)));
+        address application = applications[who % ACTORS];
+        delegateThrough(gateways[which / 2 % 2], application, services[which % 2], uint96(bound(cap, 0, 2 * CAP)));
     }
 
     function requestUnstake(uint8 who, uint96 amount) external {
@@ -109,13 +114,12 @@ contract Handler is Market {
     /// @dev Every member of every session that can be claimed, for up to its whole slice.
     function claimAll(uint96 bond) external {
         uint64 number = uint64(sessions.currentSession()) - 1;
-        for (uint256 a = 0; a < ACTORS; ++a) {
-            for (uint256 s = 0; s < 2; ++s) {
-                SessionKey memory session = SessionKey(applications[a], gateway, services[s], number);
-                if (!sessions.isValid(session)) continue;
-                for (uint256 i = 0; i < ACTORS; ++i) {
-                    _claim(session, i, bond);
-                }
+        for (uint256 each = 0; each < ACTORS * 4; ++each) {
+            (address application, address through) = (applications[each / 4], gateways[each / 2 % 2]);
+            SessionKey memory session = SessionKey(application, through, services[each % 2], number);
+            if (!sessions.isValid(session)) continue;
+            for (uint256 i = 0; i < ACTORS; ++i) {
+                _claim(session, i, bond);
             }
         }
     }
@@ -145,8 +149,8 @@ contract Handler is Market {
     }
 
     function collect(uint8 who) external {
-        address[6] memory payees = [owners[0], owners[1], owners[2], source, gateway, treasury];
-        address payee = payees[who % 6];
+        address[7] memory payees = [owners[0], owners[1], owners[2], source, gateways[0], gateways[1], treasury];
+        address payee = payees[who % 7];
         if (escrow.claimableOf(payee) != 0) escrow.collectFor(payee);
     }
 
@@ -163,7 +167,8 @@ contract Handler is Market {
     }
 
     function escrowed() external view returns (uint256 sum) {
-        sum = uint256(escrow.claimableOf(source)) + escrow.claimableOf(gateway) + escrow.claimableOf(treasury);
+        sum = uint256(escrow.claimableOf(source)) + escrow.claimableOf(treasury);
+        sum += uint256(escrow.claimableOf(gateways[0])) + escrow.claimableOf(gateways[1]);
         for (uint256 i = 0; i < ACTORS; ++i) {
             sum += uint256(escrow.accountOf(applications[i]).balance) + escrow.claimableOf(owners[i]);
         }
@@ -186,7 +191,7 @@ contract Handler is Market {
     function leaveAll() external {
         for (uint256 i = 0; i < ACTORS; ++i) {
             vm.prank(applications[i]);
-            escrow.delegate(gateway, services[0], 0, 0);
+            escrow.delegate(gateways[0], services[0], 0, 0);
         }
         uint256 number = sessions.currentSession() + 2 * EPOCH_SESSIONS + 3;
         goTo(number, 0);
@@ -203,7 +208,7 @@ contract Handler is Market {
             this.finishWithdraw(i);
             this.finishUnstake(i);
         }
-        for (uint8 i = 0; i < 6; ++i) {
+        for (uint8 i = 0; i < 7; ++i) {
             this.collect(i);
         }
     }
@@ -213,7 +218,8 @@ contract Handler is Market {
     //////////////////////////////////////////////////////////////////////////*/
 
     function _claim(SessionKey memory session, uint256 who, uint96 bond) private {
-        (uint96 cap,) = escrow.delegationAt(session.application, gateway, session.service, session.number);
+        (uint96 cap,) =
+            escrow.delegationAt(session.application, session.gateway, session.service, session.number);
         uint256 slice = cap / 2;
         if (slice == 0) return;
         address supplier = suppliers[who];

@@ -103,10 +103,14 @@ abstract contract Market is Test {
     }
 
     function delegate(address application, bytes32 to, uint96 cap) internal {
+        delegateThrough(gateway, application, to, cap);
+    }
+
+    function delegateThrough(address through, address application, bytes32 to, uint96 cap) internal {
         token.mint(application, 1e6);
         vm.startPrank(application);
         token.approve(address(escrow), 1e6);
-        escrow.delegate(gateway, to, cap, 200);
+        escrow.delegate(through, to, cap, 200);
         vm.stopPrank();
     }
 
