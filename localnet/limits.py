@@ -9,22 +9,23 @@ that is not ends the run.
 
 import argparse
 import asyncio
-import os
 import signal
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from localnet.load import Load
 from localnet.market import LocalMarket, MarketPlan
 from localnet.processes import Node
 from localnet.provision import MODEL
-from localnet.steady import SteadyLoad
+from localnet.steady import SteadyLoad, percentiles_ms
 from localnet.up import end
+from localnet.vitals import processor_s
 from node.output import Output
 
 HELD_S = 5.0
-TICKS_S = os.sysconf("SC_CLK_TCK")
+STEP_COLUMNS = ["answered", "failed", "p50 ms", "p99 ms", "busy (processors)"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,45 +45,43 @@ class Step:
         return not self.failed and self.p99_ms < HELD_S * 1000
 
 
-def processor_s(node: Node) -> float:
-    """What a node has used of a processor since it started, its living descendants included."""
-    parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        process = int(path.parent.name)
-        parents[process] = int(fields[1])
-        ticks[process] = int(fields[11]) + int(fields[12])
-    family = {node.process.pid}
-    while children := {each for each, parent in parents.items() if parent in family} - family:
-        family |= children
-    return sum(ticks.get(each, 0) for each in family) / TICKS_S
-
-
 async def measure(market: LocalMarket, rate: float, seconds: float) -> Step:
     """Load the market at one rate."""
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, stop.set)
     steady = SteadyLoad(Load(market.base_url, market.api_key, MODEL), rate)
-    before, began, own = _used(market), time.monotonic(), time.process_time()
+    before, began = read_used(market), time.monotonic()
     await steady.run(stop, lambda line: None)
-    took = time.monotonic() - began
-    after = _used(market) | {"load": time.process_time() - own}
-    busy = {name: round((used - before.get(name, 0.0)) / took, 2) for name, used in after.items()}
-    outcomes = steady.tally.outcomes
+    busy = share_of_time(before, read_used(market), time.monotonic() - began)
+    return judge(rate, steady.tally.outcomes, steady.latencies_s, busy)
+
+
+def judge(
+    rate: float, outcomes: Counter[str], latencies_s: Sequence[float], busy: dict[str, float]
+) -> Step:
+    """What came of a rate."""
     bad = {kind: n for kind, n in outcomes.items() if kind.startswith(("failed", "not sent"))}
-    middle, slow = steady.percentiles_ms()
+    middle, slow = percentiles_ms(latencies_s)
     return Step(rate, outcomes.total() - sum(bad.values()), bad, middle, slow, busy)
 
 
-def _used(market: LocalMarket) -> dict[str, float]:
+def nodes_of(market: LocalMarket) -> list[Node]:
+    """Chain, suppliers and gateway."""
     nodes = [market.chain.node, *(each.node for each in market.suppliers)]
-    if market.gateway is not None:
-        nodes.append(market.gateway)
-    return {each.name: processor_s(each) for each in nodes}
+    return nodes if market.gateway is None else [*nodes, market.gateway]
+
+
+def read_used(market: LocalMarket) -> dict[str, float]:
+    """Seconds of processor time that each node has used, and this process, the load."""
+    used = {each.name: processor_s(each) for each in nodes_of(market)}
+    return used | {"load": time.process_time()}
+
+
+def share_of_time(
+    before: dict[str, float], after: dict[str, float], seconds: float
+) -> dict[str, float]:
+    """The processors that were busy between two readings."""
+    return {name: round((used - before[name]) / seconds, 2) for name, used in after.items()}
 
 
 async def climb(
@@ -100,13 +99,14 @@ async def climb(
 
 def show(output: Output, steps: list[Step]) -> None:
     """A row for each rate."""
-    columns = ["rate", "answered", "failed", "p50 ms", "p99 ms", "busy (processors)"]
-    rows = [
-        [f"{each.rate:g}", each.answered, each.failed or "", each.p50_ms, each.p99_ms,
-         ", ".join(f"{name} {share}" for name, share in each.busy.items())]
-        for each in steps
-    ]  # fmt: skip
-    output.table("What is held", columns, rows)
+    rows = [[f"{each.rate:g}", *show_step(each)] for each in steps]
+    output.table("What is held", ["rate", *STEP_COLUMNS], rows)
+
+
+def show_step(step: Step) -> list[object]:
+    """The cells of a row, by `STEP_COLUMNS`."""
+    busy = ", ".join(f"{name} {share}" for name, share in step.busy.items())
+    return [step.answered, step.failed or "", step.p50_ms, step.p99_ms, busy]
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import asyncio
 import signal
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,20 +69,26 @@ class SteadyLoad:
         if len(self.latencies_s) < LATENCIES_MAX:
             self.latencies_s.append(time.monotonic() - began)
 
-    def percentiles_ms(self) -> tuple[int, int]:
-        """The median and the 99th percentile of the latencies, in milliseconds; 0 of none."""
-        if len(self.latencies_s) < 2:
-            return 0, 0
-        cuts = statistics.quantiles(self.latencies_s, n=100)
-        return round(1000 * cuts[49]), round(1000 * cuts[98])
+    def take_latencies(self) -> list[float]:
+        """The latencies since they were last taken, in seconds; they are kept no longer here."""
+        taken, self.latencies_s = self.latencies_s, []
+        return taken
 
     def summary(self) -> dict[str, object]:
         """Outcomes, tokens, and latency in milliseconds: median and 99th percentile."""
         result: dict[str, object] = {"outcomes": dict(self.tally.outcomes)}
         result["tokens"] = self.tally.tokens
         if self.latencies_s:
-            result["p50_ms"], result["p99_ms"] = self.percentiles_ms()
+            result["p50_ms"], result["p99_ms"] = percentiles_ms(self.latencies_s)
         return result
+
+
+def percentiles_ms(latencies_s: Sequence[float]) -> tuple[int, int]:
+    """The median and the 99th percentile, in milliseconds; 0 of fewer than two."""
+    if len(latencies_s) < 2:
+        return 0, 0
+    cuts = statistics.quantiles(latencies_s, n=100)
+    return round(1000 * cuts[49]), round(1000 * cuts[98])
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

@@ -15,6 +15,7 @@ from simulations.credit import experiment as credit
 from simulations.edge import experiment as edge
 from simulations.mining.experiment import STEPS, run_relay_mining
 from simulations.report import Report, print_report, write_page, write_report
+from simulations.routing import experiment as routing
 from simulations.scheduling import experiment as scheduling
 from simulations.strategies import experiment as strategies
 
@@ -194,6 +195,25 @@ def run_scheduling(
     _publish(
         Run("scheduling", "Waiting for an engine, simulated", draws), report, out, page, output
     )
+
+
+@app.command("routing")
+def run_routing(
+    seed: Seed = 1,
+    trials: Trials = 20,
+    out: Out = OUT / "routing",
+    page: Page = None,
+    json: AsJson = False,
+) -> None:
+    """Choose suppliers by each of the gateway's policies: how soon, how dear, how evenly.
+
+    Example: python -m simulations routing --seed 7 --trials 100
+    """
+    output = Output(json)
+    with output.progress("routing", routing.STEPS) as advance:
+        report = routing.run_routing(seed, trials, advance)
+    draws = {"seed": seed, "trials": trials}
+    _publish(Run("routing", "Choosing suppliers, simulated", draws), report, out, page, output)
 
 
 if __name__ == "__main__":

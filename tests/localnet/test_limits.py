@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from localnet.limits import Step, processor_s
+from localnet.limits import Step
 from localnet.processes import Node, wait_until
+from localnet.vitals import processor_s
 
 BUSY = "while True: pass"
 PARENT = f"""

@@ -1,0 +1,1 @@
+"""The gateway's own routing policies beside each other: a discrete-event simulation."""
