@@ -83,24 +83,42 @@ def write_backup(settings: Settings, config: Path, target: Path) -> Manifest:
 def restore_backup(source: Path, config: Path) -> Manifest:
     """Write the files of a backup around `config`, which must not be there yet.
 
-    Raises OperatorError where something would be overwritten, or the archive is not whole.
+    All are written aside and put in their places when they are whole, `config` last: no node can
+    start on a part. Raises OperatorError where something would be overwritten, the archive is not
+    whole, or the disk does not take it.
     """
     manifest, files = read_backup(source)
     base, data = config.resolve().parent, f"{config.stem}-data"
-    places = {name: base / name.replace("data/", f"{data}/", 1) for name in files}
-    places[CONFIG] = config
-    taken = [path for path in (*places.values(), base / data) if path.exists()]
-    if taken:
+    places = {name: base / name for name in files if name in REPLACED}
+    places |= {"data": base / data, CONFIG: config}
+    if taken := [path for path in places.values() if path.exists()]:
         raise OperatorError(f"{taken[0]} is there already: restore into an empty directory")
-    for name, path in places.items():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_bytes(files[name])
-    for name, setting in REPLACED.items():
-        if name in files:
-            set_value(config, setting, name)
-    set_value(config, "data_dir", data)
+    try:
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(prefix=".restore-", dir=base) as scratch:
+            _write_aside(Path(scratch), files, data)
+            for name, path in places.items():
+                (Path(scratch) / name).rename(path)
+    except OSError as error:
+        raise OperatorError(f"{base} does not take the backup: {error}") from error
     return manifest
+
+
+def _write_aside(scratch: Path, files: dict[str, bytes], data: str) -> None:
+    """Write all files, on the disk when this returns, and have the settings name them."""
+    (scratch / "data").mkdir(mode=0o700)
+    for name, content in files.items():
+        path = scratch / name
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    for name in REPLACED.keys() & files.keys():
+        set_value(scratch / CONFIG, REPLACED[name], name)
+    set_value(scratch / CONFIG, "data_dir", data)
+    for path in scratch.rglob("*"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
 
 def read_backup(source: Path) -> tuple[Manifest, dict[str, bytes]]:

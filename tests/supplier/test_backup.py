@@ -1,5 +1,6 @@
 """A backup taken beside a writer, put back elsewhere; and archives that somebody else made."""
 
+import hashlib
 import io
 import json
 import stat
@@ -203,3 +204,63 @@ def test_links_and_cut_archives_are_refused(operator: Operating, tmp_path: Path)
     assert not config.parent.exists()
     manifest, _ = read_backup(tmp_path / "good.tar.gz")
     assert manifest == restore_backup(tmp_path / "good.tar.gz", config)
+
+
+SETTINGS = b"""data_dir = "old"
+[chain]
+address_book = "/elsewhere/book.json"
+[keys]
+operator_keystore = "/elsewhere/operator.json"
+"""
+
+
+def a_backup(path: Path) -> Path:
+    files = {
+        "supplier.toml": SETTINGS, "operator.json": b"{}", "addressbook.json": b"{}",
+        "data/receipts/000000000007.log": b"receipts",
+    }  # fmt: skip
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return pack(path, {MANIFEST: a_manifest(files=digests), **files})
+
+
+def test_a_restore_that_is_cut_off_leaves_nothing_to_start_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = a_backup(tmp_path / "b.tar.gz"), tmp_path / "new" / "supplier.toml"
+    write, left = Path.write_bytes, 2
+
+    def write_some(path: Path, data: bytes) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_some)
+    with pytest.raises(OperatorError, match="No space left"):
+        restore_backup(file, config)
+    monkeypatch.undo()
+    assert list(config.parent.iterdir()) == []
+    restore_backup(file, config)
+    names = sorted(each.name for each in config.parent.iterdir())
+    assert names == ["addressbook.json", "operator.json", "supplier-data", "supplier.toml"]
+    assert 'data_dir = "supplier-data"' in config.read_text()
+    (log,) = (config.parent / "supplier-data" / "receipts").iterdir()
+    assert log.read_bytes() == b"receipts"
+
+
+def test_the_settings_are_put_in_place_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, config = a_backup(tmp_path / "b.tar.gz"), tmp_path / "new" / "supplier.toml"
+    placed: list[str] = []
+    rename = Path.rename
+
+    def note(path: Path, target: Path) -> Path:
+        placed.append(target.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", note)
+    restore_backup(file, config)
+    assert placed[-1] == "supplier.toml"
+    assert len(placed) == 4
