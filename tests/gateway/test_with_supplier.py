@@ -1,16 +1,16 @@
-"""A real gateway and a real supplier's data plane: a long stream, receipted as it goes."""
+"""A real gateway and a real supplier's data plane: parts, clocks, and who pays for what."""
 
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
 
 from relay_mining import SessionKey, Signer
 from supplier.mining.facts import SessionFacts
-from tests.factories import OPERATOR_SIGNER, SUPPLIER, WEIGHTS, a_session
+from tests.factories import OPERATOR_SIGNER, SUPPLIER, WEIGHTS, a_session, an_address
 from tests.gateway.fakes import SPEC_HASH
 from tests.gateway.harness import MODEL, TIMEOUTS, a_gateway
 from tests.supplier.market import CREDIT, PROMPT_TOKENS, FakeEngine, FakeMarket, relay_world
@@ -103,3 +103,36 @@ async def test_a_supplier_with_a_wrong_clock_says_so_and_loses_nothing(
         assert gateway.results == ["ok", "refused", "ok"]
         assert (totals.receipts, totals.lost) == (2, 0)
         assert totals.served == totals.receipted
+
+
+@pytest.mark.anyio
+async def test_two_applications_of_one_gateway_pay_each_for_its_own(tmp_path: Path) -> None:
+    async with (
+        relay_world(tmp_path / "supplier", market=SameSpec()) as world,
+        a_gateway(tmp_path / "gateway", cast(Any, Known()), url=world.url, timeouts=PATIENT)
+        as gateway,
+    ):  # fmt: skip
+        (mine,) = gateway.table.sessions.values()
+        theirs = replace(mine, key=a_session(application=an_address("another")))
+        gateway.table.replace(7, [mine, theirs], gateway.table.models)
+        other, _ = gateway.keys.create("another's", theirs.key.application)
+        nobody, _ = gateway.keys.create("of no delegation", an_address("nobody"))
+        gateway.accounts.load(gateway.keys.list())
+
+        async def ask(key: str) -> None:
+            async with gateway.client(key) as client:
+                await client.chat.completions.create(
+                    model=MODEL, messages=[{"role": "user", "content": "hi"}], max_tokens=8
+                )
+
+        for key in (gateway.key, other, other):
+            await ask(key)
+        with pytest.raises(openai.NotFoundError):
+            await ask(nobody)
+        await gateway.settled()
+
+        books = [world.books.sessions[each.key.id] for each in (mine, theirs)]
+        assert [each.totals.receipts for each in books] == [1, 2]
+        assert all(each.totals.receipted == each.totals.served > 0 for each in books)
+        assert books[0].salt != books[1].salt
+        assert world.books.account(books[0].facts) is world.books.account(books[1].facts)
