@@ -1,8 +1,7 @@
 """The receipt log of all relay servers, in PostgreSQL: as durable as a commit of the database.
 
-One statement is in flight at a time and takes all that has gathered meanwhile. It writes nothing
-unless this server's row is there, and of a sealed session no receipt; it can be sent again after a
-connection was lost, since each record has its place in its server's own order.
+One statement is in flight at a time and takes all that has gathered meanwhile; it is sent again
+after a connection was lost. What it does is in `supplier.shared.record_rows`.
 """
 
 import asyncio
@@ -15,19 +14,11 @@ import psycopg
 from node.append_log import LogFailed
 from relay_mining import Hash32
 from supplier.mining.receipt_log import SessionSealedError
-from supplier.mining.records import (
-    Closed,
-    Opened,
-    Receipted,
-    Record,
-    Sealed,
-    Served,
-    decode_record,
-    encode_record,
-)
-from supplier.shared.database import Connection, Database
-from supplier.shared.errors import FencedError, SharedDatabaseError
+from supplier.mining.records import Receipted, Record, Sealed
+from supplier.shared.database import Database
+from supplier.shared.errors import SharedDatabaseError
 from supplier.shared.membership import Membership
+from supplier.shared.record_rows import Entry, drop_before, read_records, write_entries
 
 log = logging.getLogger(__name__)
 
@@ -36,59 +27,11 @@ PENDING_RECORDS_MAX = 1 << 17
 NOTE_LINGER_S = 0.25
 RETRY_S = 0.25
 CLOSE_S_MAX = 5.0
-ROWS_AT_ONCE = 4096
-
-WRITE = """
-WITH mine AS MATERIALIZED (
-    SELECT number FROM relay_server WHERE number = %(server)s FOR KEY SHARE
-), open AS MATERIALIZED (
-    SELECT session FROM relay_session
-    WHERE session = ANY(%(bound)s) AND NOT is_sealed ORDER BY session FOR SHARE
-), opened AS (
-    INSERT INTO relay_session (session, gateway, number)
-    SELECT o.session, o.gateway, o.number
-    FROM mine, unnest(%(opened)s::bytea[], %(gateways)s::bytea[], %(numbers)s::bigint[])
-        AS o(session, gateway, number)
-    ON CONFLICT (session) DO NOTHING
-), closed AS (
-    UPDATE relay_session SET is_closed = true
-    WHERE session = ANY(%(closed)s) AND EXISTS (SELECT FROM mine)
-)
-INSERT INTO relay_record (session, server, place, payload)
-SELECT n.session, mine.number, n.place, n.payload
-FROM mine, unnest(%(places)s::bigint[], %(sessions)s::bytea[], %(payloads)s::bytea[],
-    %(is_bound)s::boolean[]) AS n(place, session, payload, is_bound)
-WHERE NOT n.is_bound OR n.session IN (SELECT session FROM open)
-ORDER BY n.place
-ON CONFLICT (server, place) DO NOTHING
-RETURNING place
-"""
-SEAL = """
-WITH mine AS MATERIALIZED (
-    SELECT number FROM relay_server WHERE number = %(server)s FOR KEY SHARE
-), sealed AS (
-    UPDATE relay_session SET is_sealed = true
-    WHERE session = %(session)s AND NOT is_sealed AND EXISTS (SELECT FROM mine)
-    RETURNING session
-)
-INSERT INTO relay_record (session, server, place, payload)
-SELECT sealed.session, mine.number, %(place)s, %(payload)s FROM mine, sealed
-ON CONFLICT (server, place) DO NOTHING
-RETURNING place
-"""
-"""Waits for the writes of receipts that hold the session's row; those after it see it sealed."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    place: int
-    record: Record
-    session_id: Hash32
 
 
 @dataclass(slots=True)
 class _Append:
-    entries: list[_Entry]
+    entries: list[Entry]
     future: asyncio.Future[None]
 
 
@@ -159,7 +102,7 @@ class SharedLog:
 
     def read(self, sessions: list[Hash32]) -> Iterator[Record]:
         """Every record of some sessions, in the order of writing."""
-        return _read(self._database, "session = ANY(%s)", (sessions,))
+        return read_records(self._database, "session = ANY(%s)", (sessions,))
 
     async def close(self) -> None:
         """Have everything pending written, if that can be done soon."""
@@ -175,7 +118,7 @@ class SharedLog:
         entries = []
         for record in records:
             self._place += 1
-            entries.append(_Entry(self._place, record, _session_of(record)))
+            entries.append(Entry(self._place, record))
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append(_Append(entries, future))
         self._records_pending += len(entries)
@@ -225,7 +168,7 @@ class SharedLog:
         server = self._membership.number
         while True:
             try:
-                return await self._database.run(lambda link: _write(link, server, entries))
+                return await self._database.run(lambda link: write_entries(link, server, entries))
             except SharedDatabaseError as error:
                 log.warning("receipts wait for the shared database: %s", error)
             except psycopg.Error as error:
@@ -237,93 +180,11 @@ class SharedLog:
             return
         oldest = self._oldest
         try:
-            await self._database.run(lambda link: _drop_before(link, oldest))
+            await self._database.run(lambda link: drop_before(link, oldest))
         except SharedDatabaseError as error:
             log.info("closed sessions are forgotten later: %s", error)
         else:
             self._dropped = oldest
-
-
-@dataclass(frozen=True, slots=True)
-class SharedReader:
-    """The sessions that are not closed, for commands; changes nothing."""
-
-    database: Database
-
-    def replay(self) -> Iterator[Record]:
-        """Every record, in the order of writing; raises SharedDatabaseError."""
-        wanted = "session IN (SELECT session FROM relay_session WHERE NOT is_closed)"
-        return _read(self.database, wanted, ())
-
-
-def _read(database: Database, wanted: str, values: tuple[object, ...]) -> Iterator[Record]:
-    """Records over a connection of their own, a few thousand at a time."""
-    query = f"SELECT payload FROM relay_record WHERE {wanted} ORDER BY id"
-    with (
-        database.connection() as connection,
-        connection.transaction(),
-        connection.cursor(name="records") as cursor,
-    ):
-        cursor.itersize = ROWS_AT_ONCE
-        cursor.execute(query.encode(), values)
-        for (payload,) in cursor:
-            yield decode_record(bytes(payload))
-
-
-def _write(connection: Connection, server: int, entries: list[_Entry]) -> set[int]:
-    """The places of the entries that are in the log; raises FencedError."""
-    places = [entry.place for entry in entries]
-    if isinstance(entries[0].record, Sealed):
-        (entry,) = entries
-        values = {
-            "server": server, "session": entry.session_id, "place": entry.place,
-            "payload": encode_record(entry.record),
-        }  # fmt: skip
-        connection.execute(SEAL, values)
-        _require_row(connection, server)
-        return set(places)  # sealed now, or by another leader before
-    rows = connection.execute(WRITE, _values(server, entries), prepare=True).fetchall()
-    written = {int(place) for (place,) in rows}
-    if len(written) < len(places):
-        _require_row(connection, server)
-        rows = connection.execute(
-            "SELECT place FROM relay_record WHERE server = %s AND place = ANY(%s)",
-            (server, places),
-        ).fetchall()
-        written = {int(place) for (place,) in rows}
-    return written
-
-
-def _values(server: int, entries: list[_Entry]) -> dict[str, object]:
-    opened = [each.record.facts.key for each in entries if isinstance(each.record, Opened)]
-    is_bound = [isinstance(each.record, Receipted | Served) for each in entries]
-    bound = {each.session_id for each, is_one in zip(entries, is_bound, strict=True) if is_one}
-    return {
-        "server": server,
-        "bound": sorted(bound),
-        "opened": [key.id for key in opened],
-        "gateways": [key.gateway for key in opened],
-        "numbers": [key.number for key in opened],
-        "closed": [each.session_id for each in entries if isinstance(each.record, Closed)],
-        "places": [each.place for each in entries],
-        "sessions": [each.session_id for each in entries],
-        "payloads": [encode_record(each.record) for each in entries],
-        "is_bound": is_bound,
-    }
-
-
-def _require_row(connection: Connection, server: int) -> None:
-    if not connection.execute("SELECT FROM relay_server WHERE number = %s", (server,)).rowcount:
-        raise FencedError("others took this relay server for dead: start it again")
-
-
-def _drop_before(connection: Connection, oldest: int) -> None:
-    connection.execute(
-        "WITH gone AS ("
-        "DELETE FROM relay_session WHERE is_closed AND number < %s RETURNING session"
-        ") DELETE FROM relay_record USING gone WHERE relay_record.session = gone.session",
-        (oldest,),
-    )
 
 
 def _resolve(group: list[_Append], written: set[int]) -> None:
@@ -347,7 +208,3 @@ def _ignore(future: asyncio.Future[None]) -> None:
     """Of a note nobody asks what became."""
     if not future.cancelled():
         future.exception()
-
-
-def _session_of(record: Record) -> Hash32:
-    return record.facts.key.id if isinstance(record, Opened) else record.session_id
