@@ -16,7 +16,8 @@ from gateway.api.market_pages import FOLDER, MarketPages
 from gateway.books.retention import Retention
 from gateway.control_server import ControlServer, admin_token, start_control
 from gateway.dashboard import Board, Desk, Sources
-from gateway.parts import Node, open_batches, open_node, read_models
+from gateway.opening import open_batches, read_models
+from gateway.parts import Node, open_node
 from gateway.reloading import open_reloader
 from gateway.routing.market import KEPT_SESSIONS
 from gateway.settings import Settings

@@ -21,7 +21,7 @@ from gateway.api.once import Once
 from gateway.books.history import History
 from gateway.books.ledger import Ledger
 from gateway.edge.plane import EdgePlane, EdgeRules
-from gateway.parts import complete
+from gateway.opening import complete
 from gateway.routing.auditing import Auditor
 from gateway.routing.dispatch import Dispatcher
 from gateway.routing.observation import Event, Observation, Observe, Recount, fan_out
