@@ -16,9 +16,8 @@ from gateway.edge.plane import EdgeRules
 from gateway.routing.router import PolicyName, RoutingRules
 from gateway.routing.upstream import UpstreamTimeouts
 from gateway.routing.waiting_room import WaitingRules
-from node.addresses import AddressGuard
 from node.http import LineRules
-from node.settings import NodeSettings
+from node.settings import Networks, NodeSettings
 from node.tls import ClientTls, ListenerTls
 from node.traces import TelemetrySettings
 
@@ -157,16 +156,10 @@ class RelaySettings(BaseModel):
     audit_share: float = Field(
         default=0.0, ge=0, le=1, description="of repeatable plain answers, asked for again"
     )
-    allow_networks: list[str] = Field(
+    allow_networks: Networks = Field(
         default=[], description="private networks suppliers may be in, as CIDR"
     )
     tls: ClientTls = ClientTls()
-
-    @field_validator("allow_networks")
-    @classmethod
-    def _require_networks(cls, networks: list[str]) -> list[str]:
-        AddressGuard(networks)  # its ValueError says what is wrong with which network
-        return networks
 
     def timeouts(self) -> UpstreamTimeouts:
         """The deadlines of one try."""

@@ -5,9 +5,9 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,10 +16,20 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from node.addresses import AddressGuard
 from node.errors import SettingsError
 
 Model = TypeVar("Model", bound=BaseModel)
 Settings = TypeVar("Settings", bound="NodeSettings")
+
+
+def _require_networks(networks: list[str]) -> list[str]:
+    AddressGuard(networks)  # its ValueError says what is wrong with which network
+    return networks
+
+
+Networks = Annotated[list[str], AfterValidator(_require_networks)]
+"""Private networks that strangers may name an address in, as CIDR."""
 
 
 class NodeSettings(BaseSettings):

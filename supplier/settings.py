@@ -7,13 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts import ChainSettings, OrderSettings
-from node.addresses import AddressGuard
 from node.errors import OperatorError
-from node.settings import NodeSettings, parse_hex
+from node.settings import Networks, NodeSettings, parse_hex
 from node.tls import ClientTls, ListenerTls
 from node.traces import TelemetrySettings
 from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address, Clock
@@ -206,16 +205,10 @@ class DialSettings(BaseModel):
     retry_s_max: float = Field(
         default=30.0, gt=0, description="longest pause before a gateway is dialled again"
     )
-    allow_networks: list[str] = Field(
+    allow_networks: Networks = Field(
         default=[], description="private networks gateways may be in, as CIDR"
     )
     tls: ClientTls = ClientTls()
-
-    @field_validator("allow_networks")
-    @classmethod
-    def _require_networks(cls, networks: list[str]) -> list[str]:
-        AddressGuard(networks)  # its ValueError says what is wrong with which network
-        return networks
 
 
 class AuctionSettings(BaseModel):
