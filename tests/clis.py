@@ -1,6 +1,7 @@
 """The nodes' command lines in this process, on a chain with a deployed market."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,6 +90,17 @@ class MarketOnChain:
                 await sender.send(market.token.mint(account.raw, amount))
 
         anyio.run(work)
+
+    @contextmanager
+    def working_in(self, folder: Path) -> Iterator[None]:
+        """Work in a folder, on a chain that is put back afterwards."""
+        snapshot, before = self.anvil.rpc("evm_snapshot"), Path.cwd()
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            self.anvil.rpc("evm_revert", snapshot)
 
     def chain_settings(self) -> str:
         """The [chain] of a configuration file."""

@@ -1,6 +1,5 @@
 """The gateway's command line on a real chain: from `init` to the last token taken back."""
 
-import os
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -48,12 +47,9 @@ def write_config(folder: Path, market: MarketOnChain, owner: TestAccount = OWNER
 def cli(market: MarketOnChain, tmp_path: Path) -> Iterator[CommandLine]:
     """The command line beside a `gateway.toml`, on a chain put back afterwards."""
     write_config(tmp_path, market)
-    snapshot, before = market.anvil.rpc("evm_snapshot"), Path.cwd()
-    market.mint(OWNER, TOKENS)
-    os.chdir(tmp_path)
-    yield CommandLine(app)
-    os.chdir(before)
-    market.anvil.rpc("evm_revert", snapshot)
+    with market.working_in(tmp_path):
+        market.mint(OWNER, TOKENS)
+        yield CommandLine(app)
 
 
 @pytest.mark.parametrize("words", each_command(app), ids=" ".join)

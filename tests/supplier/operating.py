@@ -1,6 +1,5 @@
 """A supplier's command line on a real chain, with receipts on its disk and claims in the market."""
 
-import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,18 +116,13 @@ async def records_of(world: World, served: Served, number: int = SERVED) -> list
 @contextmanager
 def operating(market: MarketOnChain, folder: Path) -> Iterator[Operating]:
     """The world's supplier, its settings written by `init`, on a chain put back afterwards."""
-    snapshot, before = market.anvil.rpc("evm_snapshot"), Path.cwd()
-    os.chdir(folder)
-    cli = CommandLine(app, {"SUPPLIER_CHAIN__POLL_S": "0.01"})
-    cli.run(
-        "init", "--rpc", market.anvil.url, "--address-book", market.book, "--model", MODEL,
-        "--owner-key", OWNER.hex(), "--operator-key", OPERATOR.hex(), "--confirmations", 0,
-        "--port", 0,
-    )  # fmt: skip
-    set_value(folder / "supplier.toml", "supplier_id", "0x" + SUPPLIER.hex())
-    set_value(folder / "supplier.toml", "services", ["0x" + SERVICE_ID.hex()])
-    try:
+    with market.working_in(folder):
+        cli = CommandLine(app, {"SUPPLIER_CHAIN__POLL_S": "0.01"})
+        cli.run(
+            "init", "--rpc", market.anvil.url, "--address-book", market.book, "--model", MODEL,
+            "--owner-key", OWNER.hex(), "--operator-key", OPERATOR.hex(), "--confirmations", 0,
+            "--port", 0,
+        )  # fmt: skip
+        set_value(folder / "supplier.toml", "supplier_id", "0x" + SUPPLIER.hex())
+        set_value(folder / "supplier.toml", "services", ["0x" + SERVICE_ID.hex()])
         yield Operating(cli, market, folder)
-    finally:
-        os.chdir(before)
-        market.anvil.rpc("evm_revert", snapshot)

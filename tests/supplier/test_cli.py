@@ -1,6 +1,5 @@
 """The supplier's command line on a real chain: from `init` to the last token taken back."""
 
-import os
 import re
 import stat
 import tomllib
@@ -42,17 +41,14 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketOnChain]:
 @pytest.fixture
 def cli(market: MarketOnChain, tmp_path: Path) -> Iterator[CommandLine]:
     """The command line in a directory where `init` has run, on a chain put back afterwards."""
-    snapshot, before = market.anvil.rpc("evm_snapshot"), Path.cwd()
-    market.mint(OWNER, TOKENS)
-    os.chdir(tmp_path)
-    cli = CommandLine(app, {"SUPPLIER_CHAIN__POLL_S": "0.01"})
-    cli.run(
-        "init", "--rpc", market.anvil.url, "--address-book", market.book, "--model", MODEL,
-        "--owner-key", OWNER.key, "--operator-key", OPERATOR.key, "--confirmations", 0,
-    )  # fmt: skip
-    yield cli
-    os.chdir(before)
-    market.anvil.rpc("evm_revert", snapshot)
+    with market.working_in(tmp_path):
+        market.mint(OWNER, TOKENS)
+        cli = CommandLine(app, {"SUPPLIER_CHAIN__POLL_S": "0.01"})
+        cli.run(
+            "init", "--rpc", market.anvil.url, "--address-book", market.book, "--model", MODEL,
+            "--owner-key", OWNER.key, "--operator-key", OPERATOR.key, "--confirmations", 0,
+        )  # fmt: skip
+        yield cli
 
 
 @pytest.mark.parametrize("words", each_command(app), ids=" ".join)
