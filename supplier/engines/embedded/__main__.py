@@ -40,6 +40,7 @@ def _parse(arguments: list[str] | None) -> EngineSettings:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--served-model-name", default="lode-demo")
+    parser.add_argument("--alias", nargs="+", default=[], help="further names it answers to")
     parser.add_argument("--max-num-seqs", type=_positive, default=16, help="running at once")
     parser.add_argument("--max-queue", type=int, default=64, help="waiting beyond those")
     parser.add_argument("--max-model-len", type=_positive, help="tokens of context at most")
@@ -47,6 +48,7 @@ def _parse(arguments: list[str] | None) -> EngineSettings:
     return EngineSettings(
         directory=given.directory,
         model_name=given.served_model_name,
+        aliases=frozenset(given.alias),
         host=given.host,
         port=given.port,
         slots=given.max_num_seqs,

@@ -25,6 +25,8 @@ class EngineSettings:
 
     directory: Path
     model_name: str
+    aliases: frozenset[str] = frozenset()
+    """Names that requests may use instead."""
     host: str = "127.0.0.1"
     port: int = 0
     slots: int = 16
@@ -59,6 +61,7 @@ async def run_engine(
         template=load_chat_template(settings.directory),
         defaults=load_defaults(settings.directory),
         choices_max=settings.slots,
+        aliases=settings.aliases,
     )
     scheduler = Scheduler(model, settings.slots)
     async with Worker(scheduler, tokenizer, settings.slots + settings.queue) as worker:

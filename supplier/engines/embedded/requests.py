@@ -74,6 +74,8 @@ class RequestReader:
     template: ChatTemplate | None
     defaults: GenerationDefaults
     choices_max: int
+    aliases: frozenset[str] = frozenset()
+    """Further names it answers to."""
 
     def read_chat(self, values: dict[str, Any]) -> Ask:
         """Return a chat request as jobs; RequestError where it is refused."""
@@ -108,7 +110,7 @@ class RequestReader:
     def verify_model(self, fields: Fields) -> None:
         """Raise ModelNotFoundError where another model is asked for."""
         name = fields.text("model")
-        if name is not None and name != self.model_name:
+        if name is not None and name not in (self.model_name, *self.aliases):
             raise ModelNotFoundError(f"The model `{name[:128]}` does not exist.", "model")
 
     def encode_chat(self, messages: Any, *, add_generation_prompt: bool = True) -> tuple[int, ...]:

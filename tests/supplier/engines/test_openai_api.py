@@ -32,8 +32,9 @@ def client() -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[httpx.Client]:
-    """An engine of two slots and one place to wait."""
-    with engine(DEMO, "--max-num-seqs", "2", "--max-queue", "1") as running:
+    """An engine of two slots and one place to wait, with two more names."""
+    names = ("--alias", "small", "tiny")
+    with engine(DEMO, "--max-num-seqs", "2", "--max-queue", "1", *names) as running:
         yield running
 
 
@@ -323,6 +324,12 @@ def test_paths_and_methods_beyond_the_list_are_refused(client: httpx.Client) -> 
     other = client.post("/v1/completions", json={"model": "other", "prompt": "x"})
     assert other.status_code == 404
     assert other.json()["error"]["code"] == "model_not_found"
+
+
+def test_an_engine_answers_to_its_further_names(small: httpx.Client) -> None:
+    for name in ("small", "tiny", "lode-demo"):
+        assert complete(small, model=name, max_tokens=1)["model"] == "lode-demo"
+    assert small.post("/v1/completions", json={"model": "other", "prompt": "x"}).status_code == 404
 
 
 LONG = {"prompt": "One morning", "max_tokens": 1000, "ignore_eos": True, "stream": True}
