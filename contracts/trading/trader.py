@@ -4,10 +4,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from contracts.auction_values import (
-    AuctionOrder,
     AuctionWindows,
     OrderKey,
     OrderSide,
@@ -16,6 +15,7 @@ from contracts.auction_values import (
     SealedOrder,
     backed_quantity,
 )
+from contracts.errors import ChainError
 from contracts.market import Market
 from contracts.trading.deeds import Deed, due_deed
 from contracts.trading.rounds import in_each_round
@@ -39,6 +39,8 @@ class AuctionTrader:
     """What to order of each service in every round."""
     orders: SealedOrders
     draw: Callable[[int], bytes] = os.urandom
+    _payers: set[Address] = field(default_factory=set)
+    """Who may have a deposit to collect."""
 
     async def run(self, poll_s: float) -> None:
         """Trade until cancelled; what the chain refuses is logged, and tried again."""
@@ -49,6 +51,7 @@ class AuctionTrader:
     async def step(self) -> None:
         """Do what is due of every order now."""
         self.orders.forget_before(await in_each_round(self.market, self.wishes, self._advance))
+        await self._collect()
 
     async def _advance(
         self, service: Hash32, epoch: int, windows: AuctionWindows, block: int
@@ -64,7 +67,7 @@ class AuctionTrader:
             await self._commit(key, found.price)
         elif deed is not None:
             await self._finish(key, deed)
-            await self._collect(order)
+            self._payers.add(order.payer)
 
     async def _commit(self, key: OrderKey, price: int) -> None:
         """Commit where the market is open, and a bid where it accepts the posted price."""
@@ -127,10 +130,16 @@ class AuctionTrader:
         if await token.allowance(self.sender.address, spender) < amount:
             await self.sender.send(token.approve(spender, amount))
 
-    async def _collect(self, order: AuctionOrder) -> None:
-        """Have what came back paid out to whoever put it down."""
-        if await self.market.auction.claimable(order.payer) > 0:
-            await self.sender.send(self.market.auction.collect_for(order.payer))
+    async def _collect(self) -> None:
+        """Have what came back paid out to whoever put it down, once for all that was done."""
+        for payer in tuple(self._payers):
+            try:
+                if await self.market.auction.claimable(payer) > 0:
+                    await self.sender.send(self.market.auction.collect_for(payer))
+            except ChainError as error:
+                logger.warning("a deposit is not collected yet", extra={"why": str(error)})
+                return
+            self._payers.discard(payer)
 
 
 def _tell(what: str, key: OrderKey) -> None:
