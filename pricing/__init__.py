@@ -105,6 +105,7 @@ from pricing.epoch_auction import (
     accepted_balance,
     clear_epoch,
     next_posted_price,
+    price_reach,
     reserve_at,
 )
 from pricing.large_aeria import (
@@ -378,6 +379,7 @@ __all__ = [
     "position",
     "posted_price_vcg",
     "price_lies",
+    "price_reach",
     "profit_extraction",
     "quantity_lies",
     "quote",

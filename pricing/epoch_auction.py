@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pricing.crossing import take
 from pricing.market import Book, Fill, Trader
 from pricing.posted_price_vcg import Balance, RosterLine
-from pricing.price_controllers import BASIS_POINTS, StepBound, next_price
+from pricing.price_controllers import BASIS_POINTS, STEP_DIVISOR, StepBound, next_price
 from pricing.public_order import in_public_order
 from pricing.vcg_procurement import vcg_procurement
 
@@ -103,6 +103,26 @@ def next_posted_price(
     if longer > 2 * shorter:
         balance = Balance(2, 1) if balance.demand > balance.supply else Balance(1, 2)
     return min(next_price(price, balance, StepBound(fee_bps, BASIS_POINTS)), PRICE_MAX)
+
+
+def price_reach(price: int, fee_bps: int, rounds: int) -> list[tuple[int, int]]:
+    """For each round the posted prices that any orders could lead to, lowest and highest.
+
+    The first two are posted before any order can move one. From then on a step is at most half the
+    fee of the price, for the imbalance counts to a half at most: a quarter; and never more than an
+    eighth.
+    """
+    low = high = price
+    found = [(low, high)] * min(2, rounds)
+    for _ in range(rounds - 2):
+        low = max(1, low - _step_max(low, fee_bps))
+        high = high + _step_max(high, fee_bps)
+        found.append((low, high))
+    return found
+
+
+def _step_max(price: int, fee_bps: int) -> int:
+    return min(-(-price * fee_bps // (4 * BASIS_POINTS)), -(-price // STEP_DIVISOR))
 
 
 def _line(fill: Fill) -> RosterLine:

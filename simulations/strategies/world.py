@@ -15,6 +15,7 @@ from pricing import (
     accepted_balance,
     clear_epoch,
     next_posted_price,
+    price_reach,
 )
 from relay_mining import BPS
 
@@ -23,8 +24,6 @@ BUYERS = 12
 QUANTITY_MAX = 9
 PRICE_SCALE = 1_000_000
 FEE_BPS = 100
-STEP_DIVISOR = 8
-"""No step of the price is above an eighth of it, whatever the fee."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +95,6 @@ def play(world: World, truth: Order, plan: Sequence[Order]) -> int:
     return total
 
 
-def reach(world: World) -> list[tuple[int, int]]:
-    """For each epoch the posted prices that anybody's lies could lead to, lowest and highest.
-
-    The first two are posted before anybody's lie can move one. From then on a step is at most half
-    the fee of the price, for the imbalance counts to a half at most: a quarter; and never more than
-    an eighth.
-    """
-    low = high = world.price
-    found = [(low, high)] * min(2, world.epochs)
-    for _ in range(world.epochs - 2):
-        low = max(1, low - _step_max(low))
-        high = high + _step_max(high)
-        found.append((low, high))
-    return found
-
-
-def _step_max(price: int) -> int:
-    return min(-(-price * FEE_BPS // (4 * BPS)), -(-price // STEP_DIVISOR))
-
-
 def bound(world: World, truth: Order) -> int:
     """The most that any plan can gain over the truth, computed without trying one.
 
@@ -126,7 +105,8 @@ def bound(world: World, truth: Order) -> int:
     """
     honest = play(world, truth, [truth] * world.epochs)
     best = 0
-    for (low, high), seed in zip(reach(world), world.seeds, strict=True):
+    reach = price_reach(world.price, FEE_BPS, world.epochs)
+    for (low, high), seed in zip(reach, world.seeds, strict=True):
         worth = (
             utility(world, truth, clear_epoch(world.book, price, FEE_BPS, seed), price)
             for price in _kinks(world.book, low, high)

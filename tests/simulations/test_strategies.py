@@ -5,7 +5,7 @@ from statistics import mean, stdev
 
 import pytest
 
-from pricing import Order, clear_epoch
+from pricing import Order, clear_epoch, price_reach
 from simulations.strategies.experiment import STEPS, best_gain, run_strategies
 from simulations.strategies.lies import lies
 from simulations.strategies.withholding import (
@@ -26,7 +26,6 @@ from simulations.strategies.world import (
     bound,
     draw_world,
     play,
-    reach,
     say,
     utility,
 )
@@ -63,7 +62,7 @@ def test_no_plan_drawn_at_random_leaves_what_is_within_reach() -> None:
         ]
         honest = play(world, truth, [truth] * world.epochs)
         assert play(world, truth, plan) - honest <= bound(world, truth)
-        ranges = reach(world)
+        ranges = price_reach(world.price, FEE_BPS, world.epochs)
         assert all(low <= world.price <= high for low, high in ranges)
         assert ranges[0] == ranges[1] == (world.price, world.price)
 
