@@ -41,6 +41,9 @@ class AuctionTrader:
     draw: Callable[[int], bytes] = os.urandom
     _payers: set[Address] = field(default_factory=set)
     """Who may have a deposit to collect."""
+    _pledged: int = 0
+    """Deposits that are being put down: what is approved has to cover them together."""
+    _approving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, poll_s: float) -> None:
         """Trade until cancelled; what the chain refuses is logged, and tried again."""
@@ -49,8 +52,11 @@ class AuctionTrader:
             await asyncio.sleep(poll_s)
 
     async def step(self) -> None:
-        """Do what is due of every order now."""
-        self.orders.forget_before(await in_each_round(self.market, self.wishes, self._advance))
+        """Do what is due of every order now, of all services at once: windows are short."""
+        oldest = await asyncio.gather(
+            *(in_each_round(self.market, (each,), self._advance) for each in self.wishes)
+        )
+        self.orders.forget_before(min(oldest, default=0))
         await self._collect()
 
     async def _advance(
@@ -88,8 +94,13 @@ class AuctionTrader:
             self.orders.keep(sealed)
         bond = terms.order_bond
         deposit = max(bond, price * sealed.terms.quantity) if is_bid else bond
-        await self._approve(deposit)
-        await self.sender.send(self.market.auction.commit(sealed, deposit))
+        self._pledged += deposit
+        try:
+            async with self._approving:
+                await self._approve(self._pledged)
+            await self.sender.send(self.market.auction.commit(sealed, deposit))
+        finally:
+            self._pledged -= deposit
         _tell("an order is committed", key)
 
     async def _backed(self, key: OrderKey, reserve: int) -> int:

@@ -38,13 +38,16 @@ class Bidder:
         """Do what is due now."""
         await self.trader.step()
         await self.clearer.step()
-        for service in self.trader.wishes:
-            try:
-                await self._fit_cap(service)
-            except ChainError as error:
-                logger.warning("a cap is not fitted", extra={"service": service, "why": str(error)})
+        await asyncio.gather(*map(self._fit_cap, self.trader.wishes))
 
     async def _fit_cap(self, service: Hash32) -> None:
+        """Fit a cap, or say why not."""
+        try:
+            await self._set_cap(service)
+        except ChainError as error:
+            logger.warning("a cap is not fitted", extra={"service": service, "why": str(error)})
+
+    async def _set_cap(self, service: Hash32) -> None:
         """Make the next session's cap what its epoch's round allotted.
 
         What exceeds the allotment does not count, but funds have to cover it. A session without an
