@@ -181,8 +181,8 @@ async def drive(urls: Sequence[str], pids: Sequence[int], database: Postgres | N
 
         def spent() -> list[float]:
             of_database = 0.0
-            if database is not None and database.process is not None:
-                of_database = processor_s(descendants(database.process.pid))
+            if database is not None:
+                of_database = processor_s(descendants(database.node.process.pid))
             return [processor_s(pids), of_database]
 
         await send(gateways, WARM_S)

@@ -24,7 +24,7 @@ from relay_mining import (
 )
 from supplier.mining.facts import SessionFacts
 from supplier.mining.receipt_log import ReceiptLog
-from supplier.mining.records import Closed, Opened, Receipted
+from supplier.mining.records import Closed, Opened, Receipted, Record
 
 Relay = tuple[Hash32, Hash32]
 """Request and response of a receipt."""
@@ -49,6 +49,13 @@ class SessionBooks:
                 found.append(verify_leaf(mined, domain, signer, self.salt, tau))
         return found
 
+    def variance(self) -> int:
+        """Of the sum of the leaves' weights over seeds: each is tau with probability units / tau,
+        or, of a receipt of tau units and more, what it is.
+        """
+        tau = self.facts.terms.tau
+        return sum(each.units * max(0, tau - each.units) for each in self.receipts.values())
+
 
 @dataclass(slots=True)
 class SupplierAudit:
@@ -64,6 +71,10 @@ class SupplierAudit:
     payable: int = 0
     claimed: int = 0
     """Payable receipts that are leaves of the claim of their session."""
+    claimed_units: int = 0
+    """The weights of those leaves: in the mean, over seeds, `logged_units`."""
+    variance: int = 0
+    """Of `claimed_units` over seeds, in units squared."""
     lost: int = 0
     """Owed, and never acknowledged."""
     lost_units: int = 0
@@ -84,14 +95,15 @@ async def read_sessions(archive: Path) -> dict[Hash32, SessionBooks]:
     """The sessions in a supplier's receipt log that no node has open, or in the archive of it."""
     log = ReceiptLog(archive)
     try:
-        return _fold(log)
+        return fold_sessions(log.replay())
     finally:
         await log.close()
 
 
-def _fold(log: ReceiptLog) -> dict[Hash32, SessionBooks]:
+def fold_sessions(records: Iterable[Record]) -> dict[Hash32, SessionBooks]:
+    """The sessions that records of a receipt log tell of, in the order of writing."""
     sessions: dict[Hash32, SessionBooks] = {}
-    for record in log.replay():
+    for record in records:
         match record:
             case Opened(facts, salt):
                 sessions.setdefault(facts.key.id, SessionBooks(facts, salt)).facts = facts
@@ -134,6 +146,7 @@ class Audit:
         for session_id, books in sessions.items():
             audit.logged += len(books.receipts)
             audit.logged_units += sum(each.units for each in books.receipts.values())
+            audit.variance += books.variance()
             self._check_session(audit, supplier, session_id, books)
         for owner, session_id in self.claims:
             if owner == supplier and session_id not in sessions:
@@ -169,6 +182,7 @@ class Audit:
             )
         else:
             audit.claimed += len(leaves)
+            audit.claimed_units += claims[0].root.sum
             self._take(audit, where, leaves)
 
     def _take(self, audit: SupplierAudit, where: str, leaves: Iterable[Leaf]) -> None:

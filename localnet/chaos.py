@@ -1,44 +1,59 @@
 """The market under kills and chain faults, and its books afterwards.
 
     python -m localnet.chaos --kills 200 --faults 50 --seed 1    what `make test-chaos` runs
+    python -m localnet.chaos --minutes 30                        the same, spread over half an hour
     python -m localnet.chaos --kills 6 --faults 4 --json         a short one, JSON on the last line
 
 Under a steady load through the stock client, nodes are killed with `kill -9` and started again
 through their command lines, stopped and continued; their RPC fails; the chain reorganises, loses
-transactions, grows dear. Then everything settles, and every receipt is accounted for.
+transactions, grows dear. Where PostgreSQL is installed the gateway has its tables there, one
+supplier is two relay servers over it, it is killed as they are, and the ways between them are cut.
+Then everything settles, and every receipt is accounted for.
 """
 
 import argparse
 import asyncio
 import signal
 import sys
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 from openai import AsyncOpenAI
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from contracts import ClaimAccepted, Market
-from localnet.audit import Audit, SupplierAudit, keep_segments, read_owed, read_sessions
+from contracts import Market
+from localnet.audit import (
+    Audit,
+    SessionBooks,
+    SupplierAudit,
+    keep_segments,
+    read_owed,
+    read_sessions,
+)
+from localnet.chaos_report import checks, show
+from localnet.cluster import FENCED, Cluster, clustered
+from localnet.databases import run_postgres
 from localnet.demo import SETTLE_SESSIONS
+from localnet.errors import NotInstalledError
 from localnet.exits import Exits, leave
 from localnet.fault_proxy import FaultProxy
-from localnet.faults import REORG_DEPTH_MAX, Injection, plan_injections
-from localnet.injector import Injector, Watched
-from localnet.ledger import ChainLedger, Conservation, check_conservation
+from localnet.faults import REORG_DEPTH_MAX, Cast, Injection, plan_injections, stretch
+from localnet.injector import Injector
+from localnet.ledger import ChainBooks, ChainLedger, Conservation, check_conservation
 from localnet.load import Load
 from localnet.market import LocalMarket, MarketPlan, SupplierNode
 from localnet.processes import wait_until
 from localnet.provision import MODEL, TOKEN, Terms
+from localnet.stage import Stage
 from localnet.steady import SteadyLoad
-from relay_mining import Address, Claim, Hash32
+from localnet.watched import Watched, page_answers
+from relay_mining import Hash32
 
 SUPPLIERS = 3
 TERMS = Terms(session_blocks=72, seed_offset=6, confirmations=REORG_DEPTH_MAX, cap=2 * TOKEN)
@@ -48,6 +63,8 @@ KEEP_EVERY_S = 1.0
 ANSWER_S_MAX = 60.0
 SETTLE_S_MAX = 240.0
 """Beyond the last window."""
+RECOVERING = (b"pre-existing shared memory block", b'lock file "postmaster.pid" already exists')
+"""What PostgreSQL says that was started before what a killed one left has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +75,40 @@ class ChaosPlan:
     faults: int
     stalls: int
     skews: int
+    partitions: int
+    """Where there is a database."""
     seed: int = 1
     gap_s: float = 3.0
     """Mean seconds between two injections."""
+    minutes: float = 0.0
+    """Over which they are spread instead."""
     rate: float = 3.0
     """Requests a second."""
 
-    def injections(self) -> list[Injection]:
+    def injections(self, cast: Cast) -> list[Injection]:
         """The schedule."""
-        return plan_injections(
-            self.seed, kills=self.kills, faults=self.faults, stalls=self.stalls,
-            skews=self.skews, suppliers=SUPPLIERS, gap_s=self.gap_s,
+        drawn = plan_injections(
+            self.seed, cast, kills=self.kills, faults=self.faults, stalls=self.stalls,
+            skews=self.skews, partitions=self.partitions if cast.servers else 0, gap_s=self.gap_s,
         )  # fmt: skip
-
-
-@dataclass(slots=True)
-class ChainBooks:
-    """All that the chain says at the end of a run."""
-
-    ledger: ChainLedger = field(default_factory=ChainLedger)
-    claims: dict[tuple[Address, Hash32], list[Claim]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-
-    async def read(self, chain: Market) -> None:
-        """Take in every event since the deployment."""
-        events = chain.events(confirmations=0)
-        while await events.is_behind():
-            for outcome in self.ledger.fold((await events.read()).events):
-                if isinstance(outcome, ClaimAccepted):
-                    claim = outcome.claim
-                    self.claims[claim.supplier, claim.session.id].append(claim)
+        return stretch(drawn, 60 * self.minutes) if self.minutes else drawn
 
 
 class Chaos:
     """One run on a running market."""
 
     def __init__(
-        self, market: LocalMarket, proxy: FaultProxy, plan: ChaosPlan, say: Callable[[str], None]
-    ) -> None:
+        self, market: LocalMarket, cluster: Cluster | None, stage: Stage, plan: ChaosPlan,
+        say: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self.market = market
+        self.cluster = cluster
+        self.stage = stage
         self.plan = plan
         self.say = say
         load = Load(market.base_url, market.api_key, MODEL)
         self.steady = SteadyLoad(load, plan.rate)
-        if market.gateway is None:
-            raise ValueError("a market without a gateway")
-        gateway_health = market.base_url.removesuffix("/v1") + "/healthz"
-        self.injector = Injector(
-            [Watched(each.node, f"{each.url}/lode/v1/health") for each in market.suppliers],
-            Watched(market.gateway, gateway_health),
-            market.chain, proxy, self._answer, say,
-        )  # fmt: skip
+        self.injector = Injector(stage, market.chain, self._answer, say)
 
     async def run(self) -> dict[str, Any]:
         """Load, kill, settle; then stop the nodes, audit, and have everybody leave."""
@@ -123,7 +122,9 @@ class Chaos:
         finally:
             keeper.cancel()
         self._keep_segments()
-        alive = self.market.is_alive()
+        alive = self.market.chain.node.is_alive() and all(
+            each.node.is_alive() for each in self.stage.watched
+        )
         await asyncio.to_thread(self._stop_nodes)
         return {"alive": alive} | await self._sum_up(seconds)
 
@@ -131,7 +132,7 @@ class Chaos:
         stop = asyncio.Event()
         loading = asyncio.create_task(self.steady.run(stop, self.say))
         try:
-            await self.injector.run(self.plan.injections())
+            await self.injector.run(self.plan.injections(self.stage.cast))
         finally:
             stop.set()
             await loading
@@ -150,7 +151,7 @@ class Chaos:
             await asyncio.sleep(KEEP_EVERY_S)
 
     def _keep_segments(self) -> None:
-        for each in self.market.suppliers:
+        for each in self._single:
             keep_segments(each.config.parent / "supplier-data" / "receipts", _archive(each))
 
     def _settle(self) -> None:
@@ -179,8 +180,19 @@ class Chaos:
         return books
 
     def _stop_nodes(self) -> None:
-        for watched in self.injector.nodes:
+        for watched in self.stage.nodes:
             watched.node.stop()
+
+    @property
+    def _single(self) -> list[SupplierNode]:
+        """The suppliers with a disk of their own."""
+        return self.market.suppliers[self.cluster is not None :]
+
+    async def _read_sessions(self, supplier: SupplierNode) -> dict[Hash32, SessionBooks]:
+        """All that a supplier ever acknowledged."""
+        if self.cluster is not None and supplier not in self._single:
+            return self.cluster.read_sessions()
+        return await read_sessions(_archive(supplier))
 
     async def _sum_up(self, seconds: float) -> dict[str, Any]:
         books = await self._chain_books()
@@ -188,7 +200,7 @@ class Chaos:
             conservation = await self._conservation(chain, books.ledger)
             audit = Audit(chain.domain, await read_owed(self._gateway_log), books.claims)
         audits = [
-            audit.check(each.name, each.supplier, await read_sessions(_archive(each)))
+            audit.check(each.name, each.supplier, await self._read_sessions(each))
             for each in self.market.suppliers
         ]
         self.say("everybody leaves")
@@ -214,16 +226,18 @@ class Chaos:
         self, seconds: float, ledger: ChainLedger, audits: Sequence[SupplierAudit],
         conservation: Conservation, exits: Exits,
     ) -> dict[str, Any]:  # fmt: skip
-        injector, tally = self.injector, self.steady.tally
+        injector, tally, watched = self.injector, self.steady.tally, self.stage.watched
         chain = [ledger.suppliers[each.supplier] for each in self.market.suppliers]
         return {
             "seed": self.plan.seed,
             "seconds": round(seconds),
-            "kills": sum(each.kills for each in injector.nodes),
+            "with_database": self.cluster is not None,
+            "kills": {each.node.name: each.kills for each in watched}
+            | {"engines": injector.engines_killed},
             "injections": dict(sorted(injector.done.items())),
-            "own_ends": {each.node.name: each.own_ends for each in injector.nodes},
-            "orphans": sum(each.orphans() for each in injector.nodes),
-            "connections_broken": injector.proxy.broken,
+            "own_ends": [asdict(end) for each in watched for end in each.own_ends],
+            "orphans": sum(each.orphans() for each in watched),
+            "connections_broken": sum(each.broken for each in self.stage.proxies),
             "transactions_dropped": injector.dropped,
             "transactions_underpriced": injector.underpriced,
             "requests": tally.requests,
@@ -244,92 +258,110 @@ def _archive(supplier: SupplierNode) -> Path:
     return supplier.config.parent / "archive"
 
 
-def checks(result: dict[str, Any]) -> dict[str, bool]:
-    """What has to hold after a run, and whether it does."""
-    suppliers = result["suppliers"]
-    whole = sum(result["outcomes"].get(each, 0) for each in ("plain", "streamed"))
-    return {
-        "every whole answer was owed to its supplier": sum(s["owed"] for s in suppliers) >= whole,
-        "every acknowledged payable receipt is a leaf of exactly one claim": not any(
-            each["breaches"] for each in suppliers
-        ),
-        "every claim was paid, and nobody slashed": result["claims_open"] == 0
-        and not any(each["voided"] or each["slashed"] for each in suppliers),
-        "the money adds up": result["held"] == result["owed_by_contracts"],
-        "no bond is left behind": result["bonded"] == 0,
-        "everybody's money left the contracts": result["left_after_exits"] == 0,
-        "no node ended by itself": not any(result["own_ends"].values()),
-        "no process outlived its node": result["orphans"] == 0,
-        "no node ended while the market settled": result["alive"],
-    }
+def run_chaos(plan: ChaosPlan, console: Console, logs: Path, *, database: bool) -> dict[str, Any]:
+    """Start a market behind fault proxies, run the plan on it, and return what came of it.
+
+    The nodes' logs are kept in the folder `logs`. Raises NotInstalledError where `database` is
+    asked for and there is no PostgreSQL.
+    """
+    with ExitStack() as stack:
+        postgres = stack.enter_context(run_postgres()) if database else None
+        rpc = stack.enter_context(FaultProxy())
+        start = MarketPlan(suppliers=SUPPLIERS, terms=TERMS, front=rpc.front)
+        market = stack.enter_context(LocalMarket.start(start, console.print))
+        stack.enter_context(_logs_kept(market.folder, logs))
+        cluster = None
+        if postgres is not None:
+            console.print("PostgreSQL: the gateway's tables, and two relay servers of supplier-0")
+            cluster = stack.enter_context(clustered(market, postgres))
+        stage = _stage(market, cluster, rpc, logs)
+        return asyncio.run(Chaos(market, cluster, stage, plan, console.print).run())
 
 
-def show(result: dict[str, Any], console: Console) -> None:
-    """The tables at the end of a run."""
-    done = Table(title="what was done to the market", box=box.SIMPLE_HEAD)
-    done.add_column("")
-    done.add_column("times", justify="right")
-    for kind, count in result["injections"].items():
-        done.add_row(kind, str(count))
-    console.print(done)
-    table = Table(title="receipts by stage, and what was paid (base units)", box=box.SIMPLE_HEAD)
-    table.add_column("supplier", no_wrap=True)
-    for name in ("owed", "logged", "lost", "lost CU", "payable", "claimed", "paid"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in result["suppliers"]:
-        names = ("owed", "logged", "lost", "lost_units", "payable", "claimed", "paid")
-        table.add_row(each["name"], *(f"{each[name]:,}" for name in names))
-    console.print(table)
-    outcomes = ", ".join(f"{count} {kind}" for kind, count in result["outcomes"].items())
-    console.print(f"{result['requests']} requests: {outcomes}")
-    for each in result["suppliers"]:
-        for breach in each["breaches"]:
-            console.print(f"[red]{each['name']}[/]: {breach}")
-    for what, holds in checks(result).items():
-        console.print(f"{'[green]yes[/]' if holds else '[red]NO [/]'}  {what}")
+def _stage(market: LocalMarket, cluster: Cluster | None, rpc: FaultProxy, logs: Path) -> Stage:
+    assert market.gateway is not None, "a market without a gateway"
+    page = market.base_url.removesuffix("/v1") + "/healthz"
+    gateway = Watched(market.gateway, page_answers(page), logs)
+    single = [
+        Watched(each.node, page_answers(f"{each.url}/lode/v1/health"), logs)
+        for each in market.suppliers[cluster is not None :]
+    ]
+    if cluster is None:
+        return Stage(single, gateway, rpc)
+    database = Watched(cluster.postgres.node, cluster.postgres.answers, logs, RECOVERING)
+    servers = cluster.servers
+    return Stage(
+        single, gateway, rpc,
+        servers=[Watched(each.node, page_answers(each.health), logs, FENCED) for each in servers],
+        database=database,
+        database_ways=[*(each.database_way for each in servers), cluster.gateway_way],
+        server_ways=[each.gateway_way for each in servers],
+    )  # fmt: skip
 
 
-def run_chaos(plan: ChaosPlan, console: Console, keep_logs: Path | None = None) -> dict[str, Any]:
-    """Start a market behind a fault proxy, run the plan on it, and return what came of it."""
-    with FaultProxy() as proxy:
-        start = MarketPlan(suppliers=SUPPLIERS, terms=TERMS, front=proxy.front)
-        with LocalMarket.start(start, console.print) as market:
-            try:
-                return asyncio.run(Chaos(market, proxy, plan, console.print).run())
-            finally:
-                if keep_logs is not None:
-                    _copy_logs(market.folder, keep_logs)
+@contextmanager
+def _logs_kept(folder: Path, to: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        to.mkdir(parents=True, exist_ok=True)
+        for log in folder.glob("*.log"):
+            (to / log.name).write_bytes(log.read_bytes())
 
 
-def _copy_logs(folder: Path, to: Path) -> None:
-    to.mkdir(parents=True, exist_ok=True)
-    for log in folder.glob("*.log"):
-        (to / log.name).write_bytes(log.read_bytes())
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run from the command line; 0 if all that has to hold does."""
+def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make test-chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--faults", type=int, default=50, help="of the chain and the way to it")
     parser.add_argument("--stalls", type=int, help="default a tenth of the kills")
     parser.add_argument("--skews", type=int, help="default a twentieth of the kills")
+    parser.add_argument("--partitions", type=int, help="default a fifth of the kills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--gap", type=float, default=3.0, help="mean seconds between injections")
+    parser.add_argument("--minutes", type=float, default=0.0, help="spread them over so many")
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second")
-    parser.add_argument("--logs", type=Path, help="a folder for the nodes' logs")
+    parser.add_argument("--no-database", action="store_true", help="as where there is none")
+    parser.add_argument("--logs", type=Path, help="a folder for the nodes' logs; default a new one")
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def _plan(options: argparse.Namespace) -> ChaosPlan:
+    kills = options.kills
+    return ChaosPlan(
+        kills=kills,
+        faults=options.faults,
+        stalls=kills // 10 if options.stalls is None else options.stalls,
+        skews=kills // 20 if options.skews is None else options.skews,
+        partitions=kills // 5 if options.partitions is None else options.partitions,
+        seed=options.seed,
+        gap_s=options.gap,
+        minutes=options.minutes,
+        rate=options.rate,
+    )
+
+
+def _run(options: argparse.Namespace, console: Console, logs: Path) -> dict[str, Any]:
+    """Run with a database where there is one, saying so where there is none."""
+    plan = _plan(options)
+    if not options.no_database:
+        try:
+            return run_chaos(plan, console, logs, database=True)
+        except NotInstalledError as error:
+            console.print(f"{error}: no relay servers and no database are killed in this run")
+    return run_chaos(plan, console, logs, database=False)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run from the command line; 0 if all that has to hold does."""
+    options = _parse(argv)
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    stalls = options.kills // 10 if options.stalls is None else options.stalls
-    skews = options.kills // 20 if options.skews is None else options.skews
-    plan = ChaosPlan(
-        options.kills, options.faults, stalls, skews, options.seed, options.gap, options.rate
-    )
-    result = run_chaos(plan, console, options.logs)
+    logs = options.logs or Path(tempfile.mkdtemp(prefix="lode-chaos-"))
+    result = _run(options, console, logs)
     show(result, console)
+    console.print(f"logs: {logs}")
     if options.json:
         sys.stdout.write(orjson.dumps(result).decode() + "\n")
     return 0 if all(checks(result).values()) else 1

@@ -2,6 +2,7 @@
 
 * LocalnetError
   x CommandFailedError    a node's command ended with a non-zero status
+  x NotInstalledError     a program that is needed is not on this machine
   x NotReadyError         something did not come up in its time
 """
 
@@ -12,6 +13,10 @@ class LocalnetError(Exception):
 
 class CommandFailedError(LocalnetError):
     """A command ended with a non-zero status; the message ends with what it printed."""
+
+
+class NotInstalledError(LocalnetError):
+    """A program that is needed is not installed; the message names it."""
 
 
 class NotReadyError(LocalnetError):

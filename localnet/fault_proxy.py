@@ -1,9 +1,10 @@
-"""A TCP proxy that fails on demand, in a thread of its own: a bad RPC endpoint to the nodes."""
+"""A TCP proxy that fails on demand, in a thread of its own: a bad RPC endpoint, a cut network."""
 
 import asyncio
 import threading
 from contextlib import suppress
 from enum import Enum
+from itertools import count
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ STALL_LOOK_S = 0.05
 SLOW_S = 0.4
 """Before each chunk of an answer."""
 START_S_MAX = 10.0
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Mode(Enum):
@@ -28,7 +31,7 @@ class Mode(Enum):
 
 
 class FaultProxy:
-    """Stands before one HTTP endpoint; `with FaultProxy() as proxy` ends it.
+    """Stands before an endpoint, or before several in turn; `with FaultProxy() as proxy` ends it.
 
     `front` starts it and returns the URL that clients use; `mode` may be set from any thread.
     """
@@ -39,7 +42,8 @@ class FaultProxy:
         """Connections refused, or cut within an answer."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._target = ("", 0)
+        self._targets: list[tuple[str, int]] = []
+        self._turn = count()
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
@@ -57,17 +61,22 @@ class FaultProxy:
         self._thread.join(START_S_MAX)
         self._loop.close()
 
-    def front(self, url: str) -> str:
-        """Listen before the endpoint at `url` and return the URL to use in its stead."""
-        parts = urlsplit(url)
-        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
-        started = asyncio.run_coroutine_threadsafe(self._listen(), self._loop)
-        return f"http://127.0.0.1:{started.result(START_S_MAX)}"
+    def front(self, *urls: str, port: int = 0) -> str:
+        """Listen before the endpoints at `urls` and return the URL to use in their stead.
 
-    async def _listen(self) -> int:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        Each connection goes to the next one that takes it, as an L4 balancer has it.
+        """
+        parts = [urlsplit(url) for url in urls]
+        self._targets = [(each.hostname or "127.0.0.1", each.port or 80) for each in parts]
+        started = asyncio.run_coroutine_threadsafe(self._listen(port), self._loop)
+        user = f"{parts[0].username}@" if parts[0].username else ""
+        place = f"{user}127.0.0.1:{started.result(START_S_MAX)}"
+        return parts[0]._replace(netloc=place).geturl()
+
+    async def _listen(self, port: int) -> int:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        taken: int = self._server.sockets[0].getsockname()[1]
+        return taken
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -78,11 +87,12 @@ class FaultProxy:
         await asyncio.gather(*connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, back = await asyncio.open_connection(*self._target)
-        except OSError:
+        found = None if self.mode is Mode.REFUSE else await self._connect()
+        if found is None:
+            self.broken += self.mode is Mode.REFUSE
             writer.transport.abort()
             return
+        there, back = found
         ways = (
             asyncio.create_task(self._pump(reader, back, is_answer=False)),
             asyncio.create_task(self._pump(there, writer, is_answer=True)),
@@ -94,6 +104,15 @@ class FaultProxy:
                 way.cancel()
             for each in (writer, back):
                 each.transport.abort()
+
+    async def _connect(self) -> Streams | None:
+        """A connection to the next target that takes one; None where none does."""
+        first = next(self._turn)
+        for step in range(len(self._targets)):
+            with suppress(OSError):
+                target = self._targets[(first + step) % len(self._targets)]
+                return await asyncio.open_connection(*target)
+        return None
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool

@@ -3,23 +3,24 @@
 import asyncio
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from localnet.chain import DevChain
 from localnet.fault_proxy import FaultProxy, Mode
-from localnet.faults import Injection, Kind
-from localnet.market import OK, status_of
-from localnet.processes import Node, wait_until
+from localnet.faults import KILLS, KILLS_AFTER_ANSWER, PARTITIONS, Injection, Kind
+from localnet.processes import wait_until
+from localnet.stage import Stage
+from localnet.watched import LOOK_S, Watched
 
 GWEI = 10**9
 POOL_LOOK_S = 0.1
 TRANSACTION_S_MAX = 10.0
-LOOK_S = 0.2
 READY_S_MAX = 180.0
 
 CLOCK_OFFSETS = ("SUPPLIER_CLOCK_OFFSET_S", "GATEWAY_CLOCK_OFFSET_S")
@@ -29,73 +30,21 @@ MODES = {
     Kind.RPC_STALL: Mode.STALL,
     Kind.RPC_CUT: Mode.CUT,
     Kind.RPC_SLOW: Mode.SLOW,
+    Kind.CUT_DATABASE: Mode.REFUSE,
+    Kind.HOLD_DATABASE: Mode.STALL,
+    Kind.CUT_SERVER: Mode.REFUSE,
+    Kind.HOLD_SERVER: Mode.STALL,
 }
-
-
-@dataclass(slots=True)
-class Watched:
-    """A node that is started again whenever it is not there, as a service manager would."""
-
-    node: Node
-    health: str
-    """A page that answers 200 while the node works."""
-    kills: int = 0
-    starts: int = 0
-    """Starts after the first, each for a kill or for an end that was the node's own."""
-    groups: list[int] = field(default_factory=list)
-    """Process groups of those that were killed."""
-    _killing: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def own_ends(self) -> int:
-        """How often the node ended without being killed: at a start without a chain, say."""
-        return self.starts - self.kills
-
-    def is_ready(self) -> bool:
-        """Whether the node answers."""
-        return self.node.is_alive() and status_of(self.health) == OK
-
-    def kill(self) -> bool:
-        """`kill -9` of the one process, if it is up; what it started has to see to itself."""
-        with self._killing:  # two that kill at once would count one end twice
-            process = self.node.process
-            if process.poll() is not None:
-                return False
-            self.groups.append(process.pid)
-            process.kill()
-            process.wait()
-            self.kills += 1
-            return True
-
-    async def keep_up(self) -> None:
-        """Start the node again whenever it has ended; until cancelled."""
-        while True:
-            if not self.node.is_alive():
-                self.node.start_again()
-                self.starts += 1
-            await asyncio.sleep(LOOK_S)
-
-    def orphans(self) -> int:
-        """Process groups of killed nodes in which something still runs; it is ended here."""
-        return sum(map(_end_group, self.groups))
-
-
-def _end_group(group: int) -> bool:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+ENGINE = b"supplier.engines.embedded"
+"""In the command line of a supplier's child that is its engine."""
 
 
 @dataclass(slots=True)
 class Injector:
     """Performs injections; kills go on while chain faults, one at a time, last."""
 
-    suppliers: Sequence[Watched]
-    gateway: Watched
+    stage: Stage
     chain: DevChain
-    proxy: FaultProxy
     answer: Callable[[], Awaitable[None]]
     """Returns with an answer from the gateway, or with its failure."""
     say: Callable[[str], None]
@@ -107,23 +56,19 @@ class Injector:
     """Transactions taken out of the pool."""
     underpriced: int = 0
     """Transactions in the pool when the base fee rose beyond them."""
+    engines_killed: int = 0
     _chain_fault: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def nodes(self) -> list[Watched]:
-        """The suppliers and, last, the gateway."""
-        return [*self.suppliers, self.gateway]
 
     async def run(self, plan: Sequence[Injection]) -> None:
         """Perform the plan, and return once all nodes work without a fault."""
-        keepers = [asyncio.create_task(each.keep_up()) for each in self.nodes]
+        keepers = [asyncio.create_task(each.keep_up()) for each in self.stage.watched]
         try:
             async with asyncio.TaskGroup() as tasks:
                 for number, each in enumerate(plan):
                     await asyncio.sleep(each.after_s)
                     self.say(f"  {number + 1:>4}/{len(plan)}  {each.kind.value}")
                     tasks.create_task(self._perform(each))
-            for watched in self.nodes:
+            for watched in self.stage.watched:
                 await asyncio.to_thread(
                     wait_until, watched.is_ready, f"{watched.node.name} is not up", READY_S_MAX
                 )
@@ -132,26 +77,35 @@ class Injector:
                 keeper.cancel()
 
     async def _perform(self, each: Injection) -> None:
+        victim = self.stage.victim(each)
         match each.kind:
-            case Kind.KILL_SUPPLIER:
-                await self._kill(self.suppliers[each.victim])
-            case Kind.KILL_GATEWAY:
-                await self._kill(self.gateway)
-            case Kind.KILL_SUPPLIER_AFTER_ANSWER:
-                await self.answer()
-                await self._kill(self.suppliers[each.victim])
-            case Kind.KILL_GATEWAY_AFTER_ANSWER:
-                await self.answer()
-                await self._kill(self.gateway)
+            case Kind.KILL_ENGINE:
+                await self._kill_engine(victim)
+            case kind if kind in KILLS:
+                if kind in KILLS_AFTER_ANSWER:
+                    await self.answer()
+                await self._kill(victim)
             case Kind.STALL:
-                await self._stall(self.nodes[each.victim], each.seconds)
+                await self._stall(victim, each.seconds)
             case Kind.SKEW:
-                await self._skew(self.nodes[each.victim], each.skew_s, each.seconds)
+                await self._skew(victim, each.skew_s, each.seconds)
+            case kind if kind in PARTITIONS:
+                await _cut(self.stage.way(each), MODES[kind], each.seconds)
             case _:
                 async with self._chain_fault:
                     await self._fail_chain(each)
                     await asyncio.sleep(self.rest_s)
         self.done[each.kind.value] += 1
+
+    async def _kill_engine(self, watched: Watched) -> None:
+        """Kill a node's engine, which the node starts again by itself."""
+
+        def is_killed() -> bool:
+            return any(map(_kill_process, engines_of(watched.node.process.pid)))
+
+        what = f"{watched.node.name} has no engine"
+        await asyncio.to_thread(wait_until, is_killed, what, READY_S_MAX, LOOK_S)
+        self.engines_killed += 1
 
     async def _kill(self, watched: Watched) -> None:
         """Kill at once; a node that is just being started again is killed as soon as it is."""
@@ -181,9 +135,7 @@ class Injector:
             case Kind.UNDERPRICE:
                 await asyncio.to_thread(self._underprice, each.fee_gwei)
             case _:
-                self.proxy.mode = MODES[each.kind]
-                await asyncio.sleep(each.seconds)
-                self.proxy.mode = Mode.PASS
+                await _cut(self.stage.rpc, MODES[each.kind], each.seconds)
 
     def _drop(self, seconds: float) -> None:
         """Empty the pool again and again, from the next transaction on."""
@@ -208,3 +160,28 @@ class Injector:
 
     def _pending(self) -> int:
         return int(cast("dict[str, str]", self.chain.call("txpool_status"))["pending"], 16)
+
+
+async def _cut(way: FaultProxy, mode: Mode, seconds: float) -> None:
+    way.mode = mode
+    await asyncio.sleep(seconds)
+    way.mode = Mode.PASS
+
+
+def engines_of(supplier: int) -> list[int]:
+    """The processes that a supplier's process has started as its engine."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == supplier and ENGINE in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def _kill_process(process: int) -> bool:
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

@@ -77,6 +77,26 @@ class ChainLedger:
         return self.suppliers[self._owners[claim_id]]
 
 
+@dataclass(slots=True)
+class ChainBooks:
+    """All that the chain says at the end of a run."""
+
+    ledger: ChainLedger = field(default_factory=ChainLedger)
+    claims: dict[tuple[Address, Hash32], list[Claim]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Those accepted, by supplier and session."""
+
+    async def read(self, chain: Market) -> None:
+        """Take in every event since the deployment."""
+        events = chain.events(confirmations=0)
+        while await events.is_behind():
+            for outcome in self.ledger.fold((await events.read()).events):
+                if isinstance(outcome, ClaimAccepted):
+                    claim = outcome.claim
+                    self.claims[claim.supplier, claim.session.id].append(claim)
+
+
 @dataclass(frozen=True, slots=True)
 class Conservation:
     """Property 1 at one block: what the contracts hold against what they owe."""

@@ -69,16 +69,18 @@ def wait_until(
 
 
 def _start(
-    argv: Sequence[str], log: Path, environment: Mapping[str, str] = MappingProxyType({})
-) -> subprocess.Popen[bytes]:
+    argv: Sequence[str], log: Path, environment: Mapping[str, str] = MappingProxyType({}),
+    user: str | None = None,
+) -> subprocess.Popen[bytes]:  # fmt: skip
     with log.open("ab") as out, signals_held():
         process = subprocess.Popen(
             argv,
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            cwd=ROOT,
+            cwd=ROOT if user is None else log.parent,  # which that user may read
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment},
+            user=user,
             start_new_session=True,
         )
         _started.append(process)
@@ -128,16 +130,18 @@ class Node:
     process: subprocess.Popen[bytes]
     environment: dict[str, str] = field(default_factory=dict)
     """Variables set for its next start, above those of this process."""
+    user: str | None = None
+    """As whom it runs; None is as whom this process does."""
 
     @classmethod
-    def start(cls, name: str, argv: Sequence[str], folder: Path) -> "Node":
+    def start(cls, name: str, argv: Sequence[str], folder: Path, user: str | None = None) -> "Node":
         """Start `argv` in its own process group, its output going to `folder/name.log`."""
         log = folder / f"{name}.log"
-        return cls(name, log, tuple(argv), _start(argv, log))
+        return cls(name, log, tuple(argv), _start(argv, log, user=user), user=user)
 
     def start_again(self) -> None:
         """Start the same command line anew, after the process ended."""
-        self.process = _start(self.argv, self.log, self.environment)
+        self.process = _start(self.argv, self.log, self.environment, self.user)
 
     def is_alive(self) -> bool:
         """Whether the process still runs."""

@@ -169,8 +169,8 @@ class Site:
             "--owner-key", supplier_owner(number).key,
             "--operator-key", supplier_operator(number).key,
         )  # fmt: skip
-        _add_lines(config, "[engine]", engine.settings)
-        _add_lines(config, "[server]", place.page_settings)
+        add_lines(config, "[engine]", engine.settings)
+        add_lines(config, "[server]", place.page_settings)
 
     def add_gateway(self, config: Path, service: bytes, place: Place, control: Place) -> str:
         """Configure and register the gateway, fund it and delegate to it; returns an API key."""
@@ -214,7 +214,8 @@ admin_token = "{secrets.token_hex(24)}"
         )
 
 
-def _add_lines(config: Path, section: str, lines: tuple[str, ...]) -> None:
+def add_lines(config: Path, section: str, lines: tuple[str, ...]) -> None:
+    """Put lines at the head of a section of a node's settings."""
     text = config.read_text()
     config.write_text(text.replace(f"\n{section}\n", "\n".join(["", section, *lines, ""]), 1))
 
