@@ -14,6 +14,7 @@ from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
 from node.errors import OperatorError
 from relay_mining import Address
+from supplier.mining.postgres import connect_options
 from supplier.server.accounts import History
 from supplier.settings import Settings
 
@@ -71,7 +72,7 @@ class SessionRecord(SQLModel, table=True):
 class Store:
     """The tables, shared by `serve` and the commands that look at them.
 
-    In one SQLite file, or in the PostgreSQL of a URL.
+    In one SQLite file, or in the PostgreSQL of a URL, which is not asked before `make_tables`.
     """
 
     def __init__(self, place: Path | str) -> None:
@@ -80,12 +81,16 @@ class Store:
             self._engine: Engine = create_engine(f"sqlite:///{place}")
             with self._engine.begin() as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            self.make_tables()
         else:
             url = make_url(place).set(drivername="postgresql+psycopg")
-            self._engine = create_engine(url, pool_pre_ping=True)
+            self._engine = create_engine(url, pool_pre_ping=True, connect_args=connect_options())
+
+    def make_tables(self) -> None:
+        """Make them where they are not, or of an earlier release; raises OperationalError."""
         tables: list[Table] = [SentAction.__table__, SessionRecord.__table__]  # type: ignore[attr-defined]
         with self._engine.begin() as connection:
-            if isinstance(place, str):
+            if connection.dialect.name != "sqlite":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
             SQLModel.metadata.create_all(connection, tables=tables)
             for table in tables:
@@ -171,10 +176,13 @@ def open_store(settings: Settings) -> Store:
     url = settings.shared.database_url
     if url is None:
         return Store(settings.data_dir / STORE)
+    store = Store(url.get_secret_value())
     try:
-        return Store(url.get_secret_value())
+        store.make_tables()
     except OperationalError as error:
+        store.close()
         raise OperatorError("shared.database_url does not answer, or lets nobody in") from error
+    return store
 
 
 def read_records(settings: Settings, limit: int) -> list[SessionRecord]:

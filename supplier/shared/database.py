@@ -22,6 +22,7 @@ import psycopg
 
 from node.errors import OperatorError
 from relay_mining import Address
+from supplier.mining.postgres import STATEMENT_S, connect_options
 from supplier.shared.errors import SharedDatabaseError
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,6 @@ CREATE INDEX IF NOT EXISTS relay_record_session ON relay_record (session, id);
 TABLES_LOCK = 0x10DE
 ASSIGN_LOCK = 0x10DF
 """Advisory locks: of whoever makes the tables, and of whoever gives a gateway to a server."""
-CONNECT_S = 3
-STATEMENT_S = 10.0
-KEEPALIVE_S = 2
 
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 """What a database raises that is away, or took too long."""
@@ -103,18 +101,7 @@ class Database:
 
     def _connect(self) -> Connection:
         """A new connection whose commits are durable and whose waits end."""
-        statement_ms = int(self._statement_s * 1000)
-        return psycopg.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=CONNECT_S,
-            tcp_user_timeout=statement_ms,
-            keepalives_idle=KEEPALIVE_S,  # a machine that is gone while it owes an answer
-            keepalives_interval=KEEPALIVE_S,
-            application_name="lode-supplier",
-            options=f"-c synchronous_commit=on -c statement_timeout={statement_ms} "
-            f"-c idle_in_transaction_session_timeout={statement_ms}",
-        )
+        return psycopg.connect(self._url, autocommit=True, **connect_options(self._statement_s))
 
     async def close(self) -> None:
         """Let go of the connection."""

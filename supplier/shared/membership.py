@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from relay_mining import Address
-from supplier.shared.database import CONNECT_S, Connection, Database, prepare
+from supplier.mining.postgres import CONNECT_S
+from supplier.shared.database import Connection, Database, prepare
 from supplier.shared.errors import FencedError, SharedDatabaseError
 
 log = logging.getLogger(__name__)

@@ -5,13 +5,15 @@ import logging
 from dataclasses import dataclass
 from typing import Self
 
+from sqlalchemy.exc import OperationalError
+
 from node.errors import OperatorError
 from relay_mining import Domain
 from supplier.metrics import Metrics
 from supplier.mining.books import Books
 from supplier.mining.chain_view import ChainView
 from supplier.mining.credit import compute_policy
-from supplier.mining.store import Store, open_store
+from supplier.mining.store import Store
 from supplier.settings import Settings
 from supplier.shared.database import Database
 from supplier.shared.errors import SharedDatabaseError
@@ -39,7 +41,7 @@ class Sharing:
 
     @classmethod
     def open(cls, settings: Settings, view: ChainView, domain: Domain, metrics: Metrics) -> Self:
-        """The parts, not joined yet; raises OperatorError, and OSError without the database."""
+        """The parts, not joined yet; raises OperatorError. The database is not asked."""
         shared, supplier = settings.shared, view.supplier
         if shared.database_url is None or not shared.url:
             raise OperatorError(
@@ -51,7 +53,7 @@ class Sharing:
         beating, writing = Database(url, shared.lease_s), Database(url)
         asking, settling = Database(url), Database(url)  # what strangers ask delays no claim
         membership = Membership(beating, shared.url.rstrip("/"), shared.lease_s)
-        receipt_log, store = SharedLog(writing, membership), open_store(settings)
+        receipt_log, store = SharedLog(writing, membership), Store(url)
         policy = compute_policy(settings.credit)
         books, settled = Books(supplier, policy), Books(supplier, policy)
         shards = Shards(asking, membership, receipt_log, books, store, domain)
@@ -78,8 +80,9 @@ class Sharing:
         """
         while not self.membership.joined.is_set():
             try:
+                await asyncio.to_thread(self.store.make_tables)
                 await self.membership.join(self.books.supplier)
-            except SharedDatabaseError as error:
+            except (SharedDatabaseError, OperationalError) as error:
                 log.warning("waiting for the shared database: %s", error)
                 await asyncio.sleep(JOIN_RETRY_S)
         await self.membership.run()

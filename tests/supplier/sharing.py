@@ -53,6 +53,7 @@ async def a_server(
     clock, databases = Clock(), [Database(database_url) for _ in range(3)]
     membership = Membership(databases[0], f"http://{name}", LEASE_S, clock.now)
     log, store = SharedLog(databases[1], membership), Store(database_url)
+    store.make_tables()
     books = Books(supplier, CREDIT)
     shards = Shards(databases[2], membership, log, books, store, domain, clock.now)
     await membership.join(supplier)

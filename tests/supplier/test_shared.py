@@ -8,19 +8,24 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from node.append_log import LogFailed
 from node.errors import OperatorError
 from relay_mining import SessionKey
 from supplier.errors import BusyError, MisdirectedError
+from supplier.metrics import Metrics
+from supplier.mining.chain_view import ChainView
+from supplier.mining.postgres import CONNECT_S, KEEPALIVE_S
 from supplier.mining.receipt_log import SessionSealedError
 from supplier.mining.records import Closed, Opened, Receipted, Sealed, Served
-from supplier.shared import Database, FencedError, SharedReader
-from supplier.shared.database import CONNECT_S, KEEPALIVE_S, Connection
+from supplier.settings import Settings, SharedSettings
+from supplier.shared import Database, FencedError, SharedReader, Sharing
+from supplier.shared.database import Connection
 from supplier.shared.membership import Membership
 from tests.databases import Postgres, postgres
-from tests.factories import a_hash, a_session
-from tests.supplier.market import RelayWorld, a_body, facts_of, relay_world
+from tests.factories import DOMAIN, SUPPLIER, a_hash, a_session
+from tests.supplier.market import FakeMarket, RelayWorld, a_body, facts_of, relay_world
 from tests.supplier.sharing import LEASE_S, Server, a_server, let_lease_pass
 
 __all__ = ["postgres"]
@@ -210,6 +215,26 @@ async def test_a_database_that_is_killed_keeps_what_was_acknowledged(postgres: P
         found = [each for each in server.log.read([key.id]) if isinstance(each, Receipted)]
         assert len(found) == len(set(found)) == 160
         assert set(before) <= set(found)
+
+
+async def test_a_server_started_without_its_database_waits_for_it(
+    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = SharedSettings(database_url=SecretStr(postgres.create()), url="http://a")
+    view = ChainView(FakeMarket(), SUPPLIER, 0, 0.01)  # type: ignore[arg-type]
+    postgres.stop()
+    sharing = Sharing.open(Settings(data_dir=tmp_path, shared=shared), view, DOMAIN, Metrics())
+    running = asyncio.create_task(sharing.run())
+    await until(lambda: "waiting for the shared database" in caplog.text)
+
+    await asyncio.to_thread(postgres.start)
+    async with asyncio.timeout(30):
+        await sharing.started()
+
+    assert sharing.store.history() == {}
+    assert sharing.membership.is_leader
+    running.cancel()
+    await sharing.close()
 
 
 async def test_a_database_that_takes_no_records_fails_whoever_waits(postgres: Postgres) -> None:
