@@ -355,7 +355,7 @@ def _run(options: argparse.Namespace, console: Console, logs: Path) -> dict[str,
 def main(argv: list[str] | None = None) -> int:
     """Run from the command line; 0 if all that has to hold does."""
     options = _parse(argv)
-    console = Console(stderr=options.json, highlight=False, soft_wrap=True)
+    console = Console(stderr=options.json, highlight=False, soft_wrap=True, width=120)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     logs = options.logs or Path(tempfile.mkdtemp(prefix="lode-chaos-"))

@@ -134,6 +134,16 @@ async def test_a_leaf_in_two_suppliers_claims_is_a_breach(tmp_path: Path) -> Non
     assert any("a leaf that first" in each for each in second.breaches)
 
 
+async def test_claimed_units_are_held_against_those_acknowledged(tmp_path: Path) -> None:
+    units = [each.receipt.units for each in CLAIMED.mined.values()]
+
+    audited = await audit(tmp_path, the_log(), [CLAIMED.claim])
+
+    assert audited.logged_units == sum(units)
+    assert audited.claimed_units == CLAIMED.claim.root.sum
+    assert audited.variance == sum(each * max(0, TAU - each) for each in units)
+
+
 async def test_owed_receipts_are_read_as_recounted_delivered_ones_too(tmp_path: Path) -> None:
     kept, lowered, taken_back = [owed_of(each) for each in list(CLAIMED.mined.values())[:3]]
     async with AppendLog(tmp_path) as log:

@@ -1,8 +1,11 @@
 """The proxy passes what it is to pass, and fails as it is told to."""
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -89,3 +92,33 @@ def test_a_stall_holds_answers_back_and_loses_none(proxy: FaultProxy, client: ht
     release.start()
     assert ask(client) == ANSWER
     release.join()
+
+
+def test_connections_go_to_the_next_that_takes_them() -> None:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    urls = [f"http://me@127.0.0.1:{each.getsockname()[1]}/path" for each in servers]
+    with FaultProxy() as balancer, servers[1] as second:
+        front = urlsplit(balancer.front(*urls))
+        assert (front.username, front.path) == ("me", "/path")
+
+        with servers[0] as first:
+            connect_to(front.port, 2)
+            assert (accepted(first), accepted(second)) == (1, 1)
+        connect_to(front.port, 2)
+        assert accepted(second) == 2
+
+
+def connect_to(port: int | None, times: int) -> None:
+    for _ in range(times):
+        socket.create_connection(("127.0.0.1", port or 0), 5.0).close()
+
+
+def accepted(server: socket.socket) -> int:
+    """How many connections have come, once no more do."""
+    server.settimeout(SHORT_S)
+    count = 0
+    with suppress(TimeoutError):
+        while True:
+            server.accept()[0].close()
+            count += 1
+    return count
