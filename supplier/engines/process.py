@@ -33,6 +33,10 @@ Check = Callable[[str], Awaitable[None]]
 """Raises OperatorError where the engine at a URL is not the one to be served."""
 
 
+class EngineKilledError(OperatorError):
+    """Somebody, the kernel for want of memory perhaps, killed an engine while it started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """How to start an engine: its argument vector, and the port where that is fixed."""
@@ -158,7 +162,7 @@ async def wait_healthy(
     began = said = loop.time()
     while not await is_healthy(pool, url):
         if process is not None and process.returncode is not None:
-            raise OperatorError(f"the engine ended with {process.returncode}; see its log")
+            raise _early_end(process.returncode)
         now = loop.time()
         if now - began > timeout_s:
             raise OperatorError(f"no engine answers at {url}")
@@ -219,7 +223,16 @@ async def _read_port(process: asyncio.subprocess.Process) -> int:
     if process.stdout is None:
         raise OperatorError("the engine has no output")
     line = await process.stdout.readline()
+    if not line:
+        raise _early_end(await process.wait())
     try:
         return int(orjson.loads(line)["port"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise OperatorError("the engine ended before it was ready; see its log") from error
+        raise OperatorError("the engine did not say its port; see its log") from error
+
+
+def _early_end(status: int) -> OperatorError:
+    """What it means that an engine ended, with this status, before it was ready."""
+    if status < 0:
+        return EngineKilledError(f"the engine was killed by signal {-status} while it started")
+    return OperatorError(f"the engine ended with {status} before it was ready; see its log")

@@ -16,7 +16,7 @@ from node.errors import OperatorError
 from node.http import ClientPool
 from node.settings import parse_hex
 from relay_mining import Hash32
-from supplier.engines.process import BACK_OFF_S_MAX, BACK_OFF_S_MIN
+from supplier.engines.process import BACK_OFF_S_MAX, BACK_OFF_S_MIN, EngineKilledError
 from supplier.fleet.assignment import assign_services
 from supplier.fleet.keeper import Keeper, Model, Surroundings, offer_of
 from supplier.fleet.plan import Change, plan_change
@@ -85,7 +85,8 @@ class Fleet:
     async def run(self) -> None:
         """Start every engine and keep it running, until cancelled.
 
-        Raises OperatorError where the only engine cannot be started; one of several is tried again.
+        Raises OperatorError where the only engine cannot be started; one of several, or one that
+        was killed at its start, is tried again.
         """
         async with asyncio.TaskGroup() as self._tasks:
             for keeper in self._keepers.values():
@@ -264,7 +265,8 @@ class Fleet:
             try:
                 await keeper.start()
             except OperatorError as error:
-                if len(self._keepers) == 1 and not self.is_up.is_set():
+                is_hopeless = not isinstance(error, EngineKilledError)
+                if is_hopeless and len(self._keepers) == 1 and not self.is_up.is_set():
                     raise
                 log.error("engine %s: %s", keeper.name, error)  # noqa: TRY400
                 await asyncio.sleep(pause_s)

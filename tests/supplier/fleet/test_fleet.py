@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from localnet.injector import engines_of
 from node.errors import OperatorError
 from node.http import ClientPool
 from relay_mining import Status
@@ -192,7 +193,7 @@ async def test_one_that_cannot_be_the_new_one_changes_nothing(tmp_path: Path) ->
     async with running(tmp_path, settings_of(engine())) as now:
         first = now.pid("engine")
         for wrong, says in (
-            (engine("engine", "--no-such-flag"), "ended before it was ready"),
+            (engine("engine", "--no-such-flag"), "ended with 2 before it was ready"),
             (engine("engine", model=str(other)), "has the spec hash"),
             (engine("engine", model=str(tmp_path)), "model's directory"),
         ):
@@ -201,6 +202,20 @@ async def test_one_that_cannot_be_the_new_one_changes_nothing(tmp_path: Path) ->
             assert (now.pid("engine"), now.states()) == (first, {"engine": (True, "serving")})
         with pytest.raises(OperatorError, match="no engine is named b: there are engine"):
             await now.fleet.restart("b", now.steps.append)
+        await now.world.relay(a_body(model="lode-demo"))
+
+
+async def test_the_only_engine_is_started_again_where_it_was_killed_at_its_start(
+    tmp_path: Path,
+) -> None:
+    async def kill_the_first() -> None:
+        await until(lambda: bool(engines_of(os.getpid())))
+        os.kill(engines_of(os.getpid())[0], signal.SIGKILL)
+
+    killing = asyncio.create_task(kill_the_first())
+    async with running(tmp_path, settings_of(engine())) as now:
+        await killing
+        assert now.states() == {"engine": (True, "serving")}
         await now.world.relay(a_body(model="lode-demo"))
 
 
