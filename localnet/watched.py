@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,41 @@ def page_answers(url: str) -> Callable[[], bool]:
     return lambda: status_of(url) == OK
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, told from any later one that is given its number."""
+
+    number: int
+    started: int
+    """Ticks since the machine's start."""
+
+    def end(self) -> bool:
+        """Whether it still runs; it is ended."""
+        if (found := _read_stat(self.number)) is None or found[1:] != (self.started, True):
+            return False
+        os.kill(self.number, signal.SIGKILL)
+        return True
+
+
+def members_of(group: int) -> set[Process]:
+    """The processes in a group, but for the one that leads it."""
+    numbers = [int(each.name) for each in Path("/proc").glob("[0-9]*")]
+    return {
+        Process(number, found[1])
+        for number in numbers
+        if number != group and (found := _read_stat(number)) is not None and found[0] == group
+    }
+
+
+def _read_stat(number: int) -> tuple[int, int, bool] | None:
+    """A process's group and start, and whether it runs; None of a number that nobody has."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[2]), int(fields[19]), fields[0] != "Z"
+
+
 @dataclass(slots=True)
 class Watched:
     """A process that is started again whenever it is not there, as a service manager would."""
@@ -44,8 +80,10 @@ class Watched:
     """What it says where its end is part of how it works."""
     kills: int = 0
     own_ends: list[OwnEnd] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-    """Process groups of those that were killed."""
+    _killed: subprocess.Popen[bytes] | None = None
+    """The process that was killed last."""
+    _left: set[Process] = field(default_factory=set)
+    """What ran in the process groups of those that were killed."""
     _killing: threading.Lock = field(default_factory=threading.Lock)
     _began: int = 0
     """Where in the log the last start is."""
@@ -60,7 +98,8 @@ class Watched:
             process = self.node.process
             if process.poll() is not None:
                 return False
-            self.groups.append(process.pid)
+            self._left |= members_of(process.pid)
+            self._killed = process
             process.kill()
             process.wait()
             self.kills += 1
@@ -79,7 +118,7 @@ class Watched:
     def note_end(self) -> None:
         """Keep what the ended process said, unless it was killed."""
         process = self.node.process
-        if process.pid in self.groups:
+        if process is self._killed:
             return
         said = self.node.log.read_bytes()[self._began :]
         self.kept.mkdir(parents=True, exist_ok=True)
@@ -89,13 +128,5 @@ class Watched:
         self.own_ends.append(OwnEnd(self.node.name, process.returncode, str(log), is_meant))
 
     def orphans(self) -> int:
-        """Process groups of killed nodes in which something still runs; it is ended here."""
-        return sum(map(_end_group, self.groups))
-
-
-def _end_group(group: int) -> bool:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+        """Processes of the groups of killed nodes that still run; they are ended here."""
+        return sum(each.end() for each in self._left)

@@ -1,6 +1,7 @@
 """Kills, stalls and chain faults do what they say; nodes come back by themselves."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,7 +16,7 @@ from localnet.injector import GWEI, Injector, engines_of
 from localnet.processes import Node, module, wait_until
 from localnet.provision import DEPLOYER, SOURCE
 from localnet.stage import Stage
-from localnet.watched import Watched, page_answers
+from localnet.watched import Watched, members_of, page_answers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.anvil]
 
@@ -109,6 +110,28 @@ async def test_an_end_of_a_nodes_own_is_kept_with_what_it_said_since_its_start(
     assert first.is_meant == (said == "start me again")
     assert [each.read_text() for each in (tmp_path / "kept").iterdir()] == [f"{said}\n"]
     assert first.log == str(tmp_path / "kept" / "supplier-ended-1.log")
+
+
+def test_what_outlives_a_killed_node_is_ended_and_whoever_has_its_number_later_is_not(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(99)\n"
+    )
+    node = Node.start("node", [sys.executable, "-c", script], tmp_path)
+    wait_until(lambda: bool(node.log.read_text()), "no child")
+    (child,) = members_of(node.process.pid)
+    assert child.number == int(node.log.read_text())
+    watched = Watched(node, node.is_alive, tmp_path)
+
+    assert watched.kill()
+
+    assert not replace(child, started=child.started - 1).end()
+    assert watched.orphans() == 1
+    wait_until(lambda: watched.orphans() == 0, "the child goes on")
 
 
 async def test_an_engine_is_killed_and_its_node_is_not(injector: Injector, tmp_path: Path) -> None:
