@@ -10,6 +10,8 @@ from supplier.errors import ChainUnavailableError, NotMemberError, WrongSessionE
 from supplier.mining.facts import SessionFacts
 
 REFRESH_S_MIN = 0.05
+GRACE_BLOCKS = 2
+"""A gateway that sees a session's end so much later is still served; receipts have longer."""
 
 
 class ChainView:
@@ -73,6 +75,11 @@ class ChainView:
             except ChainError as error:
                 raise ChainUnavailableError("the chain does not answer") from error
         return number == self.current
+
+    def has_just_ended(self, number: int) -> bool:
+        """Whether session `number` is over for so short that a gateway may not have seen it."""
+        is_last = number == self.current - 1
+        return is_last and self.head < self.clock.start(self.current) + GRACE_BLOCKS
 
     async def service(self, service: Hash32) -> Service:
         """A listed service; immutable, so read once."""

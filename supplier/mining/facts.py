@@ -125,3 +125,7 @@ class MarketView(Protocol):
     async def is_current(self, number: int) -> bool:
         """Whether session `number` is the one that is running."""
         ...
+
+    def has_just_ended(self, number: int) -> bool:
+        """Whether session `number` is over for so short that a gateway may not have seen it."""
+        ...

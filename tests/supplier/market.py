@@ -108,6 +108,8 @@ class FakeMarket:
     """Session 7 runs; its members include us, unless a test says otherwise."""
 
     current: int = 7
+    is_new: bool = False
+    """Whether it has just begun."""
     asked: int = 0
     cap: int = 3_000_000_000
     target_leaves: int = 4096
@@ -122,6 +124,9 @@ class FakeMarket:
 
     async def is_current(self, number: int) -> bool:
         return number == self.current
+
+    def has_just_ended(self, number: int) -> bool:
+        return self.is_new and number == self.current - 1
 
 
 @dataclass

@@ -124,6 +124,23 @@ async def test_a_bad_relay_is_refused_and_leaves_nothing(tmp_path: Path, name: s
         assert_untouched(world)
 
 
+async def test_a_gateway_that_sees_the_head_later_is_served_over_the_boundary(
+    tmp_path: Path,
+) -> None:
+    """In the session that it still sees, where that was open here; its receipts are taken."""
+    async with relay_world(tmp_path) as world:
+        market, body, old = world.market, a_body(), a_session(number=7)
+        await world.relay(session=old)
+        market.current, market.is_new = 8, True
+        late = await world.relay(session=old)
+        assert (await world.deliver(world.receipt(*late))).status == 200
+        never_open = a_session(number=7, application=an_address("another"))
+        assert (await world.post(body, world.sign(body, session=never_open))).status == 409
+
+        market.is_new = False
+        assert (await world.post(body, world.sign(body, session=old))).status == 409
+
+
 @pytest.mark.parametrize("header", [b"", b"AAAA", b"!" * 300, b"A" * 340])
 async def test_a_malformed_header_is_refused(tmp_path: Path, header: bytes) -> None:
     async with relay_world(tmp_path) as world:
