@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import orjson
@@ -97,10 +96,11 @@ class World:
 
 
 @contextmanager
-def world(postgres: Postgres, rate: float = RATE) -> Iterator[World]:
-    """The market, under load once it is entered."""
+def world(postgres: Postgres, dials: bool) -> Iterator[World]:
+    """The market, its relay servers behind a balancer or dialling the gateway."""
     with ExitStack() as stack:
-        market = stack.enter_context(LocalMarket.start(MarketPlan(suppliers=1, terms=TERMS)))
+        plan = MarketPlan(suppliers=1, dialling=int(dials), terms=TERMS)
+        market = stack.enter_context(LocalMarket.start(plan))
         supplier = market.suppliers[0]
         supplier.node.stop()
         url = postgres.create()
@@ -117,9 +117,9 @@ def world(postgres: Postgres, rate: float = RATE) -> Iterator[World]:
             server.start()
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(ARCHIVE)
-        stack.enter_context(
-            balanced(int(supplier.url.rsplit(":", 1)[1]), [each.port for each in servers])
-        )
+        if not dials:
+            port = int(supplier.url.rsplit(":", 1)[1])
+            stack.enter_context(balanced(port, [each.port for each in servers]))
         yield World(market, url, servers, Tally())
 
 
@@ -139,10 +139,10 @@ def a_relay_server(market: LocalMarket, name: str, url: str, engine_url: str) ->
     return RelayServer(node, port)
 
 
-async def under_load(running: World, deeds: Callable[[], None], rate: float = RATE) -> None:
+async def under_load(running: World, deeds: Callable[[], None]) -> None:
     """Send requests while something is done to the servers."""
     load = Load(running.market.base_url, running.market.api_key, MODEL, max_tokens=16)
-    steady, stop = SteadyLoad(load, rate, running.tally), asyncio.Event()
+    steady, stop = SteadyLoad(load, RATE, running.tally), asyncio.Event()
     loading = asyncio.create_task(steady.run(stop, log.info))
     try:
         await asyncio.to_thread(deeds)
@@ -161,8 +161,9 @@ def wait_for_answers(running: World, more: int) -> None:
     wait_until(lambda: served(running) >= before + more, f"{more} more answers", 90.0)
 
 
-def test_what_is_acknowledged_is_claimed_once_whatever_dies(tmp_path: Path) -> None:
-    with run_postgres() as postgres, world(postgres) as running:
+@pytest.mark.parametrize("dials", [False, True], ids=["listening", "dialling"])
+def test_what_is_acknowledged_is_claimed_once_whatever_dies(dials: bool) -> None:
+    with run_postgres() as postgres, world(postgres, dials) as running:
         wait_until(lambda: any(each.settles for each in running.servers), "nobody settles", 20.0)
 
         def deeds() -> None:
