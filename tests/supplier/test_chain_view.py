@@ -10,12 +10,7 @@ from tests.factories import CLOCK, SUPPLIER
 
 @pytest.mark.parametrize(
     ("blocks", "has_ended"),
-    [
-        (NEXT - 1, False),
-        (NEXT, True),
-        (NEXT + GRACE_BLOCKS - 1, True),
-        (NEXT + GRACE_BLOCKS, False),
-    ],
+    [(-1, False), (0, True), (GRACE_BLOCKS - 1, True), (GRACE_BLOCKS, False)],
 )
 def test_a_session_has_just_ended_for_some_blocks(blocks: int, has_ended: bool) -> None:
     nowhere: Any = None
