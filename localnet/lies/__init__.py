@@ -1,0 +1,1 @@
+"""A strategic supplier and a strategic buyer in a running market of auctioned services."""
