@@ -31,7 +31,7 @@ COPY localnet localnet
 COPY models models
 # the directories that volumes are mounted on belong to the user, so new volumes do too
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode \
- && mkdir -p /market/shared /market/gateway /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 /market/supplier-4 \
+ && mkdir -p /market/shared /market/secrets /market/gateway-0 /market/gateway-1 /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 /market/supplier-4 \
  && chown -R lode /market && python3 -m compileall -q /lode
 USER 10001
 

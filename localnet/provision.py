@@ -80,7 +80,9 @@ class Place:
     port: int
     url: str
     page_port: int = 0
-    """Where a supplier shows its own page and its metrics, on the same host; 0 is nowhere."""
+    """Where a supplier shows its own page and its metrics; 0 is nowhere."""
+    page_host: str = ""
+    """If it is another than `host`."""
 
     @classmethod
     def local(cls) -> "Place":
@@ -96,7 +98,10 @@ class Place:
     @property
     def page_settings(self) -> tuple[str, ...]:
         """Lines of a supplier's [server]."""
-        return (f'metrics_host = "{self.host}"', f"metrics_port = {self.page_port}")
+        return (
+            f'metrics_host = "{self.page_host or self.host}"',
+            f"metrics_port = {self.page_port}",
+        )
 
     def dialling(self) -> "Place":
         """The same of a supplier that nobody reaches: it dials its gateways."""
@@ -172,9 +177,15 @@ class Site:
         add_lines(config, "[engine]", engine.settings)
         add_lines(config, "[server]", place.page_settings)
 
-    def add_gateway(self, config: Path, service: bytes, place: Place, control: Place) -> str:
-        """Configure and register the gateway, fund it and delegate to it; returns an API key."""
-        self._write_gateway(config, place, control)
+    def add_gateway(
+        self, config: Path, service: bytes, place: Place, control: Place,
+        settings: tuple[str, ...] = (),
+    ) -> str:  # fmt: skip
+        """Configure and register the gateway, fund it and delegate to it; returns an API key.
+
+        `settings` are more lines of its file.
+        """
+        self._write_gateway(config, place, control, settings)
         run_gateway(config, "register", "--url", f"{place.url}/v1")
         run_gateway(config, "fund", str(self.terms.deposit))
         self.delegate(config, service)
@@ -186,13 +197,17 @@ class Site:
         cap = str(self.terms.cap)
         run_gateway(config, "delegate", "0x" + service.hex(), cap, "--fee-bps", "100")
 
-    def _write_gateway(self, config: Path, place: Place, control: Place) -> None:
+    def _write_gateway(
+        self, config: Path, place: Place, control: Place, settings: tuple[str, ...]
+    ) -> None:
         if config.exists():
             return
         config.parent.mkdir(parents=True, exist_ok=True)
         config.touch(mode=0o600)
+        more = "\n".join(settings)
         config.write_text(
             f"""
+{more}
 data_dir = "gateway"
 public_url = "{place.url}/v1"
 [chain]

@@ -1,0 +1,5 @@
+# Redis from Debian's packages.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server >/dev/null \
+ && rm -rf /var/lib/apt/lists/* && install -d -o redis /data
