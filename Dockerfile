@@ -7,8 +7,8 @@ FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build
 RUN python3 -m venv /opt/lode
 COPY requirements.lock pyproject.toml README.md ./
-# what the nodes need, at the locked versions; the lock holds the tests' packages too
-RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["cluster"], sep="\n")' > nodes.txt \
+# what the nodes and the load's client need, at the locked versions; the lock holds the tests' packages too
+RUN python3 -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*p["dependencies"], *p["optional-dependencies"]["cluster"], "openai", sep="\n")' > nodes.txt \
  && /opt/lode/bin/pip install --no-cache-dir --disable-pip-version-check -q -r nodes.txt -c requirements.lock
 # the packages below run where they are copied to; what a node says of its release is asked of this
 RUN version=$(python3 -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])') \
@@ -31,7 +31,7 @@ COPY localnet localnet
 COPY models models
 # the directories that volumes are mounted on belong to the user, so new volumes do too
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode \
- && mkdir -p /market/shared /market/secrets /market/gateway-0 /market/gateway-1 /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 /market/supplier-4 \
+ && mkdir -p /market/shared /market/secrets /market/gateways /market/gateway-0 /market/gateway-1 /market/supplier-0 /market/supplier-1 /market/supplier-2 /market/supplier-3 /market/supplier-4 \
  && chown -R lode /market && python3 -m compileall -q /lode
 USER 10001
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from localnet.chain import DevChain
 from localnet.opening import open_first_session
 from localnet.provision import (
-    DEFAULT_TERMS,
     DEMO_ENGINE,
     GATEWAY_OWNER,
     Done,
@@ -43,6 +42,9 @@ REDIS_CONFIG = "redis.conf"
 DIAL_SECTION = "\n[dial.urls]\n"
 NAT = 2
 """The supplier that listens for nobody and dials the gateways, each replica by its name."""
+TERMS = Terms(session_blocks=60, seed_offset=6, confirmations=6, claim_delay=30)
+"""For containers that are killed: the chain forgets the five seconds since its state was written,
+and a gateway that comes back within half a minute is in time with its last receipts."""
 VLLM = EnginePlan(name="lode-demo-vllm", kind="vllm", url="http://vllm:8000")
 """An engine of another kind is another service."""
 
@@ -95,6 +97,7 @@ def _add_gateways(site: Site, folder: Path, service: bytes) -> str:
         f'database_url = "postgresql://lode:{database}@postgres/lode"',
         f'limits_url = "redis://:{limits}@redis:6379/0"',
         f"replicas = {len(GATEWAYS)}",
+        f'shared_dir = "{folder / "gateways"}"',
     )
     key = site.add_gateway(first, service, place, control, together)
     for other in others:
@@ -156,12 +159,10 @@ def main() -> None:
     parser.add_argument("--suppliers", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="number of the first supplier")
     parser.add_argument("--members", type=int, default=3, help="suppliers in a session")
-    parser.add_argument("--session-blocks", type=int, default=DEFAULT_TERMS.session_blocks)
     parser.add_argument("--block-time", type=int, default=1, help="seconds")
     options = parser.parse_args()
     output = Output()
-    terms = Terms(session_blocks=options.session_blocks)
-    site = Site(options.rpc, options.folder / "shared" / "addressbook.json", terms)
+    site = Site(options.rpc, options.folder / "shared" / "addressbook.json", TERMS)
     if options.job == "secrets":
         make_secrets(options.folder / "secrets")
         return

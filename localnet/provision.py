@@ -7,6 +7,7 @@ as it is, so that a set-up that was cut off goes on where it stopped.
 import asyncio
 import json
 import secrets
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class Terms:
     """A session; small enough that the threshold is near the size of a relay."""
     confirmations: int = 0
     """Blocks on top of one that the nodes hold final; anvil reorganises only when told to."""
+    claim_delay: int | None = None
+    """Blocks that suppliers wait for the last receipts; None is a share of the session."""
 
 
 DEFAULT_TERMS = Terms()
@@ -157,10 +160,18 @@ class Site:
     ) -> bytes:  # fmt: skip
         """Configure, register, stake and list supplier `number`; returns its id."""
         self._init_supplier(config, number, place, engine)
-        staked = run_supplier(config, "stake", str(self.terms.stake))
+        missing = self.terms.stake - asyncio.run(self._staked(_supplier_id(config)))
+        if missing > 0:
+            run_supplier(config, "stake", str(missing))
         price = str(self.terms.unit_price)
         run_supplier(config, "list", "0x" + service.hex(), "--price", price)
-        return bytes.fromhex(staked["supplier"][2:])
+        return _supplier_id(config)
+
+    async def _staked(self, supplier: bytes) -> int:
+        if not supplier:
+            return 0
+        async with await Market.connect([self.rpc], self.book) as market:
+            return (await market.registry.supplier(supplier)).stake
 
     def _init_supplier(self, config: Path, number: int, place: Place, engine: EnginePlan) -> None:
         if config.exists():
@@ -176,6 +187,9 @@ class Site:
         )  # fmt: skip
         add_lines(config, "[engine]", engine.settings)
         add_lines(config, "[server]", place.page_settings)
+        if self.terms.claim_delay is not None:
+            delay = f"claim_delay_blocks = {self.terms.claim_delay}"
+            add_lines(config, "[settlement]", (delay,))
 
     def add_gateway(
         self, config: Path, service: bytes, place: Place, control: Place,
@@ -187,10 +201,16 @@ class Site:
         """
         self._write_gateway(config, place, control, settings)
         run_gateway(config, "register", "--url", f"{place.url}/v1")
-        run_gateway(config, "fund", str(self.terms.deposit))
+        missing = self.terms.deposit - asyncio.run(self._escrow(GATEWAY_OWNER.raw))
+        if missing > 0:
+            run_gateway(config, "fund", str(missing))
         self.delegate(config, service)
         key: str = run_gateway(config, "keys", "create", "localnet")["key"]
         return key
+
+    async def _escrow(self, application: bytes) -> int:
+        async with await Market.connect([self.rpc], self.book) as market:
+            return (await market.escrow.account(application)).balance
 
     def delegate(self, config: Path, service: bytes) -> None:
         """Let the gateway spend the cap of each session on a service."""
@@ -227,6 +247,11 @@ port = {control.port}
 admin_token = "{secrets.token_hex(24)}"
 """
         )
+
+
+def _supplier_id(config: Path) -> bytes:
+    """The id in a supplier's settings; empty until it is registered."""
+    return bytes.fromhex(tomllib.loads(config.read_text()).get("supplier_id", "")[2:])
 
 
 def add_lines(config: Path, section: str, lines: tuple[str, ...]) -> None:

@@ -1,10 +1,11 @@
 """The market of compose.yaml, run for real: `make test-compose`."""
 
+import json
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -12,122 +13,69 @@ import pytest
 import yaml
 from openai import OpenAI
 
-from localnet.chain import free_port
 from localnet.compose import GATEWAYS
-from localnet.load import Tally
 from localnet.processes import wait_until
 from localnet.provision import MODEL
+from tests.compose.kills import SERVICES, Kill, kill, kill_rows, read_books, write_page
 from tests.compose.panels import unanswered
-from tests.compose.standins import prepare
+from tests.compose.project import ROOT, SUPPLIERS, Compose, left_behind, market
 from tests.compose.traffic import Traffic
 
-ROOT = Path(__file__).parents[2]
-PROJECT = "lode-test"
-KILLED = ("prometheus", "postgres", "redis", "supplier-1", "gateway-1", "front", "chain")
-"""One of each kind; Grafana keeps nothing and nobody asks it."""
-TAKES_ANSWERS_WITH_IT = ("front",)
-"""The one way in: without it nobody is answered, until it is back."""
-RATE, BEFORE, DURING = 4.0, 20, 40
-"""Requests a second; how many are sent before the kill, and how many without what was killed."""
+PAID = 'supplier_funnel_token_base_units_total{stage="paid"}'
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
 
 
-def without(services: list[str], folder: Path) -> Path:
-    """A file that leaves out services, whose images cannot be had."""
-    path = folder / "absent.yaml"
-    left_out: dict[str, object] = {name: {"profiles": ["absent"]} for name in services}
-    path.write_text(yaml.safe_dump({"services": left_out}))
-    return path
+@dataclass
+class Up:
+    """The market that the tests share, and when it was begun."""
 
-
-class Compose:
-    """One project of compose.yaml, with ports of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        names = ("GATEWAY", "CONTROL", "CHAIN", "PROMETHEUS", "GRAFANA")
-        self.ports = {f"{name}_PORT": str(free_port()) for name in names}
-        self.files = ["-f", "compose.yaml", "-f", str(without(prepare(), folder))]
-
-    def run(self, *arguments: str, timeout_s: float = 900) -> str:
-        """Run `docker compose` and return what it printed."""
-        argv = ["docker", "compose", "-p", PROJECT, *self.files, *arguments]
-        done = subprocess.run(
-            argv, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False,
-            env={**os.environ, **self.ports},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @property
-    def url(self) -> str:
-        """Where clients reach the market."""
-        return f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}/v1"
-
-    def key(self) -> str:
-        """The API key of the first application."""
-        return self.run("exec", "-T", "gateway-0", "cat", "/market/shared/api_key").strip()
-
-    def ask(self, text: str = "What is the capital of Japan?") -> str:
-        """The answer of the stock client."""
-        with OpenAI(base_url=self.url, api_key=self.key()) as client:
-            answer = client.chat.completions.create(
-                model=MODEL, messages=[{"role": "user", "content": text}], max_tokens=32
-            )
-        return answer.choices[0].message.content or ""
-
-    @property
-    def prometheus(self) -> str:
-        """Prometheus' own address."""
-        return f"http://127.0.0.1:{self.ports['PROMETHEUS_PORT']}"
-
-    def query(self, expression: str) -> float:
-        """The sum that Prometheus answers."""
-        parameters = {"query": f"sum({expression})"}
-        answer = httpx.get(f"{self.prometheus}/api/v1/query", params=parameters)
-        found = answer.json()["data"]["result"]
-        return float(found[0]["value"][1]) if found else 0.0
+    compose: Compose
+    began: float
 
 
 @pytest.fixture(scope="module")
-def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+def up() -> Iterator[Up]:
     """The market, up; nothing of it is left afterwards."""
-    project = Compose(tmp_path_factory.mktemp("compose"))
-    try:
-        project.run("up", "--wait", "--quiet-pull")
-        yield project
-    finally:
-        project.run("--profile", "*", "down", "-v", "--timeout", "20")
+    with market() as (compose, up_s):
+        yield Up(compose, time.monotonic() - up_s)
+    assert left_behind() == []
 
 
-def failures(tally: Tally) -> int:
-    """Requests that ended without what was asked for."""
-    return sum(count for kind, count in tally.outcomes.items() if kind.startswith("failed"))
+@pytest.fixture
+def compose(up: Up) -> Compose:
+    """The market, up."""
+    return up.compose
 
 
-def goes_well(tally: Tally) -> bool:
-    """Whether the next requests are all answered, as many of them as `BEFORE`."""
-    failed, sent = failures(tally), tally.requests
-    wait_until(lambda: tally.requests >= sent + BEFORE, "no answers at all", 180)
-    return failures(tally) == failed
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Shows a line that is for the docs."""
+
+    def line(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}\n")
+
+    return line
 
 
-def test_it_answers_as_soon_as_it_is_up(compose: Compose) -> None:
-    assert "Tokyo" in compose.ask()
+def test_it_answers_as_soon_as_it_is_up(up: Up, say: Callable[[str], None]) -> None:
+    say(f"up after {time.monotonic() - up.began:.0f} s")
+    assert "Tokyo" in up.compose.ask()
+    say(f"first answer after {time.monotonic() - up.began:.0f} s")
 
 
-def test_what_is_served_is_paid(compose: Compose) -> None:
-    paid = 'supplier_funnel_token_base_units_total{stage="paid"}'
-
+def test_what_is_served_is_paid(up: Up, say: Callable[[str], None]) -> None:
     def has_paid() -> bool:
-        compose.ask("Tell me a story.")
-        return compose.query(paid) > 0
+        up.compose.ask("Tell me a story.")
+        return up.compose.query(PAID) > 0
 
     wait_until(has_paid, "no claim was paid", 300, pause_s=1.0)
+    say(f"first claim paid after {time.monotonic() - up.began:.0f} s")
 
 
 def test_every_target_is_scraped_and_no_rule_is_broken(compose: Compose) -> None:
-    nodes = ("supplier-0", "supplier-1", "supplier-2", *GATEWAYS)
+    nodes = (*SUPPLIERS, *GATEWAYS)
     wait_until(lambda: compose.query("up") == len(nodes), "not every node is scraped", 60)
     rules = httpx.get(f"{compose.prometheus}/api/v1/rules").json()["data"]["groups"]
     written = yaml.safe_load((ROOT / "compose" / "prometheus" / "rules.yml").read_text())["groups"]
@@ -136,8 +84,31 @@ def test_every_target_is_scraped_and_no_rule_is_broken(compose: Compose) -> None
     assert all(rule["health"] == "ok" for group in rules for rule in group["rules"])
 
 
+def test_both_replicas_serve_and_all_suppliers_are_asked(compose: Compose) -> None:
+    answered = 'gateway_tries_total{result="ok"}'
+    each = [f'{answered[:-1]},instance=~"{name}:.*"}}' for name in GATEWAYS]
+    each += [f'supplier_relays_total{{instance=~"{name}:.*"}}' for name in SUPPLIERS]
+    with Traffic(compose.url, compose.key):
+        wait_until(lambda: all(compose.query(one) > 0 for one in each), "somebody is left out", 120)
+
+
+def test_a_batch_is_served_whichever_replica_is_asked(compose: Compose) -> None:
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8}
+    line = {"custom_id": "one", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    with OpenAI(base_url=compose.url, api_key=compose.key) as client:
+        file = client.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = client.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        )
+        for _ in GATEWAYS:  # the front asks them in turn
+            wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", "no answer")
+        done = client.batches.retrieve(batch.id)
+        assert done.output_file_id is not None
+        assert "one" in client.files.content(done.output_file_id).text
+
+
 def test_every_panel_of_grafana_is_answered(compose: Compose) -> None:
-    with Traffic(compose.url, compose.key()):
+    with Traffic(compose.url, compose.key):
         wait_until(lambda: not unanswered(compose.prometheus), "a panel has no data", 180, 2.0)
 
 
@@ -148,60 +119,88 @@ def test_each_alert_fires_when_it_should_and_not_before(compose: Compose) -> Non
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KILLED)
+def test_a_steady_load_is_answered(compose: Compose) -> None:
+    answers = 'gateway_requests_total{status="200"}'
+    before = compose.query(answers)
+    compose.run("--profile", "load", "up", "--wait", "--no-build", "load")
+    wait_until(lambda: compose.query(answers) >= before + 20, "the load is not answered", 120)
+    compose.run("--profile", "load", "stop", "load")
+    said = compose.run("--profile", "load", "logs", "--no-log-prefix", "load")
+
+    assert "plain" in said
+    assert "failed" not in said
+
+
+def test_a_cheat_joins(compose: Compose) -> None:
+    compose.run("--profile", "cheats", "up", "--wait", "--no-build")
+
+    assert "supplier-3 is staked and listed" in compose.run("logs", "provision-cheat")
+
+
+@pytest.fixture(scope="module")
+def kills() -> list[Kill]:
+    """What came of those so far."""
+    return []
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_any_container_may_be_killed_under_load(
-    compose: Compose, name: str, capsys: pytest.CaptureFixture[str]
+    compose: Compose, service: str, kills: list[Kill], say: Callable[[str], None]
 ) -> None:
-    """One line of the matrix in docs/compose.md."""
-    with Traffic(compose.url, compose.key(), RATE) as traffic:
-        tally = traffic.tally
-        wait_until(lambda: tally.requests >= BEFORE, "no answers before the kill", 60)
-        assert failures(tally) == 0
-        answered = tally.requests
-        compose.run("kill", "-s", "KILL", name)
-        sent = tally.requests + traffic.in_flight
-        wait_until(lambda: tally.requests >= sent + DURING, "no answers at all", 180)
-        during = failures(tally)
-        began = time.monotonic()
-        compose.run("up", "--wait", "--no-build", "--no-deps", name)
-        wait_until(lambda: goes_well(tally), f"no answers after {name} was killed", 180)
-        back_s = time.monotonic() - began
-    failed = failures(tally)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n| `{name}` | {tally.requests} | {during} | {failed - during} | {back_s:.0f} "
-            f"| {dict(tally.outcomes)}\n"
-        )
-    if name not in TAKES_ANSWERS_WITH_IT:
-        assert failed <= sent - answered, "more failed than can have been in flight"
+    killed = kill(compose, service)
+
+    kills.append(killed)
+    say(" | ".join(*kill_rows([killed])))
+    assert killed.is_as_promised
 
 
-def test_nothing_that_was_served_is_lost_by_the_kills(compose: Compose) -> None:
-    waiting = "gateway_receipts_waiting + gateway_recounts_waiting"
-    wait_until(lambda: compose.query(waiting) == 0, "receipts are waiting still", 120, 2.0)
+def test_nothing_that_was_served_is_lost_by_the_kills(
+    compose: Compose, kills: list[Kill], say: Callable[[str], None]
+) -> None:
+    books = read_books(compose)
 
-    assert compose.query('supplier_funnel_token_base_units_total{stage="lost"}') == 0
+    say("\n".join(map(str, books)))
+    if page := os.environ.get("KILLS_PAGE"):
+        Path(page).write_text(write_page(kills, books))
+    assert all(each.lost == 0 and each.voided == 0 for each in books)
+    assert all(each.receipted == each.served > 0 for each in books)
+
+
+def test_the_cheat_is_slashed_and_nobody_else(compose: Compose) -> None:
+    with Traffic(compose.url, compose.key):
+        wait_until(lambda: _slashed(compose) != [], "the cheat keeps its stake", 600, 2.0)
+
+    assert _slashed(compose) == ["http://supplier-3:8800"]
 
 
 def test_the_market_goes_on_after_down_and_up(compose: Compose) -> None:
-    before = compose.ports["CHAIN_PORT"]
-    height = _height(before)
-    compose.run("down", "--timeout", "30")
+    height = _height(compose)
+    compose.run("--profile", "*", "down", "--timeout", "30")
+    compose.run("up", "--wait", "--no-build")
+
+    assert _height(compose) >= height
+    assert "Tokyo" in compose.ask()
+
+
+def test_down_leaves_nothing_and_a_second_market_is_as_good(
+    compose: Compose, say: Callable[[str], None]
+) -> None:
+    compose.run("--profile", "*", "down", "-v", "--timeout", "20")
+    assert left_behind() == []
     began = time.monotonic()
     compose.run("up", "--wait", "--no-build")
 
-    assert _height(before) >= height
+    say(f"up again after {time.monotonic() - began:.0f} s")
     assert "Tokyo" in compose.ask()
-    assert time.monotonic() - began < 600
 
 
-def test_a_cheat_joins_and_is_slashed(compose: Compose) -> None:
-    compose.run("--profile", "cheats", "up", "--wait", "--no-build")
-    logs = compose.run("logs", "provision-cheat", "--no-log-prefix")
+def _slashed(compose: Compose) -> list[str]:
+    """Where suppliers are reached that have lost stake, as the dashboard has it."""
+    control = f"http://127.0.0.1:{compose.ports['CONTROL_PORT']}"
+    page = httpx.get(f"{control}/dashboard/api/suppliers", params={"order": "slashed"}).json()
+    return [each["url"] for each in page["suppliers"] if int(each["slashed"])]
 
-    assert "supplier-3 is staked and listed" in logs
 
-
-def _height(port: str) -> int:
+def _height(compose: Compose) -> int:
     body = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
-    return int(httpx.post(f"http://127.0.0.1:{port}", json=body).json()["result"], 16)
+    return int(httpx.post(compose.chain, json=body).json()["result"], 16)
