@@ -63,7 +63,7 @@ test-compose: setup ## the market of compose.yaml in containers: up, a paid clai
 	@echo "==> compose tests"
 	@$(BIN)/python -m pytest -m compose -n 0 -q tests/compose $(ARGS)
 
-test-chaos: setup ## 200 kills and 50 chain faults under load, then every receipt accounted for; ARGS=--json
+test-chaos: setup ## 200 kills and 50 chain faults under load, with PostgreSQL where it is; ARGS="--minutes 31 --json"
 	@$(BIN)/python -m localnet.chaos $(ARGS)
 
 soak: setup ## the highest load a market of this machine holds, for 20 minutes; ARGS="--page docs/soak.md"
