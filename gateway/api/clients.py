@@ -91,6 +91,8 @@ class EventStream:
         self._timer = asyncio.get_running_loop().call_later(self._beat_s, self._beat)
 
     async def _send_beat(self) -> None:
+        if self.has_begun:  # since the timer fired
+            return
         if self.writer is None:
             self._open(BEAT)
             return

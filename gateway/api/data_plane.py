@@ -86,7 +86,7 @@ class DataPlane:
         if request.method == b"OPTIONS" and call.extra:
             return Response(204, b"", self._cors.preflight(request.headers), None)
         try:
-            found = await self._run(call, request.path)
+            found = await self._find(call, request.path)
             return found if isinstance(found, Response | Upgrade) else request.writer
         except GatewayError as error:
             retry, limits = retry_headers(error), self._limit_headers(call)
@@ -99,13 +99,13 @@ class DataPlane:
             failure = GatewayError("the gateway failed; its log has the request's id")
             return Response(failure.status, failure.body(), call.answer_headers)
 
-    async def _run(self, call: Call, path: bytes) -> Answer | Upgrade:
-        method, answer = self._find(path)
+    def _find(self, call: Call, path: bytes) -> Awaitable[Answer | Upgrade]:
+        method, answer = self._route(path)
         if method and call.method != method:
             raise MethodNotAllowedError(f"use {method.decode()}")
-        return await answer(call, path)
+        return answer(call, path)
 
-    def _find(self, path: bytes) -> tuple[bytes, Route]:
+    def _route(self, path: bytes) -> tuple[bytes, Route]:
         route = self._routes.get(path)
         if route is None:
             found = (each for folder, each in self._folders.items() if path.startswith(folder))
@@ -125,18 +125,18 @@ class DataPlane:
         return Response(200, body, (*call.answer_headers, *self._limit_headers(call)))
 
     def _relay(self, endpoint: Endpoint) -> Route:
-        async def run(call: Call) -> Answer:
-            return await self.relays.answer(call, endpoint)
+        def run(call: Call) -> Awaitable[Answer]:
+            return self.relays.answer(call, endpoint)
 
         return self._run_once(run)
 
     def _run_once(self, run: Run) -> Route:
         """Where a request has an idempotency key, run it once."""
 
-        async def answer(call: Call, path: bytes) -> Answer:
+        def answer(call: Call, path: bytes) -> Awaitable[Answer]:
             if call.headers.get(KEY_HEADER) is None:
-                return await run(call)
-            return await self._once.answer(call, path, run)
+                return run(call)
+            return self._once.answer(call, path, run)
 
         return answer
 

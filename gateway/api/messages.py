@@ -8,6 +8,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 COMMON = frozenset(("role", "content", "name"))
 ASSISTANT = COMMON | {"tool_calls", "reasoning", "reasoning_content", "refusal"}
 TOOL = COMMON | {"tool_call_id"}
+TEXTS = frozenset(("name", "reasoning", "reasoning_content", "refusal"))
 CALLS_MAX = 128
 PICTURES = ("image_url", "input_image", "input_audio", "audio", "video_url", "file")
 
@@ -33,8 +34,8 @@ def _check_message(message: Any, where: str) -> None:
                 f"{where} has {name[:64]!r}; the {role}'s messages have {', '.join(sorted(known))}",
                 param=f"{where}.{name[:64]}",
             )
-    for name in ("name", "reasoning", "reasoning_content", "refusal"):
-        if not isinstance(message.get(name), str | None):
+    for name, value in message.items():
+        if name in TEXTS and not isinstance(value, str | None):
             raise _invalid(f"{where}.{name}", "a string")
     if role == "tool" and type(message.get("tool_call_id")) is not str:
         raise _invalid(f"{where}.tool_call_id", "the id of the call it answers")

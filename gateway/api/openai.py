@@ -145,13 +145,15 @@ def read_request(endpoint: Endpoint, body: bytes, limits: RequestLimits) -> Open
     if endpoint is Endpoint.CHAT:
         check_messages(members["messages"], limits.messages_max)
         check_tool_choice(members)
-    check_repetition(members, read_output_tokens_max(members))
-    return _read_generation(endpoint, members, body, limits)
+    output_tokens_max = read_output_tokens_max(members)
+    check_repetition(members, output_tokens_max)
+    return _read_generation(endpoint, members, body, limits, output_tokens_max)
 
 
 def _read_generation(
-    endpoint: Endpoint, members: Mapping[str, Any], body: bytes, limits: RequestLimits
-) -> OpenAIRequest:
+    endpoint: Endpoint, members: Mapping[str, Any], body: bytes, limits: RequestLimits,
+    output_tokens_max: int | None,
+) -> OpenAIRequest:  # fmt: skip
     is_stream = members.get("stream") is True
     options = members.get("stream_options")
     if options is not None and not is_stream:
@@ -180,7 +182,7 @@ def _read_generation(
         prompts=prompts,
         tools=len(members.get("tools") or ()),
         echoes=members.get("echo") is True,
-        output_tokens_max=read_output_tokens_max(members),
+        output_tokens_max=output_tokens_max,
         body=body,
         additions=write_additions(members, is_stream, wants_usage),
         head=read_head(members),

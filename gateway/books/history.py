@@ -1,6 +1,7 @@
 """The requests of late, kept in memory for the applications that made them."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +25,7 @@ class History:
 
     size: int = 4096
     now: Callable[[], float] = time.time
-    _requests: dict[bytes, _Recent] = field(default_factory=dict)
+    _requests: OrderedDict[bytes, _Recent] = field(default_factory=OrderedDict)
 
     def observe(self, event: Event) -> None:
         """Keep a try or a recount."""
@@ -65,7 +66,7 @@ class History:
         if found is None:
             found = self._requests[event.request] = _Recent(event.key_id)
             if len(self._requests) > self.size:
-                del self._requests[next(iter(self._requests))]
+                self._requests.popitem(last=False)
         found.events.append((int(self.now()), event))
 
 

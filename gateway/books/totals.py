@@ -33,10 +33,10 @@ class SupplierUsage:
     """Of the units receipted, of those served that are not recounted yet, and of premiums; in
     millionths of a token base unit."""
 
-    def add(self, line: Line) -> None:
-        """Count one try or one recount."""
+    def add(self, line: Line, cost: int) -> None:
+        """Count one try or one recount, and what it cost."""
         units: int = line["units"]
-        self.cost += cost_of(line)
+        self.cost += cost
         if line["kind"] == "recount":
             self.units_receipted += line["units_receipted"]
             self.receipts += 1
@@ -80,16 +80,17 @@ class Totals:
 
     def add(self, line: Line) -> None:
         """Count one try or one recount in each book."""
+        cost = cost_of(line)
         for book, name in ((self.suppliers, line["supplier"]), (self.keys, line["key"])):
             usage = book.get(name)
             if usage is None:
                 usage = book[name] = SupplierUsage()
-            usage.add(line)
+            usage.add(line, cost)
         place = DayKey(line["time"] // DAY_S, line["key"], line["model"])
         day = self.days.get(place)
         if day is None:
             day = self.days[place] = DayUsage()
-        day.cost += cost_of(line)
+        day.cost += cost
         if line["kind"] == "try":
             day.requests += bool(line["is_answer"])
             day.input_tokens += line["input_tokens"]

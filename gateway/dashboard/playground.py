@@ -95,7 +95,7 @@ async def chat(relays: Relays, ask: Ask) -> Reply:
     """
     client = PageClient()
     call = Call(client, read_headers(ask), ask.body)
-    work = asyncio.create_task(relays.answer(call, Endpoint.CHAT))
+    work = asyncio.ensure_future(relays.answer(call, Endpoint.CHAT))
     work.add_done_callback(_look_away)
     opened = asyncio.create_task(client.opened.wait())
     try:

@@ -11,7 +11,8 @@ from gateway.routing.relay import Served
 from gateway.routing.sse import DONE, EVENT_END, VERDICT, is_own_comment
 from relay_mining import UNITS_PER_PRICE
 
-_USAGE = re.compile(rb'"usage"[ \t\r\n]*:[ \t\r\n]*(?=\{)')
+_NAME = b'"usage"'
+_OBJECT = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*(?=\{)")
 _BRACE = re.compile(rb"[{}]")
 _COST = re.compile(rb',?"cost":\d+(?=\})')
 
@@ -23,17 +24,28 @@ def cost_of(units: int, price: int) -> int:
 
 def splice_cost(answer: bytes, cost: int) -> bytes:
     """An answer, or an event, whose `usage` says what it cost; as it is where it has no usage."""
-    found = list(_USAGE.finditer(answer))
-    if not found:
+    found = _find_usage(answer)
+    if found is None:
         return answer
     depth = 0
-    for brace in _BRACE.finditer(answer, found[-1].end()):
+    for brace in _BRACE.finditer(answer, found):
         depth += 1 if brace.group() == b"{" else -1
         if depth == 0:
             end = brace.start()
             comma = b"" if answer[:end].rstrip().endswith(b"{") else b","
             return b'%b%b"cost":%d%b' % (answer[:end], comma, cost, answer[end:])
     return answer
+
+
+def _find_usage(answer: bytes) -> int | None:
+    """Where the last object by the name of `usage` begins."""
+    end = len(answer)
+    while (at := answer.rfind(_NAME, 0, end)) >= 0:
+        found = _OBJECT.match(answer, at + len(_NAME))
+        if found is not None:
+            return found.end()
+        end = at
+    return None
 
 
 def restore_signed(received: bytes) -> bytes:

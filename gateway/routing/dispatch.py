@@ -5,8 +5,8 @@ followed by another member; one that fails later ends the stream with an error e
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.api.clients import Client, EventStream, Writer
@@ -28,7 +28,7 @@ from gateway.routing.retry_budget import RetryBudget
 from gateway.routing.router import Choice, Router
 from gateway.routing.sessions import Member
 from gateway.routing.sse import DONE, Frame, StreamReader, is_finished
-from gateway.routing.standing import Standing
+from gateway.routing.standing import Standing, SupplierState
 from gateway.routing.tracing import begin_try, end_try
 from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
 from node.http import ClientDisconnected, Response
@@ -58,6 +58,10 @@ class Try:
 
     relay: Relay
     choice: Choice
+    member: Member
+    """Who is asked."""
+    state: SupplierState
+    """What is known of the supplier."""
     span: Span
     header: bytes
     request_hash: bytes
@@ -76,11 +80,6 @@ class Try:
     """Responses that are to be receipted."""
     is_answer: bool = False
     detail: str = ""
-
-    @property
-    def member(self) -> Member:
-        """Who is asked."""
-        return self.choice.member
 
 
 @dataclass(slots=True)
@@ -103,13 +102,16 @@ class Dispatcher:
         """How far each supplier is trusted."""
         return self.router.standing
 
-    async def answer(self, relay: Relay, client: Client) -> Answer:
+    def answer(self, relay: Relay, client: Client) -> Awaitable[Answer]:
         """Answer the client; raises GatewayError while nothing has been sent to it.
 
         None where the client left first.
         """
-        if not relay.request.is_stream:
-            return await self._ask(relay, client, None)
+        if relay.request.is_stream:
+            return self._ask_stream(relay, client)
+        return self._ask(relay, client, None)
+
+    async def _ask_stream(self, relay: Relay, client: Client) -> Answer:
         stream = EventStream(client, relay.headers, self.beat_s)
         try:
             return await self._ask(relay, client, stream)
@@ -132,8 +134,7 @@ class Dispatcher:
             choice = self.router.choose(left, relay)
             left.remove(choice.member)
             try:
-                with self._watched(relay, choice, client) as (attempt, deadline):
-                    return await self._try(attempt, deadline, client, stream)
+                return await self._try(relay, choice, client, stream)
             except RejectedBySupplierError as error:
                 failure, rejections = error, rejections + 1
                 if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
@@ -151,51 +152,53 @@ class Dispatcher:
         return self.upstream.is_reachable(member)
 
     async def _try(
-        self, attempt: Try, deadline: asyncio.Timeout, client: Client, stream: EventStream | None
+        self, relay: Relay, choice: Choice, client: Client, stream: EventStream | None
     ) -> Answer:
+        """One supplier's turn: signed, cancelled when the client leaves, its end observed."""
+        attempt, deadline = self._begin(relay, choice), asyncio.timeout(None)
+
+        def leave(_: object) -> None:
+            attempt.has_left = True
+            with suppress(RuntimeError):  # the try may have ended in this very turn
+                now = asyncio.get_running_loop().time()
+                deadline.reschedule(now + self.upstream.timeouts.cancel)
+            self._cancel_soon(attempt)
+
+        client.disconnected.add_done_callback(leave)
         try:
             async with deadline:
                 if stream is not None:
                     return await self._stream(attempt, stream)
                 return await self._plain(attempt, client)
         except TimeoutError as error:
-            raise UpstreamTimeoutError("the supplier did not settle a cancelled relay") from error
-
-    @contextmanager
-    def _watched(
-        self, relay: Relay, choice: Choice, client: Client
-    ) -> Iterator[tuple[Try, asyncio.Timeout]]:
-        """Sign a try, count it in flight, cancel it when the client leaves, observe its end."""
-        loop = asyncio.get_running_loop()
-        header, request_hash = self.upstream.signer.sign(relay, choice.member)
-        state = self.standing.of(choice.member.supplier)
-        state.in_flight += 1
-        state.reserved += relay.max_units
-        now, most = loop.time(), relay.max_units
-        span = begin_try(relay)
-        attempt = Try(relay, choice, span, header, request_hash, state.in_flight, now, most)
-        deadline = asyncio.timeout(None)
-
-        def leave(_: object) -> None:
-            attempt.has_left = True
-            with suppress(RuntimeError):  # the try may have ended in this very turn
-                deadline.reschedule(loop.time() + self.upstream.timeouts.cancel)
-            self._cancel_soon(attempt)
-
-        client.disconnected.add_done_callback(leave)
-        try:
-            yield attempt, deadline
+            late = UpstreamTimeoutError("the supplier did not settle a cancelled relay")
+            _blame(attempt, late)
+            raise late from error
         except (UpstreamError, RejectedBySupplierError) as error:
             _blame(attempt, error)
             raise
         finally:
             client.disconnected.remove_done_callback(leave)
-            state.in_flight -= 1
-            state.reserved -= attempt.reserved
-            self._finish(attempt, loop.time())
+            self._finish(attempt)
 
-    def _finish(self, attempt: Try, now: float) -> None:
-        served = attempt.served
+    def _begin(self, relay: Relay, choice: Choice) -> Try:
+        """Sign a try and count it in flight."""
+        member, most = choice.member, relay.max_units
+        header, request_hash = self.upstream.signer.sign(relay, member)
+        state = self.standing.of(member.supplier)
+        state.in_flight += 1
+        state.reserved += most
+        span, now = begin_try(relay), asyncio.get_running_loop().time()
+        return Try(
+            relay, choice, member, state, span, header, request_hash, state.in_flight, now, most
+        )  # fmt: skip
+
+    def _finish(self, attempt: Try) -> None:
+        """Count a try in flight no more, and observe what came of it."""
+        state = attempt.state
+        state.in_flight -= 1
+        state.reserved -= attempt.reserved
+        now, served = asyncio.get_running_loop().time(), attempt.served
         response = served.response if served is not None else None
         observation = Observation(
             supplier=attempt.member.supplier,
@@ -233,7 +236,7 @@ class Dispatcher:
             self.owe(served)
             attempt.owed += 1
             attempt.reserved -= served.added
-            self.standing.of(served.supplier).reserved -= served.added
+            attempt.state.reserved -= served.added
         attempt.served = served
 
     def _cancel_soon(self, attempt: Try) -> None:
@@ -300,7 +303,7 @@ class Dispatcher:
         _require_served(attempt, served)
         self._take(attempt, served)
         if status is Status.REFUSED:
-            if self.standing.of(served.supplier).owed > served.added:
+            if attempt.state.owed > served.added:
                 raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
 

@@ -58,10 +58,12 @@ class Relay:
     """The most that each answer may have."""
     span: Span = NO_SPAN
     """Of the client's request."""
+    path: str = field(init=False)
     body_hash: Hash32 = field(init=False)
 
     def __post_init__(self) -> None:
         path = self.request.endpoint.value
+        object.__setattr__(self, "path", path.decode())
         object.__setattr__(self, "body_hash", request_body_hash(b"POST", path, self.body))
 
 

@@ -102,9 +102,9 @@ class Relays:
     in_flight: int = 0
     """Requests that somebody waits for."""
 
-    async def answer(self, call: Call, endpoint: Endpoint) -> Answer:
+    def answer(self, call: Call, endpoint: Endpoint) -> Awaitable[Answer]:
         """Relay a request; raises GatewayError while nothing has been sent to the client."""
-        return await self.end(call, self.relay(call, endpoint))
+        return self.end(call, self.relay(call, endpoint))
 
     async def end(self, call: Call, work: Awaitable[Answer]) -> Answer:
         """What came of a request's work, its end recorded whatever it was."""

@@ -87,15 +87,17 @@ class Session:
     id: Hash32 = field(init=False)
     price_max: int = field(init=False)
     """The dearest member's, in token base units for a million units."""
+    _prices: Mapping[Address, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", self.key.id)
-        dearest = max((each.terms.price for each in self.members), default=0)
-        object.__setattr__(self, "price_max", dearest)
+        prices = {each.supplier: each.terms.price for each in self.members}
+        object.__setattr__(self, "_prices", prices)
+        object.__setattr__(self, "price_max", max(prices.values(), default=0))
 
     def price_of(self, supplier: Address) -> int:
         """What a member is paid, in token base units for a million units."""
-        return next(each.terms.price for each in self.members if each.supplier == supplier)
+        return self._prices[supplier]
 
 
 @dataclass(slots=True)

@@ -108,7 +108,7 @@ class Upstream:
     ) -> ClientResponse:
         """The answer of the relay server that serves this gateway; raises UpstreamError."""
         route = self.servers.route(member.url, self.timeouts.connect)
-        path, timeout = relay.request.endpoint.value.decode(), self.timeouts.of(relay)
+        path, timeout = relay.path, self.timeouts.of(relay)
         while True:
             try:
                 answer = await self.pool.request(
@@ -137,7 +137,7 @@ class Upstream:
     ) -> AsyncIterator[ClientStream]:
         """An event stream whose head is 200; raises as `send_plain` does, while it is read too."""
         route = self.servers.route(member.url, self.timeouts.connect)
-        path, timeout = relay.request.endpoint.value.decode(), self.timeouts.of(relay)
+        path, timeout = relay.path, self.timeouts.of(relay)
         has_begun = False
         while not has_begun:
             try:

@@ -14,7 +14,6 @@ import asyncio
 import ssl as tls
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from node.http.limits import ClientLimits, Timeout
 from node.http.lines import LinePool, Lines
 from node.http.messages import HeaderList, Headers, encode_fields
 from node.http.origin import OriginPool
+from relay_mining import value_class
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 OWN_HEADERS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
@@ -32,7 +32,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "dial": 0}
 SHOWN_CHARS = 128
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ClientResponse:
     """A whole answer."""
 
@@ -58,21 +58,14 @@ class ClientStream:
 
     async def read(self, bytes_max: int) -> bytes:
         """Return the rest of the body; raises TooLarge past `bytes_max`."""
-        parts: list[bytes] = []
-        size = 0
-        while data := await self._connection.wait_chunk():
-            size += len(data)
-            if size > bytes_max:
-                raise TooLarge("response body")
-            parts.append(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return await _read(self._connection, bytes_max)
 
     def abort(self) -> None:
         """Close the socket at once; the server sees the client leave."""
         self._connection.abort()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class _Prepared:
     origin: Origin
     head: bytes
@@ -118,8 +111,8 @@ class ClientPool:
         prepared = _prepare(method, url, headers, body, replay_safe)
         origin, connection = await self._exchange(prepared, timeout or Timeout(), limit)
         try:
-            stream = ClientStream(connection)
-            return ClientResponse(stream.status, stream.headers, await stream.read(limit))
+            body = await _read(connection, limit)
+            return ClientResponse(connection.status, connection.headers, body)
         finally:
             self._release(origin, connection)
 
@@ -226,6 +219,17 @@ class ClientPool:
         if self._origins:
             loop = asyncio.get_running_loop()
             self._sweeper = loop.call_later(self.limits.idle_s / 2, self._sweep)
+
+
+async def _read(connection: ClientConnection, bytes_max: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while data := await connection.wait_chunk():
+        size += len(data)
+        if size > bytes_max:
+            raise TooLarge("response body")
+        parts.append(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _prepare(

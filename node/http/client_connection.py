@@ -39,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
         self._loop = loop
         self._wake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._poll: select.poll | None = None
         self._paused = False
         self._reusable = True
@@ -101,9 +102,6 @@ class ClientConnection(asyncio.Protocol):
 
     def finish(self) -> bool:
         """End the exchange; return whether the connection may carry another."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         reusable = (
             self.complete
             and self._reusable
@@ -117,9 +115,7 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close the socket at once."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         self._reusable = False
         self.transport.abort()
 
@@ -170,6 +166,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fail an answer that is not whole."""
+        self._disarm()
         self._reusable = False
         if not self.complete and self.error is None:
             self._fail(ClosedEarly(self.received))
@@ -281,16 +278,37 @@ class ClientConnection(asyncio.Protocol):
         return at, "read" if self._in_body else "first_byte"
 
     def _arm(self) -> None:
-        # One timer an exchange: it looks again when it fires instead of moving at every chunk.
-        at, phase = self._deadline()
-        if at is None:
-            periods = [p for p in (self._timeout.read, self._timeout.first_byte) if p is not None]
-            if not periods:
-                return
-            at = self._loop.time() + min(periods)
-        elif at <= self._loop.time():
-            if not self.complete:
-                self._fail(TimedOut(phase))
+        # One timer a connection: it looks again when it fires, instead of moving at every chunk
+        # or being taken back at every end of an exchange.
+        now = self._loop.time()
+        at = self._look_at(now)
+        if at is None or (self._timer is not None and self._timer_at <= at):
             return
-        soonest = at if self._timeout.read is None else min(at, self._since + self._timeout.read)
-        self._timer = self._loop.call_at(max(soonest, self._loop.time() + 0.001), self._arm)
+        self._disarm()
+        self._timer_at = at
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look_at(self, now: float) -> float | None:
+        """When to look whether a deadline has passed: a moment from now at the soonest."""
+        at, _ = self._deadline()
+        read = self._timeout.read
+        if at is None:
+            periods = [p for p in (read, self._timeout.first_byte) if p is not None]
+            return now + min(periods) if periods else None
+        soonest = at if read is None else min(at, self._since + read)
+        return max(soonest, now + 0.001)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self.complete or self.error is not None:
+            return
+        at, phase = self._deadline()
+        if at is not None and at <= self._loop.time():
+            self._fail(TimedOut(phase))
+        else:
+            self._arm()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

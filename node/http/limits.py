@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay_mining import value_class
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -46,7 +48,7 @@ class ClientLimits:
     idle_s: float = 4.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Timeout:
     """Deadlines of one request in seconds; None waits for ever.
 

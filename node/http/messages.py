@@ -10,6 +10,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
+from relay_mining import value_class
+
 TYPE_JSON = b"application/json"
 BODILESS = frozenset({204, 304})
 HeaderList = Sequence[tuple[bytes, bytes]]
@@ -48,7 +50,7 @@ class Headers:
         return f"Headers({b', '.join(name for name, _ in self._items).decode('latin-1')})"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Response:
     """A whole answer; length, date and connection headers are the server's to add."""
 

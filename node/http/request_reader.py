@@ -14,6 +14,7 @@ import httptools
 
 from node.http.limits import Limits
 from node.http.messages import Headers
+from relay_mining import value_class
 
 CHUNK_OVERHEAD_MAX = 8  # framing bytes a client may spend per body byte ("1\r\nx\r\n" spends 5)
 
@@ -30,7 +31,7 @@ class Phase(IntEnum):
 _IDLE, _HEAD, _BODY, _DEAF = Phase  # through the class each look costs a tenth of a microsecond
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ParsedRequest:
     """A whole request as it came."""
 

@@ -1,29 +1,22 @@
 """The market end to end, on real parts: from stock clients to money on the chain."""
 
-import shlex
-import signal
+import asyncio
 import subprocess
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import openai
 import orjson
 import pytest
+from rich.console import Console
 
-from localnet import LocalMarket, demo
+from localnet import LocalMarket
+from localnet.demo import Demo
 from localnet.processes import ROOT, module, run_json, wait_until
 from localnet.provision import MODEL, run_supplier
 from tests.nodes import market
 
 __all__ = ["market"]
-
-NAMED = {
-    "requests", "tokens", "units_served", "units_receipted", "units_claimed", "paid", "claims",
-    "proofs", "slashed", "conserved",
-}  # fmt: skip
-"""What whoever reads the demo's JSON relies on."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anvil, pytest.mark.xdist_group("market")]
 
@@ -55,45 +48,16 @@ def test_an_unknown_key_is_refused(market: LocalMarket) -> None:
     assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """What a program sets for itself is put back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def test_what_is_served_is_receipted_claimed_and_paid(market: LocalMarket) -> None:
+    result = asyncio.run(Demo(market, Console(quiet=True)).run())
 
-
-@pytest.mark.usefixtures("signals")
-def test_what_is_served_is_receipted_claimed_and_paid(
-    market: LocalMarket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The demo's own program, on a market that is up; it is told at once that this one ended."""
-    monkeypatch.setattr(LocalMarket, "start", lambda *_: nullcontext(market))
-    monkeypatch.setattr(LocalMarket, "is_alive", lambda _: False)
-    status = demo.main(["--json", "--keep"])
-    printed = capsys.readouterr()
-    assert status == 0, printed.err[-4000:]
-
-    (line,) = printed.out.splitlines()
-    result = orjson.loads(line)
-    assert result.keys() >= NAMED
-    assert result["requests"] >= demo.REQUESTS_MIN
-    assert result["tokens"] > 0
-    assert result["claims"] >= result["proofs"] > 0
-    assert len(result["sessions"]) >= demo.SESSIONS
-    assert result["outcomes"].keys() == {"plain", "streamed", "abandoned"}
     honest = [each for each in result["suppliers"] if each["name"].startswith("supplier")]
     assert all(each["paid"] > 0 and each["slashed"] == 0 for each in honest)
-    assert all(each["receipted"] == each["served"] for each in honest)
-    assert result["slashed"] > 0
     assert result["conserved"]
-
-    assert f"URL  {market.base_url}\n" in printed.err
-    assert f"key  {market.api_key}\n" in printed.err
-    (curl,) = [each for each in printed.err.splitlines() if each.startswith("curl ")]
-    answer = subprocess.run(shlex.split(curl), capture_output=True, timeout=60, check=True)
-    assert orjson.loads(answer.stdout)["choices"][0]["message"]["content"]
+    assert result["slashed"] > 0
+    assert len(result["sessions"]) >= 3
+    assert all(each["receipted"] == each["served"] for each in honest)
+    assert result["outcomes"].keys() == {"plain", "streamed", "abandoned"}
 
 
 def test_the_gateways_books_agree_with_the_chain(market: LocalMarket, tmp_path: Path) -> None:
