@@ -14,6 +14,8 @@ from localnet.processes import Node
 from localnet.provision import MODEL, MODEL_DIR
 
 START_S_MAX = 480.0
+NEVER_END = {"0": -100, "1": -100, "2": -100}
+"""Forbids the special tokens, so that an answer goes on to its limit."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -48,12 +50,13 @@ def start_vllm(folder: Path, *arguments: str, model: Path = MODEL_DIR, name: str
 
 def child_engine(port: int) -> EnginePlan:
     """The demo model behind a vLLM that its supplier starts on `port`."""
-    lines = {"program": program(), "arguments": list(ARGUMENTS), "port": port}
-    return EnginePlan(
-        kind="vllm",
-        settings=tuple(f"{name} = {json.dumps(value)}" for name, value in lines.items()),
-        start_s_max=START_S_MAX,
-    )
+    return EnginePlan(kind="vllm", settings=child_lines(port), start_s_max=START_S_MAX)
+
+
+def child_lines(port: int, *arguments: str) -> tuple[str, ...]:
+    """Lines of a supplier's [engine] for such a vLLM; what `arguments` say goes last."""
+    values = {"program": program(), "arguments": [*ARGUMENTS, *arguments], "port": port}
+    return tuple(f"{name} = {json.dumps(value)}" for name, value in values.items())
 
 
 class Vllm:

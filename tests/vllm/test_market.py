@@ -18,6 +18,7 @@ from localnet.demo import Demo
 from localnet.market import SupplierNode
 from localnet.provision import MODEL
 from tests.vllm.parts import (
+    NEVER_END,
     START_S_MAX,
     Vllm,
     child_engine,
@@ -29,8 +30,8 @@ from tests.vllm.parts import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anvil]
 STORY = "Tell me a story."
-NEVER_END = {"0": -100, "1": -100, "2": -100}
-"""Forbids the special tokens, so that an answer goes on to its limit."""
+LEAVING = 8
+"""Clients that go away at once."""
 CLOSED = (
     "/tokenize", "/detokenize", "/invocations", "/score", "/v1/score", "/pooling", "/load",
     "/generative_scoring", "/scale_elastic_ep", "/inference/v1/generate", "/v1/responses",
@@ -166,24 +167,43 @@ def test_vllm_s_own_words_on_a_bad_request_reach_the_client(world: World) -> Non
         world.client.completions.create(model=MODEL, prompt=[100_000], max_tokens=2)
 
 
-def test_a_client_that_leaves_stops_the_engine_and_pays_for_what_it_got(world: World) -> None:
+def test_clients_that_leave_stop_the_engine_and_pay_for_what_they_got(world: World) -> None:
+    """They ask for so much that no engine is done before it hears of their leaving."""
     engines = (world.child_url, world.remote_url)
     before, made = world.usage(), sum(map(generated, engines))
-    stream = world.ask(stream=True, max_tokens=900, logit_bias=NEVER_END)
-    for _ in range(8):
-        next(stream)
-    stream.close()
+    asked = asyncio.run(leave_early(world))
 
     until(
         lambda: not any(engine_metric(url, "vllm:num_requests_running") for url in engines),
         "the engine goes on",
     )
-    assert sum(map(generated, engines)) - made < 450, "stopped long before its limit"
-    until(lambda: world.usage()["client_aborts"] > before["client_aborts"], "no abort was noted")
+    assert sum(map(generated, engines)) - made < asked / 2, "stopped long before its limit"
+    left = before["client_aborts"] + LEAVING
+    until(lambda: world.usage()["client_aborts"] == left, "an abort was not noted")
     until(lambda: world.usage()["units_receipted"] > before["units_receipted"], "nothing is paid")
     paid = world.usage()["output_tokens"] - before["output_tokens"]
-    assert 7 <= paid < 450
+    assert 7 * LEAVING <= paid < asked / 2
     assert_exact(world)
+
+
+async def leave_early(world: World) -> int:
+    """Clients begin to read long streams, and go; returns the tokens they asked for."""
+    market, choices, tokens = world.market, 5, 900
+    async with AsyncOpenAI(
+        base_url=market.base_url, api_key=market.api_key, max_retries=0
+    ) as client:
+
+        async def leave() -> None:
+            stream = await client.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": STORY}], stream=True,
+                n=choices, max_tokens=tokens, extra_body={"logit_bias": NEVER_END},
+            )  # fmt: skip
+            for _ in range(choices + 7):  # each choice begins with a chunk of no token
+                await anext(stream)
+            await stream.close()
+
+        await asyncio.gather(*(leave() for _ in range(LEAVING)))
+    return LEAVING * choices * tokens
 
 
 def generated(url: str) -> float:
@@ -238,7 +258,7 @@ async def kill_under_load(world: World) -> dict[str, int]:
         async def stream(number: int) -> None:
             try:
                 chunks = await client.chat.completions.create(
-                    **ask, stream=True, max_tokens=400, extra_body={"logit_bias": NEVER_END}
+                    **ask, stream=True, n=4, max_tokens=900, extra_body={"logit_bias": NEVER_END}
                 )
                 async for _ in chunks:
                     started.add(number)

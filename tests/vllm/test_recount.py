@@ -23,12 +23,10 @@ from supplier.engines import read_model_files
 from supplier.server.services import build_face
 from supplier.server.usage import StreamMeter, read_answer, split_events
 from supplier.settings import EngineSettings
-from tests.vllm.parts import Vllm
+from tests.vllm.parts import NEVER_END, Vllm
 
 SERVICE = sha256(b"the service").digest()
 STORY = [{"role": "user", "content": "Tell me a story."}]
-NEVER_END = {"0": -100, "1": -100, "2": -100}
-"""Forbids the special tokens, so that an answer goes on to its limit."""
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 SCHEMA = {
