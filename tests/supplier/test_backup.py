@@ -138,14 +138,22 @@ def test_what_stands_where_a_backup_is_written_is_neither_used_nor_followed(
     assert (elsewhere.read_bytes(), list(tmp_path.glob("*b*"))) == (b"mine", [])
 
 
-def test_a_flipped_bit_anywhere_is_told_as_damage(operator: Operating, tmp_path: Path) -> None:
+def test_a_flipped_bit_is_told_as_damage_where_it_says_anything(
+    operator: Operating, tmp_path: Path
+) -> None:
+    """A few bits of a compressed file say nothing, as those that fill its last byte."""
     good, bad = tmp_path / "good.tar.gz", tmp_path / "bad.tar.gz"
     operator.cli.run("backup", good)
-    whole = good.read_bytes()
-    for at in range(GZIP_HEAD, len(whole), 97):
+    whole, undamaged = good.read_bytes(), read_backup(good)
+    places = range(GZIP_HEAD, len(whole), 97)
+    told = 0
+    for at in places:
         bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
-        with pytest.raises(OperatorError):
-            read_backup(bad)
+        try:
+            assert read_backup(bad) == undamaged
+        except OperatorError:
+            told += 1
+    assert told > 0.9 * len(places)
 
 
 def pack(path: Path, members: dict[str, bytes], **types: bytes) -> Path:
