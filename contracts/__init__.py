@@ -1,6 +1,7 @@
 """The Solidity contracts, their compiled artifacts, and the only code that speaks web3."""
 
 from contracts.addressbook import AddressBook
+from contracts.answers import Block, Fees, Log, TxReceipt
 from contracts.auction import Auction
 from contracts.auction_values import (
     AuctionClearing,
@@ -19,7 +20,7 @@ from contracts.auction_values import (
     open_round,
 )
 from contracts.block_time import BlockTime, describe_span, read_block_time
-from contracts.chain import Block, Call, Chain, Fees, Log, TxReceipt
+from contracts.chain import Call, Chain
 from contracts.claim_history import PastClaim, read_claims
 from contracts.claims import (
     BATCH_MAX,
@@ -56,6 +57,7 @@ from contracts.errors import (
     TransactionError,
     UnauthorizedError,
     UnknownRevertError,
+    UnreadableAnswerError,
     WrongChainError,
 )
 from contracts.escrow import Delegation, Escrow, EscrowAccount
@@ -150,6 +152,7 @@ __all__ = [
     "TxSender",
     "UnauthorizedError",
     "UnknownRevertError",
+    "UnreadableAnswerError",
     "WrongChainError",
     "compute_service_id",
     "compute_supplier_id",

@@ -19,6 +19,7 @@ from eth_abi.exceptions import DecodingError
 from eth_abi.registry import BaseEquals
 from eth_abi.registry import registry as standard_types
 
+from contracts.errors import UnreadableAnswerError
 from relay_mining import keccak
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -66,8 +67,10 @@ class Abi:
         return item.selector + encode_values(item.inputs, arguments)
 
     def decode_result(self, function: str, data: bytes) -> tuple[Any, ...]:
-        """What a function returned, always as a tuple."""
-        return decode_values(self.functions[function].outputs, data)
+        """What a function returned, always as a tuple (UnreadableAnswerError if it did not)."""
+        return decode_answer(
+            f"a result of {self.contract}.{function}", self.functions[function].outputs, data
+        )
 
     def event(self, name: str) -> Item:
         """The event of a name."""
@@ -131,6 +134,17 @@ def decode_values(parameters: Sequence[Parameter], data: bytes) -> tuple[Any, ..
     except OverflowError as error:  # an offset may be any 256 bits
         raise DecodingError("an offset beyond the data") from error
     return tuple(_normalize(each, value) for each, value in zip(parameters, values, strict=True))
+
+
+def decode_answer(what: str, parameters: Sequence[Parameter], data: bytes) -> tuple[Any, ...]:
+    """Values that an endpoint says are on the chain; `what` they are is for the error's text.
+
+    Raises UnreadableAnswerError: no contract returns or logs what does not fit its interface.
+    """
+    try:
+        return decode_values(parameters, data)
+    except DecodingError as error:
+        raise UnreadableAnswerError("an endpoint", what) from error
 
 
 def _normalize(parameter: Parameter, value: Any) -> Any:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
+from contracts.answers import (
+    Block,
+    Fees,
+    Found,
+    Log,
+    TxReceipt,
+    if_any,
+    read_block,
+    read_fees,
+    read_hash,
+    read_logs,
+    read_number,
+    read_receipt,
+    read_word,
+)
 from contracts.endpoints import Endpoints
-from contracts.errors import RpcError
+from contracts.errors import RpcError, UnreadableAnswerError
 from contracts.reverts import decode_revert, is_revert
 from relay_mining import Address, Hash32
 
 if TYPE_CHECKING:
     from web3.types import BlockIdentifier, FilterParams, TxParams
 
-Found = TypeVar("Found")
 FEE_HISTORY_BLOCKS = 5
 FEE_HISTORY_PERCENTILE = 50.0
-TIP_WEI_MIN = 1_000_000
-"""Least tip offered: some nodes refuse transactions that tip nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A block's place: number, seconds since the epoch, hash and parent's hash."""
-
-    number: int
-    timestamp: int
-    hash: Hash32
-    parent_hash: Hash32
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +44,12 @@ class Call:
     value: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One log entry of a mined transaction."""
-
-    address: Address
-    topics: tuple[Hash32, ...]
-    data: bytes
-    block_number: int
-    block_hash: Hash32
-    transaction_hash: Hash32
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class TxReceipt:
-    """A mined transaction; gas in gas, its price in wei."""
-
-    transaction_hash: Hash32
-    block_number: int
-    block_hash: Hash32
-    is_success: bool
-    gas_used: int
-    gas_price: int
-    contract_address: Address | None
-    logs: tuple[Log, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """What EIP-1559 asks now, in wei a gas: the next block's base fee and a usual tip."""
-
-    base: int
-    tip: int
-
-
 class Chain:
     """One chain behind one or several endpoints; `async with` closes it.
 
-    Every read may raise ChainUnavailableError, WrongChainError and RpcError. Reads of contracts
-    take the block by number; None is the newest one.
+    Every read may raise ChainUnavailableError, WrongChainError and RpcError; an answer of another
+    form than it must have is an UnreadableAnswerError, and the next read asks another endpoint.
+    Reads of contracts take the block by number; None is the newest one.
     """
 
     def __init__(self, endpoints: Endpoints, chain_id: int) -> None:
@@ -125,12 +93,13 @@ class Chain:
 
     async def head(self) -> Block:
         """The newest block."""
-        return _block(await self._eth.get_block("latest"))
+        return await self._answer(self._eth.get_block("latest"), read_block)
 
     async def block(self, number: int) -> Block | None:
         """A block by number; None where the chain has not got that far."""
-        found = await _or_none(self._eth.get_block(_identifier(number)))
-        return None if found is None else _block(found)
+        return await self._answer(
+            _or_none(self._eth.get_block(_identifier(number))), if_any(read_block)
+        )
 
     async def finalized(self, confirmations: int) -> Block | None:
         """The newest block with `confirmations` on top; None on a chain shorter than that."""
@@ -146,50 +115,53 @@ class Chain:
     ) -> bytes:
         """What a contract returns as of the end of a block (ContractError if it reverts)."""
         with _reverts_named():
-            return bytes(await self._eth.call(_transaction(call, sender), _identifier(block)))
+            asked = self._eth.call(_transaction(call, sender), _identifier(block))
+            return await self._answer(asked, bytes)
 
     async def balance(self, address: Address, block: int | None = None) -> int:
         """The chain's own currency of an address, in wei."""
-        return int(await self._eth.get_balance(cast(Any, address), _identifier(block)))
+        asked = self._eth.get_balance(cast(Any, address), _identifier(block))
+        return await self._answer(asked, read_word)
 
     async def code(self, address: Address, block: int | None = None) -> bytes:
         """The code at an address; empty where there is none."""
-        return bytes(await self._eth.get_code(cast(Any, address), _identifier(block)))
+        asked = self._eth.get_code(cast(Any, address), _identifier(block))
+        return await self._answer(asked, bytes)
 
     async def nonce(
         self, address: Address, block: int | None = None, *, with_pending: bool = False
     ) -> int:
         """Transactions sent by an address: mined ones, or those waiting in the pool too."""
         at: BlockIdentifier = "pending" if with_pending else _identifier(block)
-        return int(await self._eth.get_transaction_count(cast(Any, address), at))
+        return await self._answer(
+            self._eth.get_transaction_count(cast(Any, address), at), read_number
+        )
 
     async def estimate_gas(self, call: Call, sender: Address) -> int:
         """Gas the call takes on the newest state (ContractError if it would revert)."""
         with _reverts_named():
-            return int(await self._eth.estimate_gas(_transaction(call, sender)))
+            return await self._answer(
+                self._eth.estimate_gas(_transaction(call, sender)), read_number
+            )
 
     async def fees(self) -> Fees:
         """What the next block asks, from the last blocks' tips."""
-        history = await self._eth.fee_history(
-            FEE_HISTORY_BLOCKS, "latest", [FEE_HISTORY_PERCENTILE]
-        )
-        tips = sorted(int(each[0]) for each in history.get("reward", []) if each)
-        middle = tips[len(tips) // 2] if tips else 0
-        return Fees(base=int(history["baseFeePerGas"][-1]), tip=max(middle, TIP_WEI_MIN))
+        asked = self._eth.fee_history(FEE_HISTORY_BLOCKS, "latest", [FEE_HISTORY_PERCENTILE])
+        return await self._answer(asked, read_fees)
 
     async def send_raw(self, raw: bytes) -> Hash32:
         """Hand a signed transaction to an endpoint's pool; returns the transaction's hash."""
-        return bytes(await self._eth.send_raw_transaction(raw))
+        return await self._answer(self._eth.send_raw_transaction(raw), read_hash)
 
     async def receipt(self, transaction_hash: Hash32) -> TxReceipt | None:
         """The receipt of a mined transaction; None while it is not mined."""
-        found = await _or_none(self._eth.get_transaction_receipt(cast(Any, transaction_hash)))
-        return None if found is None else _receipt(found)
+        asked = self._eth.get_transaction_receipt(cast(Any, transaction_hash))
+        return await self._answer(_or_none(asked), if_any(read_receipt))
 
     async def is_known(self, transaction_hash: Hash32) -> bool:
         """Whether an endpoint has a transaction, mined or in its pool."""
-        found = await _or_none(self._eth.get_transaction(cast(Any, transaction_hash)))
-        return found is not None
+        asked = self._eth.get_transaction(cast(Any, transaction_hash))
+        return await self._answer(_or_none(asked), lambda found: found is not None)
 
     async def logs(
         self, addresses: Sequence[Address], first: int, last: int, topics: Sequence[Hash32] = (),
@@ -206,8 +178,25 @@ class Chain:
             query["topics"] = [["0x" + each.hex() for each in topics]]
         if topics and subject is not None:
             query["topics"].append("0x" + subject.hex())
-        found = [_log(each) for each in await self._eth.get_logs(cast("FilterParams", query))]
+        found = await self._answer(self._eth.get_logs(cast("FilterParams", query)), read_logs)
         return tuple(sorted(found, key=lambda each: (each.block_number, each.index)))
+
+    async def _answer(self, asked: Awaitable[Any], read: Callable[[Any], Found]) -> Found:
+        """What was asked for, as `read` has it."""
+        from web3.exceptions import Web3Exception
+
+        try:
+            return read(await asked)
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            Web3Exception,
+        ) as error:
+            what = f"something ({type(error).__name__})"
+            raise UnreadableAnswerError(self._endpoints.pass_over(), what) from error
 
 
 async def _or_none(found: Awaitable[Found]) -> Found | None:
@@ -241,38 +230,3 @@ def _transaction(call: Call, sender: Address | None = None) -> TxParams:
     if sender is not None:
         transaction["from"] = sender
     return cast("TxParams", transaction)
-
-
-def _block(block: Mapping[str, Any]) -> Block:
-    return Block(
-        number=int(block["number"]),
-        timestamp=int(block["timestamp"]),
-        hash=bytes(block["hash"]),
-        parent_hash=bytes(block["parentHash"]),
-    )
-
-
-def _receipt(receipt: Mapping[str, Any]) -> TxReceipt:
-    created = receipt.get("contractAddress")
-    return TxReceipt(
-        transaction_hash=bytes(receipt["transactionHash"]),
-        block_number=int(receipt["blockNumber"]),
-        block_hash=bytes(receipt["blockHash"]),
-        is_success=receipt["status"] == 1,
-        gas_used=int(receipt["gasUsed"]),
-        gas_price=int(receipt["effectiveGasPrice"]),
-        contract_address=bytes.fromhex(created[2:]) if created else None,
-        logs=tuple(_log(each) for each in receipt["logs"]),
-    )
-
-
-def _log(log: Mapping[str, Any]) -> Log:
-    return Log(
-        address=bytes.fromhex(log["address"][2:]),
-        topics=tuple(bytes(each) for each in log["topics"]),
-        data=bytes(log["data"]),
-        block_number=int(log["blockNumber"]),
-        block_hash=bytes(log["blockHash"]),
-        transaction_hash=bytes(log["transactionHash"]),
-        index=int(log["logIndex"]),
-    )

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from contracts.chain import Call, Log, TxReceipt
+from contracts.answers import Log, TxReceipt
+from contracts.chain import Call
 from contracts.client import ContractClient, Struct
 from contracts.errors import ContractError
 from contracts.events import Event, decode_log, read_logs

@@ -83,6 +83,12 @@ class Endpoints:
             raise WrongChainError("; ".join(f"{name}: {why}" for name, why in failures))
         raise ChainUnavailableError(tuple(failures))
 
+    def pass_over(self) -> str:
+        """Ask another endpoint from now on; returns the name of the one that was in use."""
+        name = self.endpoint
+        self._current = (self._current + 1) % len(self._urls)
+        return name
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()

@@ -2,6 +2,7 @@
 
 * ChainError
   x ChainUnavailableError     no endpoint answered: wait, then try again
+    + UnreadableAnswerError   one answered in another form than it must: the next one is asked
   x WrongChainError           an endpoint serves another chain: fix the configuration
   x RpcError                  an endpoint refused the request itself
   x AddressBookError          the address book is unusable: fix the file
@@ -42,6 +43,13 @@ class ChainUnavailableError(ChainError):
         tried = "; ".join(f"{endpoint}: {failure}" for endpoint, failure in failures)
         super().__init__(f"no endpoint of the chain answered ({tried})")
         self.failures = failures
+
+
+class UnreadableAnswerError(ChainUnavailableError):
+    """An endpoint answered a request in another form than it must."""
+
+    def __init__(self, endpoint: str, what: str) -> None:
+        super().__init__(((endpoint, f"answered with {what} that cannot be read"),))
 
 
 class WrongChainError(ChainError):

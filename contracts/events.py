@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from contracts.abi import Abi, Parameter, decode_values, load_abi
+from contracts.abi import Abi, Parameter, decode_answer, load_abi
 from contracts.addressbook import AddressBook
-from contracts.chain import Block, Chain, Log
-from contracts.errors import RpcError
+from contracts.answers import Block, Log
+from contracts.chain import Chain
+from contracts.errors import RpcError, UnreadableAnswerError
 from relay_mining import Address, Hash32
 
 SPAN_BLOCKS = 2_000
@@ -123,9 +124,10 @@ class EventReader:
         logs = await read_logs(self._chain, list(self._contracts), first, last.number)
         if not await self._is_current(last, logs, refs):
             return EventBatch((), self.cursor, rolled_back_to)
+        events = self._decode(logs)
         kept = (*self.cursor.recent, *refs)[-self._recent_max :]
         self.cursor = Cursor(last.number + 1, kept)
-        return EventBatch(self._decode(logs), self.cursor, rolled_back_to)
+        return EventBatch(events, self.cursor, rolled_back_to)
 
     async def is_behind(self) -> bool:
         """Whether another `read` would find final blocks."""
@@ -204,15 +206,22 @@ async def read_logs(
 
 
 def decode_log(contract: str, abi: Abi, log: Log) -> Event | None:
-    """The event of a log entry; None for one that the interface does not declare."""
+    """The event of a log entry; None for one that the interface does not declare.
+
+    Raises UnreadableAnswerError for one that does not fit its declaration.
+    """
     item = abi.events.get(log.topics[0]) if log.topics else None
     if item is None:
         return None
     plain = [each for each in item.inputs if not each.is_indexed]
     indexed = [each for each in item.inputs if each.is_indexed]
-    values = dict(zip([each.name for each in plain], decode_values(plain, log.data), strict=True))
+    what = f"a log of {contract}.{item.name}"
+    if len(log.topics) != 1 + len(indexed):
+        raise UnreadableAnswerError("an endpoint", what)
+    decoded = decode_answer(what, plain, log.data)
+    values = dict(zip([each.name for each in plain], decoded, strict=True))
     for parameter, topic in zip(indexed, log.topics[1:], strict=True):
-        values[parameter.name] = _decode_topic(parameter, topic)
+        values[parameter.name] = _decode_topic(what, parameter, topic)
     return Event(
         contract=contract,
         name=item.name,
@@ -224,8 +233,8 @@ def decode_log(contract: str, abi: Abi, log: Log) -> Event | None:
     )
 
 
-def _decode_topic(parameter: Parameter, topic: Hash32) -> Any:
+def _decode_topic(what: str, parameter: Parameter, topic: Hash32) -> Any:
     """An indexed value; of a type longer than a word the chain keeps only the hash."""
     if parameter.components or parameter.type in ("string", "bytes") or "[" in parameter.type:
         return topic
-    return decode_values([parameter], topic)[0]
+    return decode_answer(what, [parameter], topic)[0]

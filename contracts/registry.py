@@ -4,10 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import cast
 
-from contracts.abi import decode_values
 from contracts.chain import Call, Chain
 from contracts.client import ContractClient
-from contracts.events import read_logs
+from contracts.events import decode_log, read_logs
 from contracts.service import Service, decode_service, encode_service
 from relay_mining import Address, Hash32, RosterEntry
 
@@ -71,8 +70,9 @@ class Registry(ContractClient):
         logs = await read_logs(
             self.chain, [self.address], self._deployment_block, last, [event.signature_hash]
         )
-        plain = [each for each in event.inputs if not each.is_indexed]
-        return {log.topics[1]: decode_service(decode_values(plain, log.data)[0]) for log in logs}
+        decoded = (decode_log("registry", self.abi, each) for each in logs)
+        listed = (each.values for each in decoded if each is not None)
+        return {each["service"]: decode_service(each["value"]) for each in listed}
 
     async def service(self, service: Hash32, *, block: int | None = None) -> Service:
         """A listed service (ContractError if there is none)."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contracts.chain import Block
+from contracts.answers import Block
 
 SKEW_S_MAX = 30.0
 """A quarter of the time for which gateways sign a request, by default."""

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts.chain import Call, Chain, Fees, TxReceipt
+from contracts.answers import Fees, TxReceipt
+from contracts.chain import Call, Chain
 from contracts.errors import (
     ChainUnavailableError,
     FeeLimitError,

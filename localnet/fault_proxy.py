@@ -5,6 +5,7 @@ import threading
 from contextlib import suppress
 from enum import Enum
 from itertools import count
+from random import Random
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ CUT_AFTER_BYTES = 60
 STALL_LOOK_S = 0.05
 SLOW_S = 0.4
 """Before each chunk of an answer."""
+LAG_S_MAX = 0.8
+"""Of a chunk, either way: what goes over one connection overtakes what goes over another."""
 START_S_MAX = 10.0
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -28,6 +31,7 @@ class Mode(Enum):
     STALL = "stall"
     CUT = "cut"
     SLOW = "slow"
+    OVERTAKE = "overtake"
 
 
 class FaultProxy:
@@ -44,6 +48,7 @@ class FaultProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._targets: list[tuple[str, int]] = []
         self._turn = count()
+        self._random = Random(0)  # a simulation's, not a secret
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
@@ -114,6 +119,12 @@ class FaultProxy:
                 return await asyncio.open_connection(*target)
         return None
 
+    def _lag_s(self, is_answer: bool) -> float:
+        """How long a chunk waits."""
+        if self.mode is Mode.OVERTAKE:
+            return self._random.uniform(0.0, LAG_S_MAX)
+        return SLOW_S if is_answer and self.mode is Mode.SLOW else 0.0
+
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool
     ) -> None:
@@ -122,8 +133,7 @@ class FaultProxy:
             while data := await source.read(CHUNK_BYTES):
                 while self.mode is Mode.STALL:  # noqa: ASYNC110  set from another thread
                     await asyncio.sleep(STALL_LOOK_S)
-                if is_answer and self.mode is Mode.SLOW:
-                    await asyncio.sleep(SLOW_S)
+                await asyncio.sleep(self._lag_s(is_answer))
                 is_cut = is_answer and self.mode is Mode.CUT
                 if is_cut or self.mode is Mode.REFUSE:
                     sink.write(data[:CUT_AFTER_BYTES] if is_cut else b"")

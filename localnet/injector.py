@@ -30,10 +30,12 @@ MODES = {
     Kind.RPC_STALL: Mode.STALL,
     Kind.RPC_CUT: Mode.CUT,
     Kind.RPC_SLOW: Mode.SLOW,
+    Kind.RPC_OVERTAKE: Mode.OVERTAKE,
     Kind.CUT_DATABASE: Mode.REFUSE,
     Kind.HOLD_DATABASE: Mode.STALL,
     Kind.CUT_SERVER: Mode.REFUSE,
     Kind.HOLD_SERVER: Mode.STALL,
+    Kind.OVERTAKE_SERVER: Mode.OVERTAKE,
 }
 ENGINE = b"supplier.engines.embedded"
 """In the command line of a supplier's child that is its engine."""

@@ -1,5 +1,6 @@
 """The proxy passes what it is to pass, and fails as it is told to."""
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def ask(client: httpx.Client, timeout_s: float = 30.0) -> bytes:
     return client.post("/", content=b"question", timeout=timeout_s).content
 
 
-@pytest.mark.parametrize("mode", [Mode.PASS, Mode.SLOW])
+@pytest.mark.parametrize("mode", [Mode.PASS, Mode.SLOW, Mode.OVERTAKE])
 def test_answers_pass_whole(proxy: FaultProxy, client: httpx.Client, mode: Mode) -> None:
     proxy.mode = mode
 
@@ -92,6 +93,24 @@ def test_a_stall_holds_answers_back_and_loses_none(proxy: FaultProxy, client: ht
     release.start()
     assert ask(client) == ANSWER
     release.join()
+
+
+def test_what_is_sent_later_over_another_connection_may_arrive_first() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, FaultProxy() as proxy:
+        front = urlsplit(proxy.front(f"http://127.0.0.1:{server.getsockname()[1]}"))
+        ways = [socket.create_connection(("127.0.0.1", front.port or 0), 5.0) for _ in range(6)]
+        ends = [server.accept()[0] for _ in ways]
+        proxy.mode = Mode.OVERTAKE
+        for number, way in enumerate(ways):
+            way.sendall(bytes([number]))
+
+        came = []
+        while len(came) < len(ways):
+            came += [end.recv(1)[0] for end in select.select(ends, [], [], 5.0)[0]]
+        for each in (*ways, *ends):
+            each.close()
+        assert sorted(came) == list(range(len(ways)))
+        assert came != sorted(came)
 
 
 def test_connections_go_to_the_next_that_takes_them() -> None:

@@ -2,12 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from contracts import Chain, ChainUnavailableError, RpcError, WrongChainError, name_endpoint
+from contracts import (
+    Call,
+    Chain,
+    ChainUnavailableError,
+    Registry,
+    RpcError,
+    UnreadableAnswerError,
+    WrongChainError,
+    name_endpoint,
+)
 from contracts.endpoints import ANSWER_BYTES_MAX
 from tests.contracts.anvil import Anvil, start_anvil
 
@@ -124,6 +133,88 @@ async def test_a_refused_request_is_not_asked_elsewhere(anvil: Anvil) -> None:
             await chain.head()
         assert chain.endpoint == name_endpoint(url)
     assert asked == ["eth_chainId", "eth_getBlockByNumber"]
+
+
+MISSHAPEN: list[object] = [
+    None, True, -1, "", "0x", "what", "0x" + "f" * 65, [], [None], [{}], {}, {"number": "what"},
+    {"number": "0x1", "timestamp": "0x1", "hash": "0x12", "parentHash": None, "extraData": "0x"},
+    {"baseFeePerGas": [], "reward": []}, {"baseFeePerGas": ["0x1"], "reward": [[None]]},
+]  # fmt: skip
+READS: dict[str, Callable[[Chain], Awaitable[object]]] = {
+    "head": lambda chain: chain.head(),
+    "balance": lambda chain: chain.balance(bytes(20)),
+    "nonce": lambda chain: chain.nonce(bytes(20)),
+    "fees": lambda chain: chain.fees(),
+    "gas": lambda chain: chain.estimate_gas(Call(bytes(20), b""), bytes(20)),
+    "send": lambda chain: chain.send_raw(b"\x02"),
+}
+
+
+@pytest.mark.anvil
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+async def test_an_answer_of_another_form_is_named_and_another_endpoint_is_asked(
+    anvil: Anvil, read: Callable[[Chain], Awaitable[object]]
+) -> None:
+    for value in MISSHAPEN:
+
+        def lie(request: dict[str, object], value: object = value) -> bytes:
+            return result("0x7a69" if request["method"] == "eth_chainId" else value)
+
+        async with endpoint(lie) as url, await Chain.connect([url, anvil.url]) as chain:
+            if value is True and read is not READS["head"]:
+                continue  # a truth is an integer to Python, and harmless
+            with pytest.raises(UnreadableAnswerError, match=name_endpoint(url)):
+                await read(chain)
+            assert (await chain.head()).number == anvil.height
+
+
+HASHES = dict.fromkeys(("blockHash", "transactionHash"), "0x" + "00" * 32)
+LOG = HASHES | {
+    "address": "0x" + "00" * 20, "topics": ["0x" + "00" * 32], "data": "0x",
+    "blockNumber": "0x1", "logIndex": "0x0",
+}  # fmt: skip
+RECEIPT = HASHES | {
+    "blockNumber": "0x1", "status": "0x1", "gasUsed": "0x1", "effectiveGasPrice": "0x1",
+    "contractAddress": None, "logs": [LOG],
+}  # fmt: skip
+TORN: dict[str, object] = {
+    "address": "0x12", "topics": [None], "data": "what", "blockNumber": None,
+    "logIndex": "0x" + "f" * 17, "blockHash": "0x12", "transactionHash": None,
+    "status": None, "gasUsed": "-1", "effectiveGasPrice": [], "contractAddress": "what",
+    "logs": [{}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TORN)
+async def test_a_log_or_a_receipt_with_one_torn_field_is_not_taken(name: str) -> None:
+    found: object = None
+
+    def answer(request: dict[str, object]) -> bytes:
+        return result("0x7a69" if request["method"] == "eth_chainId" else found)
+
+    async with endpoint(answer) as url, await Chain.connect([url]) as chain:
+        found = RECEIPT
+        assert await chain.receipt(bytes(32)) is not None
+        found = [LOG]
+        assert len(await chain.logs([bytes(20)], 0, 1)) == 1
+        if name in RECEIPT:
+            found = RECEIPT | {name: TORN[name]}
+            with pytest.raises(UnreadableAnswerError):
+                await chain.receipt(bytes(32))
+        if name in LOG:
+            found = [LOG | {name: TORN[name]}]
+            with pytest.raises(UnreadableAnswerError):
+                await chain.logs([bytes(20)], 0, 1)
+
+
+@pytest.mark.parametrize("answered", ["0x", "0x" + "00" * 31, "0x" + "ff" * 32])
+async def test_a_result_that_no_contract_returns_is_not_taken(answered: str) -> None:
+    def answer(request: dict[str, object]) -> bytes:
+        return result("0x7a69" if request["method"] == "eth_chainId" else answered)
+
+    async with endpoint(answer) as url, await Chain.connect([url]) as chain:
+        with pytest.raises(UnreadableAnswerError, match=r"a result of Registry\.isSupplier"):
+            await Registry(chain, bytes(20), 0).is_supplier(bytes(20))
 
 
 @pytest.mark.anvil

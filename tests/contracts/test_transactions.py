@@ -18,7 +18,7 @@ from contracts import (
     TxReceipt,
     TxSender,
 )
-from contracts.chain import Fees
+from contracts.answers import Fees
 from tests.contracts.anvil import KEYS, Anvil
 
 pytestmark = [pytest.mark.anvil, pytest.mark.anyio]

@@ -12,7 +12,7 @@ from eth_abi.exceptions import DecodingError
 from contracts import AddressBook
 from contracts.abi import encode_values, load_abi
 from contracts.addressbook import CONTRACT_FIELDS
-from contracts.chain import Log
+from contracts.answers import Log
 from contracts.events import decode_log
 from edge import encode_profile, parse_network, read_answer
 from gateway.api.responses.events import EventTranslator
