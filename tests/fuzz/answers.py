@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import cast
 
 import orjson
-from eth_abi.exceptions import DecodingError
 
-from contracts import AddressBook
+from contracts import AddressBook, UnreadableAnswerError
 from contracts.abi import encode_values, load_abi
 from contracts.addressbook import CONTRACT_FIELDS
 from contracts.answers import Log
@@ -142,7 +141,7 @@ def read_event(data: bytes) -> bool:
     log = Log(bytes(20), topics, data, 1, bytes(32), bytes(32), 0)
     try:
         decode_log("registry", REGISTRY, log)
-    except DecodingError:
+    except UnreadableAnswerError:
         return False
     return True
 

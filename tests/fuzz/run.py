@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.fuzz.answers import TARGETS as ANSWERS
 from tests.fuzz.documents import TARGETS as DOCUMENTS
+from tests.fuzz.endpoint import TARGETS as ENDPOINT
 from tests.fuzz.files import TARGETS as FILES
 from tests.fuzz.messages import TARGETS as MESSAGES
 from tests.fuzz.mutants import mutants
@@ -16,7 +17,7 @@ from tests.fuzz.questions import TARGETS as QUESTIONS
 from tests.fuzz.streams import TARGETS as STREAMS
 from tests.fuzz.target import Target
 
-TARGETS = (*MESSAGES, *PROOFS, *STREAMS, *DOCUMENTS, *QUESTIONS, *ANSWERS, *FILES)
+TARGETS = (*MESSAGES, *PROOFS, *STREAMS, *DOCUMENTS, *QUESTIONS, *ANSWERS, *ENDPOINT, *FILES)
 CHUNK = 2_000
 """Inputs between two calls of `advance`, each with a seed of its own."""
 
