@@ -90,6 +90,13 @@ class Answers:
     doubts: int = 0
     """Audits in which two others contradicted it."""
     details: Counter[str] = field(default_factory=Counter)
+    plain: list[int] = field(default_factory=list)
+    """When clients were given plain answers, each of which may have been asked for again."""
+
+    @property
+    def exposed(self) -> int:
+        """Plain answers until it was caught, that second's included; all, where it was not."""
+        return sum(not self.caught or each <= self.caught for each in self.plain)
 
     def take(self, line: dict[str, Any]) -> None:
         """Count one line of the usage log."""
@@ -103,6 +110,8 @@ class Answers:
             self.tries += 1
             self.aborts += line["disposition"] == "client_abort"
             self.served += line["units"]
+            if line["disposition"] == "ok" and line["is_answer"] and not line["is_stream"]:
+                self.plain.append(line["time"])
             is_bad = line["disposition"] in FAULTS
             self.faults += is_bad
             if is_bad:

@@ -33,6 +33,16 @@ class Row:
     is_as_promised: bool
     chances: Chances = NO_DRAW
     """Where a draw decides: claims caught, as predicted and as measured."""
+    audited: float = 0.0
+    """Where audits decide: how likely they were to catch it within the answers that it took."""
+    exposed: int = 0
+    """Those answers."""
+
+    def odds(self, unit: int) -> str:
+        """Prediction and measurement, where chance decides; gains in tokens of `unit`."""
+        if not self.audited:
+            return self.chances.show(unit)
+        return f"{self.audited:.0%} within {self.exposed} plain answers, which it took"
 
     def as_json(self) -> dict[str, Any]:
         """The row as a JSON object."""
@@ -86,9 +96,9 @@ def claim_row(
 
 
 def answer_row(
-    module: str, cheat: Cheat, answers: Answers, honest_units: int, prices: Prices
+    module: str, cheat: Cheat, answers: Answers, honest_units: int, prices: Prices, share: float
 ) -> Row:
-    """The row of a supplier that cheats in its answers."""
+    """The row of a supplier that cheats in its answers, of which a `share` is audited."""
     beyond = answers.receipted - honest_units
     gained = prices.value(beyond) if beyond > 0 else -prices.value(-beyond)
     seen = _seen(cheat, answers)
@@ -102,6 +112,8 @@ def answer_row(
         gained=gained,
         cost=f"{answers.faults} of {answers.tries} tries made elsewhere" if answers.faults else "",
         is_as_promised=answers.tries > 0 and bool(seen),
+        audited=1 - (1 - share) ** answers.exposed if cheat.line is Line.AUDIT and seen else 0.0,
+        exposed=answers.exposed,
     )
 
 
@@ -158,7 +170,7 @@ def show_rows(rows: Sequence[Row], unit: int) -> Table:
     for row in rows:
         mark = "" if row.is_as_promised else "[red]NOT AS PROMISED[/] "
         table.add_row(
-            row.name, mark + row.caught_by, row.after, row.chances.show(unit),
+            row.name, mark + row.caught_by, row.after, row.odds(unit),
             f"{row.gained / unit:,.6f}", row.cost,
         )  # fmt: skip
     return table
@@ -181,7 +193,9 @@ a draw decides, the claims caught are given as predicted (with one standard devi
 measured; then the share caught, predicted, and the interval of 95 % that the measured one leaves
 (Wilson's); then what these claims gain in the mean of all draws. One run may be lucky; no mean is
 above zero. The exact formulas over every share and bond are in [simulations](simulations.md), what
-withholding gateways take in [bounded loss](credit-simulated.md).
+withholding gateways take in [bounded loss](credit-simulated.md). Where audits decide, each plain
+answer is repeated with one chance in four, and what is given is how likely that was to happen
+within the answers after which it did.
 
 One thing pays a little until it is noticed: an answer that is made up, signed and counted right.
 No proof shows it to the chain, so nothing is slashed; whoever is contradicted by two others loses
@@ -196,7 +210,7 @@ def write_page(rows: Sequence[Row], unit: int) -> str:
     lines = (
         (
             f"`{row.module}`", row.name, row.side, row.did, row.caught_by, row.after,
-            row.chances.show(unit), f"{row.gained / unit:,.6f}", row.cost,
+            row.odds(unit), f"{row.gained / unit:,.6f}", row.cost,
         )
         for row in rows
     )  # fmt: skip

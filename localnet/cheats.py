@@ -161,7 +161,9 @@ class CheatZoo(Demo):
                         read_refusals(log), self._payable(supplier), prices,
                     )
                     if cheat.line is Line.CHALLENGE
-                    else answer_row(supplier.cheat, cheat, seen, read_honest_units(log), prices)
+                    else answer_row(
+                        supplier.cheat, cheat, seen, read_honest_units(log), prices, AUDITED
+                    )
                 )  # fmt: skip
         return rows
 

@@ -20,7 +20,8 @@ LOG = [
 
 def line(kind: str, disposition: str, time: int, **more: object) -> dict[str, object]:
     values = {"time": time, "supplier": "0xaa", "key": "key_1", "kind": kind, "units": 141}
-    return values | {"disposition": disposition, "detail": "", "units_receipted": 141} | more
+    said = {"is_answer": True, "is_stream": False, "detail": "", "units_receipted": 141}
+    return values | said | {"disposition": disposition} | more
 
 
 def test_refusals_and_notes_are_read_from_a_suppliers_log(tmp_path: Path) -> None:
@@ -36,6 +37,8 @@ def test_answers_are_counted_by_supplier_and_by_key() -> None:
         orjson.dumps([line("try", "ok", 10), line("recount", "receipted", 10)]),
         orjson.dumps([line("try", "client_abort", 11), line("try", "invalid", 12, detail="why")]),
         orjson.dumps([line("recount", "overclaim", 13, units_receipted=41)]),
+        orjson.dumps([line("try", "ok", 14), line("try", "ok", 15, is_stream=True)]),
+        orjson.dumps([line("try", "ok", 15, is_answer=False)]),
         orjson.dumps([{"kind": kind, "time": 9, "key": "key_1"} for kind in ("begin", "end")]),
         orjson.dumps([{"kind": "refusals", "time": 9, "code": "invalid_api_key", "count": 2}]),
     ]
@@ -43,8 +46,9 @@ def test_answers_are_counted_by_supplier_and_by_key() -> None:
 
     assert found["0xaa"] == found["key_1"]
     seen = found["0xaa"]
-    assert (seen.tries, seen.faults, seen.aborts, seen.overclaims) == (3, 1, 1, 1)
-    assert (seen.served, seen.receipted, seen.overclaimed) == (423, 182, 100)
+    assert (seen.tries, seen.faults, seen.aborts, seen.overclaims) == (6, 1, 1, 1)
+    assert (seen.served, seen.receipted, seen.overclaimed) == (6 * 141, 182, 100)
+    assert (seen.plain, seen.exposed) == ([10, 14], 1)
     assert (seen.began, seen.caught, dict(seen.details)) == (10, 12, {"why": 1})
 
 

@@ -83,27 +83,30 @@ def test_a_claim_voided_for_another_reason_is_not_as_promised() -> None:
 @pytest.mark.parametrize(("overclaims", "is_good"), [(1, True), (0, False)])
 def test_an_overclaim_must_be_seen(overclaims: int, is_good: bool) -> None:
     answers = Answers(tries=1, overclaims=overclaims, receipted=141, began=10, caught=12)
-    row = answer_row("overclaimer", SUPPLIERS["overclaimer"], answers, 141, PRICES)
+    row = answer_row("overclaimer", SUPPLIERS["overclaimer"], answers, 141, PRICES, 0.0)
 
     assert (row.is_as_promised, row.gained) == (is_good, 0)
 
 
 def test_paid_for_no_work_is_a_gain_and_unpaid_work_a_loss() -> None:
-    parrot = answer_row("parrot", SUPPLIERS["parrot"], Answers(tries=1, receipted=5), 0, PRICES)
-    tamperer = answer_row(
-        "tamperer", SUPPLIERS["tamperer"], Answers(tries=1, receipted=0), 5, PRICES
-    )
+    paid, unpaid = Answers(tries=1, receipted=5), Answers(tries=1, receipted=0)
+    parrot = answer_row("parrot", SUPPLIERS["parrot"], paid, 0, PRICES, 0.25)
+    tamperer = answer_row("tamperer", SUPPLIERS["tamperer"], unpaid, 5, PRICES, 0.25)
 
     assert (parrot.gained, tamperer.gained) == (10, -10)
 
 
 @pytest.mark.parametrize("doubts", [0, 2])
 def test_a_parrot_must_be_contradicted(doubts: int) -> None:
-    answers = Answers(tries=9, began=10, caught=25, doubts=doubts)
-    row = answer_row("parrot", SUPPLIERS["parrot"], answers, 0, PRICES)
+    answers = Answers(
+        tries=9, began=10, caught=25 * bool(doubts), doubts=doubts, plain=[11, 25, 26]
+    )
+    row = answer_row("parrot", SUPPLIERS["parrot"], answers, 0, PRICES, 0.25)
 
     assert row.is_as_promised == bool(doubts)
     assert row.after == ("15 s" if doubts else "")
+    assert row.odds(1) == ("44% within 2 plain answers, which it took" if doubts else "")
+    assert row.exposed == (2 if doubts else 3)
 
 
 def test_a_client_is_billed_to_the_last_unit() -> None:
