@@ -34,6 +34,7 @@
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
   x UpstreamError                                                 one supplier failed; ask another
     + UpstreamRefusedError           503  upstream_refused
+      - SessionOverError             503  upstream_refused        ask in the next session
     + UpstreamBrokenError            502  upstream_broken
     + UpstreamInvalidError           502  upstream_invalid
     + UpstreamTimeoutError           504  upstream_timeout
@@ -290,6 +291,10 @@ class UpstreamRefusedError(UpstreamError):
 
     status = 503
     code = "upstream_refused"
+
+
+class SessionOverError(UpstreamRefusedError):
+    """The supplier says that the session of the relay is not the running one."""
 
 
 class UpstreamBrokenError(UpstreamError):

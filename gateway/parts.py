@@ -8,6 +8,7 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -44,6 +45,7 @@ from gateway.routing.market import Refresher
 from gateway.routing.observation import fan_out
 from gateway.routing.relay import RelaySigner
 from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.renewing import renew
 from gateway.routing.retry_budget import RetryBudget
 from gateway.routing.sessions import SessionTable
 from gateway.routing.specs import SpecLibrary
@@ -154,6 +156,7 @@ async def open_node(
             RetryBudget(time.monotonic, sending.retry_share),
             observe,
             fan_out((settler.owe, once.note, auditor.consider)),
+            partial(renew, table),
             sending.tries_max,
             sending.beat_s,
         )

@@ -15,6 +15,7 @@ from gateway.errors import (
     GatewayError,
     NoSupplierError,
     RejectedBySupplierError,
+    SessionOverError,
     UpstreamBrokenError,
     UpstreamError,
     UpstreamInvalidError,
@@ -44,6 +45,7 @@ GENERATED = (Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 RESULTS: dict[type[GatewayError], Result] = {
     UpstreamRefusedError: Result.REFUSED,
+    SessionOverError: Result.REFUSED,
     UpstreamBrokenError: Result.BROKEN,
     UpstreamInvalidError: Result.INVALID,
     UpstreamTimeoutError: Result.TIMEOUT,
@@ -92,6 +94,8 @@ class Dispatcher:
     observe: Observe
     owe: Callable[[Served], None]
     """Takes every accepted answer whose units are to be receipted."""
+    renew: Callable[[Relay], Awaitable[Relay | None]]
+    """Gives the relay for the next session, None where none follows soon."""
     tries_max: int = 3
     beat_s: float = 10.0
     """Seconds of silence after which the client of a stream is sent a comment."""
@@ -144,6 +148,10 @@ class Dispatcher:
                     failure = error
             if client.disconnected.done():
                 return None
+        if isinstance(failure, SessionOverError):
+            renewed = await self.renew(relay)
+            if renewed is not None:
+                return await self._ask(renewed, client, stream)
         raise failure
 
     def _may_ask(self, member: Member, relay: Relay) -> bool:

@@ -24,6 +24,7 @@ from gateway.errors import (
 from gateway.routing.dispatch import Answer, Dispatcher
 from gateway.routing.observation import Began, Ended, Record
 from gateway.routing.relay import Relay
+from gateway.routing.renewing import bring_up_to_date
 from gateway.routing.sessions import Session, SessionTable
 from gateway.routing.tracing import begin_request
 from gateway.routing.waiting_room import WaitingRoom
@@ -153,7 +154,7 @@ class Relays:
             return None
         began = time.monotonic()
         try:
-            return await self.dispatcher.answer(relay, call.client)
+            return await self.dispatcher.answer(bring_up_to_date(self.table, relay), call.client)
         finally:
             gate.leave(time.monotonic() - began)
 

@@ -1,6 +1,8 @@
 """The sessions a gateway serves: what the chain said of them, frozen when they open."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.api.openai import Endpoint, PromptOverhead
@@ -107,6 +109,7 @@ class SessionTable:
     number: int = -1
     sessions: dict[tuple[Address, str], Session] = field(default_factory=dict)
     models: dict[str, ServiceView] = field(default_factory=dict)
+    _replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
     def find(self, application: Address, model: str) -> Session:
         """The open session that pays for a model; raises ModelNotFoundError.
@@ -138,3 +141,12 @@ class SessionTable:
         }
         self.models = models
         self.number = number
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+
+    async def wait_beyond(self, number: int, seconds_max: float) -> None:
+        """Return once a session after `number` is open, or when the time is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                while self.number <= number:
+                    await self._replaced.wait()

@@ -10,6 +10,7 @@ import orjson
 
 from gateway.errors import (
     RejectedBySupplierError,
+    SessionOverError,
     UpstreamBrokenError,
     UpstreamError,
     UpstreamInvalidError,
@@ -38,6 +39,7 @@ ERROR_BYTES_MAX = 64 << 10
 CONTEXT_EXCEEDED = "context_length_exceeded"
 ENGINE_KINDS = ("invalid_request_error", "BadRequestError")
 RELAY_EXPIRED = "relay_expired"
+WRONG_SESSION = "wrong_session"
 RELAY_CODES = frozenset(
     {"malformed_relay", RELAY_EXPIRED, "body_mismatch", "max_units_too_small", "relay_refused"}
 )
@@ -204,6 +206,13 @@ def refusal(status: int, body: bytes) -> UpstreamError | RejectedBySupplierError
         return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)
     if status >= 500 and code not in ("supplier_busy", "chain_unavailable"):
         return UpstreamBrokenError(f"the supplier failed with status {status}")
+    return read_refusal(status, code, message)
+
+
+def read_refusal(status: int, code: str, message: str) -> UpstreamRefusedError:
+    """What it means that a supplier began no work."""
+    if code == WRONG_SESSION:
+        return SessionOverError(f"the supplier refused the session: {message}")
     if code == RELAY_EXPIRED:
         return UpstreamRefusedError(f"the supplier's clock and the gateway's differ: {message}")
     return UpstreamRefusedError(f"the supplier refused the relay ({status} {code})")

@@ -127,6 +127,8 @@ class FakeSupplier:
     """Receipts of so many units are refused for good."""
     cancelled: dict[Hash32, asyncio.Event] = field(default_factory=dict)
     responses: dict[Hash32, RelayResponse] = field(default_factory=dict)
+    over: int = 0
+    """The last session that it takes for over."""
     dials_out: bool = False
     """Whether it waits to be given lines instead of listening."""
 
@@ -193,16 +195,8 @@ class FakeSupplier:
             return Response(500)
         if self.lie == "reset":
             raise RuntimeError("reset")
-        if self.lie in ("500", "503", "402", "429"):
-            error = {"message": "no", "type": "server_error", "code": "busy"}
-            return Response(int(self.lie), orjson.dumps({"error": error}))
-        if self.lie == "context":
-            error = {
-                "message": "maximum context length is 1024 tokens",
-                "type": "invalid_request_error",
-                "code": "context_length_exceeded",
-            }
-            return Response(400, orjson.dumps({"error": error}))
+        if fault := self.fault(signed.session.number):
+            return fault
         if request.path == b"/v1/embeddings":
             return self.embed(signed, body)
         if body.get("stream"):
@@ -210,6 +204,19 @@ class FakeSupplier:
             stream = self.stream_nothing if is_idle else self.stream
             return await stream(request, signed, body)
         return self.plain(signed, body)
+
+    def fault(self, number: int) -> Response | None:
+        """What a request of session `number` is refused with."""
+        status, message, kind, code = 0, "no", "server_error", "busy"
+        if self.lie in ("500", "503", "402", "429"):
+            status = int(self.lie)
+        if self.lie == "context":
+            status, message = 400, "maximum context length is 1024 tokens"
+            kind, code = "invalid_request_error", "context_length_exceeded"
+        if number <= self.over:
+            status, message, kind, code = 409, "no more", "relay_refused", "wrong_session"
+        error = {"message": message, "type": kind, "code": code}
+        return Response(status, orjson.dumps({"error": error})) if status else None
 
     def sign(
         self, signed: SignedRequest, body_hash: bytes, inputs: int, outputs: int, status: Status,

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from openai import AsyncOpenAI
@@ -28,6 +29,7 @@ from gateway.routing.observation import Event, Observation, Observe, Recount, fa
 from gateway.routing.prediction import Predictor
 from gateway.routing.relay import RelaySigner, Served
 from gateway.routing.relaying import RelayLimits, Relays
+from gateway.routing.renewing import renew
 from gateway.routing.retry_budget import RetryBudget
 from gateway.routing.router import Router, RoutingRules
 from gateway.routing.sessions import Member, ServiceSpec, ServiceView, Session, SessionTable
@@ -248,7 +250,8 @@ async def a_gateway(
             upstream, router, RetryBudget(time.monotonic), observe,
             fan_out((
                 audited(upstream, standing, observe, settler, audit_share, seed), once.note,
-            )), beat_s=beat_s,
+            )),
+            partial(renew, table), beat_s=beat_s,
         )  # fmt: skip
         relays = Relays(
             once.admission, table, dispatcher, RelayLimits(),
