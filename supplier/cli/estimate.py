@@ -103,7 +103,10 @@ async def _gas_tokens(market: Market, settings: Settings) -> int:
 def _median_price(candidates: tuple[RosterEntry, ...]) -> int:
     prices = sorted(each.unit_price for each in candidates)
     if not prices:
-        raise OperatorError("nobody asks for this service: name --price")
+        raise OperatorError(
+            "nobody asks for this service, so there is no median ask: say what yours would be, "
+            "in token base units a million units: --price 2000000"
+        )
     return prices[len(prices) // 2]
 
 
@@ -145,6 +148,8 @@ def _show(
             ("net a day", int(per_day)),
         ],
     )  # fmt: skip
+    if not demand.units:
+        command.output.line("nothing was claimed in these epochs: the past says nothing of it")
     if found.is_bound_by_engine:
         command.output.line("the engine is the bound: a faster one would earn more")
     return {

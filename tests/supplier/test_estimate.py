@@ -95,6 +95,11 @@ def test_an_estimate_from_real_claims_and_a_real_engine(operator: Operating) -> 
     assert dear["benchmark"] is None
     assert dear["estimate"]["gross"] == pytest.approx(2 * cheap["estimate"]["gross"], abs=1)
 
+    unasked = operator.cli.run("source", "list", "unasked")["service"]
+    assert "--price 2000000" in operator.cli.refuse("estimate", unasked, "--seconds", 0)
+    first = operator.cli.run("estimate", unasked, "--seconds", 0, "--price", PRICE)
+    assert (first["demand"]["units"], first["estimate"]["net"]) == (0, 0)
+
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (200, b"<html>"), (200, b"{}")])
