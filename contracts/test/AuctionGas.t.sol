@@ -56,51 +56,49 @@ contract AuctionGasTest is AuctionMarket {
         Trees.sortBids(bidLine, auction.drawSeedOf(traded, EPOCH));
         Plan memory plan = planOf(EPOCH, askLine, bidLine);
         pay(submitter, CLEARING_BOND);
-        uint256 used = measure(submitter, abi.encodeCall(auction.submitClearing, (plan.key, plan.covers, plan.sales)));
+        uint256 used = measure(
+            address(auction), submitter, abi.encodeCall(auction.submitClearing, (plan.key, plan.covers, plan.sales))
+        );
         snap("clearing, each seller of 28", used / plan.sales.length);
         vm.assertEq(plan.sales.length, 28);
         pay(submitter, LEAF_STAKE);
         snap(
             "demand a leaf",
-            measure(submitter, abi.encodeCall(auction.demandLeaf, (plan.key, Side.ASK, askLine[7].trader)))
+            measure(
+                address(auction), submitter, abi.encodeCall(auction.demandLeaf, (plan.key, Side.ASK, askLine[7].trader))
+            )
         );
         used = measure(
-            submitter, abi.encodeCall(auction.showLeaf, (plan.key, Side.ASK, askLine[7].trader, askOpening(askLine, 7)))
+            address(auction),
+            submitter,
+            abi.encodeCall(auction.showLeaf, (plan.key, Side.ASK, askLine[7].trader, askOpening(askLine, 7)))
         );
         snap("show a leaf of 50", used);
 
         rollTo(windows.publishFrom);
-        used = measure(submitter, abi.encodeCall(auction.publish, (plan.key, plan.entries)));
+        used = measure(address(auction), submitter, abi.encodeCall(auction.publish, (plan.key, plan.entries)));
         snap("publish, each seller of 28", used / plan.sales.length);
-        used = measure(submitter, abi.encodeCall(auction.settleBid, (traded, EPOCH, bid.trader, noOpening())));
+        used = measure(
+            address(auction), submitter, abi.encodeCall(auction.settleBid, (traded, EPOCH, bid.trader, noOpening()))
+        );
         snap("settle a bid", used);
     }
 
     function commitLast(OrderKey memory key, address payer, Lot memory lot) internal returns (uint256) {
         pay(payer, ORDER_BOND);
         bytes32 seal = auction.sealOf(key, termsOf(key.side, lot.price, lot.quantity), ORDER_SALT);
-        return measure(payer, abi.encodeCall(auction.commit, (key, seal, ORDER_BOND)));
+        return measure(address(auction), payer, abi.encodeCall(auction.commit, (key, seal, ORDER_BOND)));
     }
 
     function revealLast(OrderKey memory key, Lot memory lot) internal returns (uint256) {
         return measure(
-            submitter, abi.encodeCall(auction.reveal, (key, termsOf(key.side, lot.price, lot.quantity), ORDER_SALT))
+            address(auction),
+            submitter,
+            abi.encodeCall(auction.reveal, (key, termsOf(key.side, lot.price, lot.quantity), ORDER_SALT))
         );
     }
 
     function snap(string memory name, uint256 used) internal {
         vm.snapshotValue("Auction", name, used);
-    }
-
-    /// @dev The call runs as a transaction of its own: with cold accounts and slots, 21,000 and the calldata.
-    function measure(address sender, bytes memory data) internal returns (uint256) {
-        vm.prank(sender);
-        (bool success, bytes memory answer) = address(auction).call(data);
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 32), mload(answer))
-            }
-        }
-        return uint256(vm.lastCallGas().gasTotalUsed);
     }
 }

@@ -127,7 +127,8 @@ contract GasTest is Market {
             inputs[i] = claimInput(keys[i], supplier, 10e6, 5e6);
             if (cap != 0) _open.push(claimFrom(supplier, keys[i].number, inputs[i], cap));
         }
-        uint256 used = measure(owner, abi.encodeCall(claims.submitClaims, (supplier, keys[0].number, inputs)));
+        uint256 used =
+            measure(address(claims), owner, abi.encodeCall(claims.submitClaims, (supplier, keys[0].number, inputs)));
         vm.assertEq(registry.supplierOf(supplier).reserved, keys.length * 5e6, "refused");
         return used / keys.length;
     }
@@ -154,9 +155,11 @@ contract GasTest is Market {
         goTo(NUMBER + 2, SEED_OFFSET + 1);
         sessions.writeSeed(NUMBER + 2);
 
-        uint256 used = measure(address(0x57A), abi.encodeCall(claims.prove, (first, SALT, threeLeaves(first))));
+        uint256 used =
+            measure(address(claims), address(0x57A), abi.encodeCall(claims.prove, (first, SALT, threeLeaves(first))));
         vm.snapshotValue("Lode", "proof, 3 points of 2^20 leaves, payees paid the first time", used);
-        used = measure(address(0x57A), abi.encodeCall(claims.prove, (second, SALT, threeLeaves(second))));
+        used =
+            measure(address(claims), address(0x57A), abi.encodeCall(claims.prove, (second, SALT, threeLeaves(second))));
         vm.snapshotValue("Lode", "proof, 3 points of 2^20 leaves", used);
         vm.assertFalse(isOpen(first) || isOpen(second));
         vm.assertLe(used, 300_000);
@@ -195,18 +198,6 @@ contract GasTest is Market {
     /*//////////////////////////////////////////////////////////////////////////
                                        HELPERS
     //////////////////////////////////////////////////////////////////////////*/
-
-    /// @dev The call runs as a transaction of its own: with cold accounts and slots, 21,000 and the calldata.
-    function measure(address sender, bytes memory data) internal returns (uint256) {
-        vm.prank(sender);
-        (bool success, bytes memory answer) = address(claims).call(data);
-        if (!success) {
-            assembly ("memory-safe") {
-                revert(add(answer, 32), mload(answer))
-            }
-        }
-        return uint256(vm.lastCallGas().gasTotalUsed);
-    }
 
     /// @dev Sums so small that nearly every point is in the one leaf that is opened.
     function millionLeaves() internal pure returns (bytes memory siblings) {

@@ -62,4 +62,17 @@ abstract contract Test {
         uint256 span = high - low + 1;
         return span == 0 ? value : low + value % span;
     }
+
+    /// @dev The gas of a call that runs as a transaction of its own, as tests do with `isolate`: with cold accounts and
+    /// slots, 21,000 and the calldata.
+    function measure(address target, address sender, bytes memory data) internal returns (uint256) {
+        vm.prank(sender);
+        (bool success, bytes memory answer) = target.call(data);
+        if (!success) {
+            assembly ("memory-safe") {
+                revert(add(answer, 32), mload(answer))
+            }
+        }
+        return uint256(vm.lastCallGas().gasTotalUsed);
+    }
 }
