@@ -8,6 +8,7 @@ python -m localnet.demo --keep     leave it up; Ctrl-C ends it
 import argparse
 import asyncio
 import signal
+import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -123,7 +124,14 @@ class Demo:
     async def _sum_up(self, chain: Market, tally: Tally) -> dict[str, Any]:
         rows = [self._row(each) for each in self.market.suppliers]
         conservation = await self._conservation(chain)
+        clock = await chain.sessions.clock()
+        delays = self.ledger.claim_delays(clock)
         self.console.print(show_table(rows))
+        if delays:
+            self.console.print(
+                f"claims came {statistics.median_low(delays)} blocks (median; {delays[-1]} at most)"
+                f" after the end of their session, of the {clock.session_blocks} they may take"
+            )
         outcomes = ", ".join(f"{count} {kind}" for kind, count in tally.outcomes.items())
         self.console.print(
             f"{tally.requests} requests ({outcomes}); the contracts hold "
@@ -138,6 +146,7 @@ class Demo:
             "units_claimed": sum(row.claimed for row in rows),
             "paid": sum(each.paid_in_all for each in self.ledger.suppliers.values()),
             "claims": sum(each.claims for each in self.ledger.suppliers.values()),
+            "claim_delays_blocks": delays,
             "proofs": sum(row.proofs for row in rows),
             "slashed": sum(row.slashed for row in rows),
             "sessions": sorted(self.ledger.sessions),

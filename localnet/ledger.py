@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Event, Market, Outcome, decode_outcome
-from relay_mining import Address, Claim, Hash32
+from relay_mining import Address, Claim, Clock, Hash32
 
 
 @dataclass(slots=True)
@@ -35,18 +35,28 @@ class ChainLedger:
     """Claims not settled yet; their values are locked in the escrow."""
     sessions: set[int] = field(default_factory=set)
     _owners: dict[Hash32, Address] = field(default_factory=dict)
+    _accepted: list[tuple[int, int]] = field(default_factory=list)
+    """The session and the block of every claim."""
 
     def fold(self, events: Iterable[Event]) -> list[Outcome]:
         """Take in events; return what they were."""
-        outcomes = [each for each in map(decode_outcome, events) if each is not None]
-        for outcome in outcomes:
-            self._take(outcome)
+        outcomes = []
+        for event in events:
+            outcome = decode_outcome(event)
+            if outcome is not None:
+                self._take(outcome, event.block_number)
+                outcomes.append(outcome)
         return outcomes
 
-    def _take(self, outcome: Outcome) -> None:
+    def claim_delays(self, clock: Clock) -> list[int]:
+        """Blocks from a session's end to each claim for it, in order of size."""
+        return sorted(block - clock.start(number + 1) for number, block in self._accepted)
+
+    def _take(self, outcome: Outcome, block: int) -> None:
         match outcome:
             case ClaimAccepted(claim):
                 self._accept(claim)
+                self._accepted.append((claim.session.number, block))
             case ClaimPaid():
                 self._pay(outcome)
             case ClaimVoided(claim_id, bond):
