@@ -69,6 +69,9 @@ test-chaos: setup ## 200 kills and 50 chain faults under load, with PostgreSQL w
 soak: setup ## the highest load a market of this machine holds, for 20 minutes; ARGS="--page docs/soak.md"
 	@$(BIN)/python -m localnet.soak $(ARGS)
 
+demo-lies: setup ## a supplier and a buyer lie in auctions of a running market; ARGS="--epochs 8 --page docs/pricing-lies.md"
+	@$(BIN)/python -m localnet.lies $(ARGS)
+
 test-contracts: setup ## Foundry unit, fuzz and invariant tests
 	@echo "==> Foundry tests"
 	@$(BIN)/python -m contracts.compile --check
@@ -118,4 +121,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats test test-python test-long test-vllm test-dashboard test-compose test-chaos soak test-contracts test-contracts-deep fuzz slither test-clients test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats demo-lies test test-python test-long test-vllm test-dashboard test-compose test-chaos soak test-contracts test-contracts-deep fuzz slither test-clients test-api check bench bench-gateway contracts gas lock clean

@@ -220,7 +220,7 @@ class AuctionSettings(BaseModel):
     clears: list[str] = Field(
         default=[], description="services whose rounds to clear, against a bond"
     )
-    poll_s: float = Field(default=1.0, gt=0, description="between looks at what is due")
+    poll_s: float = Field(default=1.0, gt=0, description="between looks for a new block")
 
 
 class Settings(NodeSettings):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from contracts import ChainError, Market, until_reachable
+from contracts.trading import each_head
 from node.http import Limits, Server, serve
 from relay_mining import Hash32
 from supplier.assembly import open_desk, open_relays, open_settler, open_vitals
@@ -149,10 +150,10 @@ async def _dial_out(dialler: Dialler, drain_s: float) -> None:
 async def _trade(node: Node) -> None:
     """Trade in auctions where this node is the one that does, until cancelled."""
     trader = open_trader(node.settings, node.market, node.operators)
-    while trader.wishes:
-        if node.backing.office.is_ours:
-            await trader.step()
-        await asyncio.sleep(node.settings.auction.poll_s)
+    if trader.wishes:
+        async for _ in each_head(node.market.chain, node.settings.auction.poll_s):
+            if node.backing.office.is_ours:
+                await trader.step()
 
 
 async def _until(stop: asyncio.Event, *loops: Coroutine[None, None, None]) -> None:

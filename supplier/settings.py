@@ -217,7 +217,7 @@ class AuctionSettings(BaseModel):
     asks: dict[str, OrderSettings] = Field(
         default={}, description="service id = { price, quantity }, asked in every round"
     )
-    poll_s: float = Field(default=1.0, gt=0, description="between looks at what is due")
+    poll_s: float = Field(default=1.0, gt=0, description="between looks for a new block")
 
 
 class Settings(NodeSettings):

@@ -2,6 +2,7 @@
 
 from contracts.trading.clearer import Clearer
 from contracts.trading.deeds import Deed, Stage, due_clearing, due_deed
+from contracts.trading.heads import each_head
 from contracts.trading.sealed_orders import SealedOrders
 from contracts.trading.trader import AuctionTrader
 
@@ -13,4 +14,5 @@ __all__ = [
     "Stage",
     "due_clearing",
     "due_deed",
+    "each_head",
 ]

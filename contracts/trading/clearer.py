@@ -1,6 +1,5 @@
 """Clearing the rounds of services: proposed with proof, defended, published, bond taken back."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from contracts.auction_values import (
 from contracts.events import decode_log, read_logs
 from contracts.market import Market
 from contracts.trading.deeds import Stage, due_clearing
+from contracts.trading.heads import each_head
 from contracts.trading.rounds import in_each_round
 from contracts.transactions import TxSender
 from pricing import ClearingTrees, verify_clearing
@@ -35,9 +35,9 @@ class Clearer:
 
     async def run(self, poll_s: float) -> None:
         """Clear until cancelled; what the chain refuses is logged, and tried again."""
-        while self.services:
-            await self.step()
-            await asyncio.sleep(poll_s)
+        if self.services:
+            async for _ in each_head(self.market.chain, poll_s):
+                await self.step()
 
     async def step(self) -> None:
         """Do what is due of every round now."""

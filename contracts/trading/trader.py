@@ -10,7 +10,6 @@ from contracts.auction_values import (
     AuctionWindows,
     OrderKey,
     OrderSide,
-    OrderState,
     OrderTerms,
     SealedOrder,
     backed_quantity,
@@ -18,6 +17,7 @@ from contracts.auction_values import (
 from contracts.errors import ChainError
 from contracts.market import Market
 from contracts.trading.deeds import Deed, due_deed
+from contracts.trading.heads import each_head
 from contracts.trading.rounds import in_each_round
 from contracts.trading.sealed_orders import SealedOrders
 from contracts.transactions import Sender
@@ -47,9 +47,9 @@ class AuctionTrader:
 
     async def run(self, poll_s: float) -> None:
         """Trade until cancelled; what the chain refuses is logged, and tried again."""
-        while self.wishes:
-            await self.step()
-            await asyncio.sleep(poll_s)
+        if self.wishes:
+            async for _ in each_head(self.market.chain, poll_s):
+                await self.step()
 
     async def step(self) -> None:
         """Do what is due of every order now, of all services at once: windows are short."""
@@ -65,7 +65,7 @@ class AuctionTrader:
         auction = self.market.auction
         key = OrderKey(service, epoch, self.side, self.trader)
         order = await auction.order(key)
-        if order.state is OrderState.CLOSED:
+        if due_deed(self.side, windows, block, order.state, is_cleared=True) is None:
             return
         found = await auction.round(service, epoch)
         deed = due_deed(self.side, windows, block, order.state, found.is_cleared)

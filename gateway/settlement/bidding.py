@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import ChainError, Market, OrderSide, OrderTerms, TxSender
-from contracts.trading import AuctionTrader, Clearer, SealedOrders
+from contracts.trading import AuctionTrader, Clearer, SealedOrders, each_head
 from gateway.settings import AuctionSettings
 from node.settings import parse_hex
 from relay_mining import AMOUNT_MAX, Address, Hash32, SessionKey
@@ -30,9 +30,9 @@ class Bidder:
 
     async def run(self, poll_s: float) -> None:
         """Bid and clear until cancelled; at once done where the settings name no service."""
-        while self.trader.wishes or self.clearer.services:
-            await self.step()
-            await asyncio.sleep(poll_s)
+        if self.trader.wishes or self.clearer.services:
+            async for _ in each_head(self.market.chain, poll_s):
+                await self.step()
 
     async def step(self) -> None:
         """Do what is due now."""

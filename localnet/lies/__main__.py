@@ -1,4 +1,4 @@
-"""Lies in a running market: `python -m localnet.lies`.
+"""Lies in a running market: `make demo-lies`.
 
 A supplier and a buyer lie in five auctioned services at once, each in its own way, beside truthful
 traders; in a sixth they tell the truth and another supplier sells and does not serve. What each
@@ -28,7 +28,7 @@ from node.output import Output
 def main(argv: list[str] | None = None) -> int:
     """Run the lies; 0 if none gained what it should not, and the chain agrees with the rule."""
     parser = argparse.ArgumentParser(
-        prog="python -m localnet.lies",
+        prog="make demo-lies",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

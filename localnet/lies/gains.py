@@ -55,14 +55,18 @@ class Round:
         """What the round's rule makes of a book, by default of its own, at its own price."""
         return clear_epoch(book or self.book, price or self.price, self.fee_bps, self.seed)
 
-    @property
-    def is_as_computed(self) -> bool:
-        """Whether roster and charges are those of the rule."""
+    def differences(self) -> list[str]:
+        """In what the chain's roster and charges are not those of the rule."""
         outcome = self.clear()
         lines = (RosterEntry(each.supplier, each.unit_price, each.units) for each in outcome.roster)
         charges = {each.application: each.charge for each in outcome.fills}
         settled = {who: charge for who, charge in self.charges.items() if charge}
-        return weigh_by_cost(tuple(lines)) == self.roster and charges == settled
+        found = {
+            "not cleared": not self.is_cleared,
+            "another roster": weigh_by_cost(tuple(lines)) != self.roster,
+            f"charges {_show(settled)} instead of {_show(charges)}": charges != settled,
+        }
+        return [f"epoch {self.epoch}: {what}" for what, is_so in found.items() if is_so]
 
     @property
     def is_paid_as_cleared(self) -> bool:
@@ -147,19 +151,31 @@ def truthful_prices(liar: Liar, rounds: Sequence[Round]) -> list[int]:
     return _follow(rounds, [liar.truthful(each.book) for each in rounds])
 
 
-def computed_prices(rounds: Sequence[Round]) -> list[int]:
-    """The prices that the orders as revealed lead to."""
-    return _follow(rounds, [each.book for each in rounds])
+def differences(rounds: Sequence[Round]) -> list[str]:
+    """In what the chain's rounds are not those that the rule makes of the orders as revealed."""
+    prices = _follow(rounds, [each.book for each in rounds])
+    moved = [
+        f"epoch {seen.epoch}: a price of {seen.price} instead of {price}"
+        for seen, price in zip(rounds, prices, strict=True)
+        if seen.price != price
+    ]
+    return moved + [each for seen in rounds for each in seen.differences()]
 
 
 def _follow(rounds: Sequence[Round], books: Sequence[Book]) -> list[int]:
+    """Prices from the first round's on: each is the last one's, moved by the round before that."""
     price, before, is_cleared = rounds[0].price, Balance(0, 0), True
     prices = []
     for seen, book in zip(rounds, books, strict=True):
-        price = next_posted_price(before, price, seen.fee_bps, is_cleared=is_cleared)
         prices.append(price)
-        before, is_cleared = accepted_balance(book, price, seen.fee_bps), seen.is_cleared
+        balance = accepted_balance(book, price, seen.fee_bps)
+        price = next_posted_price(before, price, seen.fee_bps, is_cleared=is_cleared)
+        before, is_cleared = balance, seen.is_cleared
     return prices
+
+
+def _show(charges: Mapping[Address, int]) -> str:
+    return ", ".join(f"{who.hex()[:6]} {charge}" for who, charge in sorted(charges.items()))
 
 
 def truths(liar: Liar, rounds: Sequence[Round]) -> Iterator[EpochOutcome]:

@@ -61,6 +61,8 @@ def print_result(result: Result, output: Output) -> None:
     output.table("who sells and does not serve, an epoch", ("", ""), show_absence(result.absence))
     for what, holds in result.checks.items():
         output.line(f"{'yes' if holds else 'NO '}  {what}")
+    for each in result.differences:
+        output.line(f"     {each}")
 
 
 def show_absence(found: Absence) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from contracts import Market
 from localnet.lies.absence import Absence, Cast, measure_absence, used_share
 from localnet.lies.books import Staged
 from localnet.lies.evidence import read_rounds
-from localnet.lies.gains import Round, computed_prices
+from localnet.lies.gains import Round, differences
 from localnet.lies.load import use
 from localnet.lies.rows import Row, make_row
 from localnet.lies.stage import ABSENT, CHEAPER, DEARER, LIAR, POLL_S, TWIN, Stage, set_up
@@ -37,8 +37,8 @@ class Result:
     """How much of what it could claim the truthful buyer used, by epoch."""
     is_complete: bool
     """Whether every order was in every round; one that was late would pass for a lie."""
-    is_as_computed: bool
-    """Whether rosters, charges and prices on the chain are those of the rule."""
+    differences: tuple[str, ...]
+    """In what rosters, charges and prices on the chain are not those of the rule."""
     is_paid_as_cleared: bool
 
     @property
@@ -51,7 +51,7 @@ class Result:
                 row.across.mean <= row.bound for row in bounded
             ),
             "every order was revealed in every round": self.is_complete,
-            "every round was cleared, and priced, as computed here": self.is_as_computed,
+            "every round was cleared, and priced, as computed here": not self.differences,
             "every claim was paid at the roster's price": self.is_paid_as_cleared,
             "who served nobody was paid nothing": self.absence.paid == 0,
         }
@@ -70,6 +70,7 @@ class Result:
             "claims": self.claims,
             "paid": self.paid,
             "shares": list(self.shares),
+            "differences": list(self.differences),
             "checks": self.checks,
         }
 
@@ -149,8 +150,11 @@ def sum_up(stage: Stage, rounds: Sequence[Sequence[Round]], clock: Clock, ratio:
             for book, series in zip(stage.books, rounds, strict=True)
             for each in series
         ),
-        is_as_computed=all(each.is_as_computed for each in everything)
-        and all(computed_prices(series) == [each.price for each in series] for series in rounds),
+        differences=tuple(
+            f"{book.name}, {each}"
+            for book, series in zip(stage.books, rounds, strict=True)
+            for each in differences(series)
+        ),
         is_paid_as_cleared=all(each.is_paid_as_cleared for each in everything),
     )
 
