@@ -68,6 +68,7 @@ def open_desk(node: Node, relays: RelayServer) -> Desk:
         services=node.fleet.faces,
         metrics=node.metrics,
         relays_open_max=settings.server.relays_open_max,
+        gateway_relays_max=settings.server.gateway_relays_max,
         health=health,
         clock=settings.now,
     )

@@ -47,12 +47,20 @@ class ServerSettings(BaseModel):
     )
     relays_open_max: int = Field(default=256, ge=1)
     session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
+    gateway_percent_max: int = Field(
+        default=75, ge=1, le=100, description="of `relays_open_max`, that one gateway may have open"
+    )
     body_bytes_max: int = Field(default=10 << 20, ge=RECEIPTS_BYTES_MAX)
     expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
     write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
     tls: ListenerTls = ListenerTls()
 
+
+    @property
+    def gateway_relays_max(self) -> int:
+        """Relays that one gateway may have open, rounded up."""
+        return -(-self.relays_open_max * self.gateway_percent_max // 100)
 
 class EngineSettings(BaseModel):
     """An engine behind this supplier: started as a child, or already running at `url`."""

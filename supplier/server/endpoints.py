@@ -11,6 +11,7 @@ import orjson
 from node.append_log import LogFailed
 from node.http import HeaderList, Request, Response, StreamWriter
 from relay_mining import (
+    Address,
     Domain,
     Hash32,
     MalformedError,
@@ -92,6 +93,7 @@ class Desk:
     services: dict[Hash32, ServiceFace]
     metrics: Metrics
     relays_open_max: int
+    gateway_relays_max: int
     health: Callable[[], Awaitable[dict[str, Any]]]
     clock: Callable[[], float] = time.time
     """Unix seconds: requests expire by it."""
@@ -141,6 +143,7 @@ class Endpoints:
         authenticate(desk.books, book, signed, request_hash, desk.clock(), desk.rules)
         demand = await self._count_demand(book, request, body)
         self._require_room(body.priority)  # others were admitted meanwhile
+        self._require_share(signed.session.gateway)
         relay = admit(
             desk.books, book, signed, request_hash, demand, body.is_stream, desk.relays.clock()
         )
@@ -161,6 +164,14 @@ class Endpoints:
     def _require_room(self, priority: Priority) -> None:
         if self._is_full and not self._desk.relays.stations.can_make_room(priority):
             raise BusyError("this supplier serves as many relays as it can")
+
+    def _require_share(self, gateway: Address) -> None:
+        """One gateway leaves room for others, whatever its credit."""
+        most, relays = self._desk.gateway_relays_max, self._desk.relays.open
+        if len(relays) < most:
+            return
+        if sum(each.book.key.gateway == gateway for each in relays.values()) >= most:
+            raise BusyError("this gateway has as many relays open here as one may have")
 
     def _decode(self, request: Request) -> SignedRequest:
         headers = request.headers.get_all(REQUEST_HEADER)

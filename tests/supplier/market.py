@@ -322,6 +322,7 @@ async def relay_world(
     relay_server: type[RelayServer] = RelayServer,
     admission: AdmissionSettings | None = None,
     relays_open_max: int = 8,
+    gateway_relays_max: int = 256,
     shared: "Server | None" = None,
     capacity: Capacity = UNKNOWN,
     more_engines: Mapping[str, int] | None = None,
@@ -381,6 +382,7 @@ async def relay_world(
             {SERVICE: face},
             metrics,
             relays_open_max,
+            gateway_relays_max,
             health,
             clock,
         )

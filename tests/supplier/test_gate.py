@@ -1,6 +1,7 @@
 """Relays that wait for the engine, over real sockets: their order, their bound, their leaving."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from relay_mining import SessionKey, Status
 from supplier.server.scheduling import Priority
-from supplier.settings import AdmissionSettings
+from supplier.settings import AdmissionSettings, ServerSettings
 from tests.factories import OPERATOR_SIGNER, a_session, an_address
 from tests.supplier.market import (
     FakeEngine,
@@ -149,6 +150,32 @@ async def test_a_full_house_sends_a_batch_relay_away_for_an_interactive_one(
         engine.gate.set()
         assert (await clients.tasks["urgent"])[1].status == 200
         assert clients.served() == ["first", "urgent"]
+
+
+async def test_one_gateway_leaves_room_for_others(tmp_path: Path) -> None:
+    engine = busy_engine()
+    async with relay_world(
+        tmp_path, engine=engine, admission=ONE, relays_open_max=3, gateway_relays_max=2
+    ) as world:
+        clients, other = Clients(world), replace(a_session(), gateway=an_address("another"))
+        for name in ("first", "second", "third"):
+            await clients.send(name)
+        _, answer = await clients.tasks["third"]
+        assert (answer.status, b"as many relays open here as one may" in answer.body) == (503, True)
+        await clients.send("of another", session=other)
+        assert not clients.tasks["of another"].done()
+        assert engine.gate is not None
+        engine.gate.set()
+        assert (await clients.tasks["of another"])[1].status == 200
+        await clients.tasks["second"]
+        await clients.send("fourth")
+        assert (await clients.tasks["fourth"])[1].status == 200
+
+
+@pytest.mark.parametrize(("most", "percent", "found"), [(256, 75, 192), (1, 75, 1), (3, 34, 2)])
+def test_what_one_gateway_may_have_is_rounded_up(most: int, percent: int, found: int) -> None:
+    settings = ServerSettings(relays_open_max=most, gateway_percent_max=percent)
+    assert settings.gateway_relays_max == found
 
 
 async def test_a_relay_that_is_refused_sends_nobody_away(tmp_path: Path) -> None:
