@@ -43,6 +43,8 @@ from gateway.routing.auditing import Auditor
 from gateway.routing.dispatch import Dispatcher
 from gateway.routing.market import Refresher
 from gateway.routing.observation import fan_out
+from gateway.routing.reaching import FOLDER as REACH_FOLDER
+from gateway.routing.reaching import Reacher, urls_in
 from gateway.routing.relay import RelaySigner
 from gateway.routing.relaying import RelayLimits, Relays
 from gateway.routing.renewing import renew
@@ -182,6 +184,7 @@ async def open_node(
             relays, EdgePlane(relays, settings.edge.rules()), history, suppliers, once,
             settings.server.cors(),
         )  # fmt: skip
+        data_plane.mount(REACH_FOLDER, Reacher(pool, urls_in(market)).answer)
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
         watch(metrics, outbox, settler, refresher, accounts)
         funds = FundsWatch(

@@ -17,17 +17,14 @@ from gateway.books.lines import read_request_id, show_request
 from gateway.edge.plane import EdgePlane
 from gateway.errors import (
     GatewayError,
-    InvalidParameterError,
     MethodNotAllowedError,
     RequestNotFoundError,
     RouteNotFoundError,
 )
 from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call, Relays
-from gateway.routing.supplier_view import SupplierView
-from node.errors import SettingsError
+from gateway.routing.supplier_view import SupplierView, read_supplier
 from node.http import ClientDisconnected, HeaderList, Request, Response, StreamWriter, Upgrade
-from node.settings import parse_hex
 
 logger = logging.getLogger("gateway.api.data_plane")
 
@@ -164,11 +161,7 @@ class DataPlane:
 
     async def _show_supplier(self, call: Call, path: bytes) -> Answer:
         """Where a supplier stands with this gateway; for everybody to see."""
-        name = path.removeprefix(b"/v1/suppliers/").decode("utf-8", "replace")
-        try:
-            supplier = parse_hex("supplier", name, 20)
-        except SettingsError as error:
-            raise InvalidParameterError(str(error), param="supplier") from error
+        supplier = read_supplier(path.removeprefix(b"/v1/suppliers/"))
         return self._answer(call, orjson.dumps(self._suppliers.describe(supplier)))
 
     async def _health(self, call: Call, path: bytes) -> Answer:

@@ -5,10 +5,21 @@ from typing import Any
 
 from gateway.books.ledger import Ledger
 from gateway.books.totals import SupplierUsage
+from gateway.errors import InvalidParameterError
 from gateway.routing.sessions import SessionTable
 from gateway.routing.standing import Standing
+from node.errors import SettingsError
 from node.http import Lines
+from node.settings import parse_hex
 from relay_mining import Address
+
+
+def read_supplier(name: bytes) -> Address:
+    """The supplier of a path's last part; raises InvalidParameterError."""
+    try:
+        return parse_hex("supplier", name.decode("utf-8", "replace"), 20)
+    except SettingsError as error:
+        raise InvalidParameterError(str(error), param="supplier") from error
 
 
 @dataclass(frozen=True, slots=True)

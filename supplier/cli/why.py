@@ -1,6 +1,6 @@
 """The commands that say what is wrong, and what to do about it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from supplier.operation.doctor import Finding, Verdict, check_settings, examine,
 from supplier.operation.explain import Explained, Explainer, gather_served
 from supplier.operation.funnel import REMEDIES, find_stop
 from supplier.operation.ledger import read_books
+from supplier.operation.outside import Outside, Regard, find_gateways, gateway_pool
 
 ROWS_MAX = 10_000
 """Closed sessions read from the store at most."""
@@ -57,7 +58,12 @@ def explain(
             explainer = Explainer(here.market, here.supplier, served)
             with command.output.progress("reading the chain"):
                 found = [await explainer.explain(each, sessions) for each in services]
-        return {"services": [_show_funnel(command, each) for each in found]}
+                places = await find_gateways(here.market, here.settings)
+            with command.output.progress("asking gateways"):
+                async with gateway_pool(here.settings, here.market.book.chain_id) as pool:
+                    regards = await Outside(pool, places, here.supplier).regards()
+        shown = [_show_funnel(command, each) for each in found]
+        return {"services": shown, "gateways": _show_regards(command, regards)}
 
     Command(config, json).run(work)
 
@@ -87,6 +93,22 @@ def _show_funnel(command: Command, found: Explained) -> dict[str, object]:
         "standing": asdict(standing),
         "sessions": [{**asdict(each), "stop": each.stop} for each in found.sessions],
     }
+
+
+def _show_regards(command: Command, regards: Sequence[Regard]) -> list[dict[str, object]]:
+    """What gateways say of this supplier, those with most funds behind them first."""
+    command.output.table(
+        "what gateways say of this supplier, in units",
+        ("gateway", "standing", "credit", "owed", "tries", "answers", "faults", "price"),
+        [
+            (
+                each.url, each.standing or each.error, each.credit_units, each.owed_units,
+                each.tries, each.answers, each.faults, "; ".join(each.prices),
+            )
+            for each in regards
+        ],
+    )  # fmt: skip
+    return [asdict(each) for each in regards]
 
 
 @config_cli.command("check")

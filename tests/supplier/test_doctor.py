@@ -55,7 +55,8 @@ def test_a_registered_supplier_is_looked_at_from_disk_to_url(operator: Operating
         "tokenizer", "operator key", "operator gas", "stake", "engine", "listing of a model",
     } <= good  # fmt: skip
     assert found["listing of a model"]["says"].startswith(f"asks {PRICE}, rank 1 of 2 by price")
-    assert found["reachability"]["verdict"] == found["visits"]["verdict"] == SKIPPED
+    for name in ("reachability", "from outside", "visits"):
+        assert found[name]["verdict"] == SKIPPED
     assert all(each["remedy"] for each in found.values() if each["verdict"] in (WARNING, FAILED))
 
 

@@ -98,6 +98,9 @@ def test_a_claim_is_followed_from_the_roster_to_the_chain(operator: Operating) -
     assert (served["claimed"], served["proved"], served["paid"]) == (claim.value, 0, 0)
     assert by_number[1]["stop"] == "in roster"  # rosters count from epoch 1 on
     assert found["stop"] == ""  # the claim is on its way
+    (gateway,) = operator.cli.run("explain")["gateways"]
+    assert (gateway["url"], gateway["standing"]) == ("http://gateway", "")
+    assert "does not answer" in gateway["error"]
 
 
 @pytest.mark.anvil

@@ -38,10 +38,12 @@ from supplier.operation.doctor.reach_checks import (
     check_address,
     check_reach,
     judge_lines,
+    judge_reaches,
     judge_visits,
 )
 from supplier.operation.doctor.settings_checks import check_settings
 from supplier.operation.live import read_live
+from supplier.operation.outside import Outside, find_gateways, gateway_pool
 from supplier.owner import read_funds
 from supplier.server.services import compute_spec
 from supplier.settings import Settings
@@ -212,8 +214,13 @@ class _Examination:
         visits = [(e.number, e.relays) for e in read_records(settings, VISITS)]
         if settings.dials_out:
             return [*judge_lines(self.live), judge_visits(visits, current)]
+        is_serving = self.live is not None
+        places = await find_gateways(self.market, settings) if is_serving else ()
+        async with gateway_pool(settings, self.market.book.chain_id) as pool:
+            reaches = await Outside(pool, places, supplier).reaches()
         return [
             await asyncio.to_thread(check_address, settings.public_url, self.market.book.chain_id),
-            await check_reach(self.pool, settings.public_url, supplier, self.live is not None),
+            await check_reach(self.pool, settings.public_url, supplier, is_serving),
+            *judge_reaches(reaches, is_serving),
             judge_visits(visits, current),
         ]

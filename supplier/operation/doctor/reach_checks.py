@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from node.http import ClientPool, HttpClientError, Timeout
 from node.keystore import LOCALNET_CHAIN_ID
 from relay_mining import Address
 from supplier.operation.doctor.finding import Finding, failed, ok, skipped, warning
+from supplier.operation.outside import Reach
 
 ANSWER = Timeout(connect=5.0, first_byte=5.0, read=5.0, total=10.0)
 FORWARD = "forward the port to this machine, or mend DNS and public_url"
@@ -73,6 +74,25 @@ def judge_lines(live: dict[str, Any] | None) -> Iterator[Finding]:
             continue
         judge = warning if is_reached else failed
         yield judge(name, f"it has no line: {each['error'] or 'it is being dialled'}", DIAL)
+
+
+def judge_reaches(reaches: Sequence[Reach], is_serving: bool) -> Iterator[Finding]:
+    """What gateways say when they are asked to open the URL on the chain: from outside."""
+    if not is_serving:
+        yield skipped("from outside", "`supplier serve` is not running; ask again when it is")
+        return
+    if not reaches:
+        yield skipped("from outside", "no application has funds behind a gateway for its services")
+    is_reached = any(each.is_reached for each in reaches)
+    for each in reaches:
+        name = f"gateway {each.url}"
+        if each.is_reached is None:
+            yield skipped(name, each.why)
+        elif each.is_reached:
+            yield ok(name, "it reaches this supplier, as it says")
+        else:
+            judge = warning if is_reached else failed
+            yield judge(name, f"it does not reach this supplier: {each.why}", FORWARD)
 
 
 def judge_visits(sessions: list[tuple[int, int]], current: int) -> Finding:
