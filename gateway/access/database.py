@@ -11,7 +11,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, create_engine
 
 from gateway.errors import DatabaseError
-from node.errors import OperatorError, SettingsError
+from gateway.migrations import LINEAGE
+from node.errors import SettingsError
+from node.migrations import upgrade
 
 SCHEMES = ("postgresql", "postgres")
 WAIT_S = 5
@@ -67,19 +69,10 @@ class Database:
         self.close()
 
     def _bring_up(self) -> None:
-        from alembic.util import CommandError  # slow to load: for those who open the tables
-
-        from gateway.migrations import upgrade
-
         with self._lock:
             if self._is_current:
                 return
-            try:
-                upgrade(self._engine)
-            except CommandError as error:
-                raise OperatorError(
-                    f"the tables are of a newer gateway than this: {error}"
-                ) from error
+            upgrade(self._engine, LINEAGE)
             if isinstance(self._place, Path):
                 self._place.chmod(0o600)
             self._is_current = True

@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import BigInteger, Connection, Engine, Table, inspect, make_url
+from sqlalchemy import BigInteger, Engine, make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Field, Session, SQLModel, col, create_engine, func, select
 
 from node.errors import OperatorError
+from node.migrations import upgrade
 from relay_mining import Address
+from supplier.migrations import LINEAGE
 from supplier.mining.postgres import connect_options
 from supplier.server.accounts import History
 from supplier.settings import Settings
 
 STORE = "supplier.db"
 """Its file in the data directory."""
-AWAY_TRIES, AWAY_S = 120, 0.5
-TABLES_LOCK = 0x10DC
-"""Advisory lock of whoever makes the tables, where several processes may."""
+AWAY_S_MAX, AWAY_PAUSE_S = 60.0, 0.5
 
 
 class SentAction(SQLModel, table=True):
@@ -87,14 +87,8 @@ class Store:
             self._engine = create_engine(url, pool_pre_ping=True, connect_args=connect_options())
 
     def make_tables(self) -> None:
-        """Make them where they are not, or of an earlier release; raises OperationalError."""
-        tables: list[Table] = [SentAction.__table__, SessionRecord.__table__]  # type: ignore[attr-defined]
-        with self._engine.begin() as connection:
-            if connection.dialect.name != "sqlite":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
-            SQLModel.metadata.create_all(connection, tables=tables)
-            for table in tables:
-                _add_columns(connection, table)
+        """Bring them to the newest version, from none or any; raises OperationalError."""
+        upgrade(self._engine, LINEAGE)
 
     def add_action(self, action: SentAction) -> None:
         """Keep one sent action."""
@@ -105,16 +99,20 @@ class Store:
         self._keep(lambda session: session.merge(record))
 
     def _keep(self, change: Callable[[Session], object]) -> None:
-        """Commit a change; a database that is away for a while is waited for."""
-        for left in reversed(range(AWAY_TRIES)):
+        """Commit a change; a database that is away is waited for, and raises OperationalError then.
+
+        The last try begins within `AWAY_S_MAX`, and ends within the deadline of a statement.
+        """
+        until = time.monotonic() + AWAY_S_MAX
+        while True:
             try:
                 with Session(self._engine, expire_on_commit=False) as session:
                     change(session)
                     session.commit()
             except OperationalError:
-                if not left or self._engine.dialect.name == "sqlite":
+                if time.monotonic() > until or self._engine.dialect.name == "sqlite":
                     raise
-                time.sleep(AWAY_S)
+                time.sleep(AWAY_PAUSE_S)
             else:
                 return
 
@@ -156,19 +154,6 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
-
-
-def _add_columns(connection: Connection, table: Table) -> None:
-    """Give a table of an earlier release the columns that came since, at their defaults."""
-    there = {each["name"] for each in inspect(connection).get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in there:
-            kind = column.type.compile(connection.dialect)
-            default = column.default.arg if column.default is not None else ""  # type: ignore[attr-defined]
-            connection.exec_driver_sql(
-                f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind} "
-                f"NOT NULL DEFAULT {default!r}"
-            )
 
 
 def open_store(settings: Settings) -> Store:

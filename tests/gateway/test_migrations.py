@@ -5,18 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, inspect
 from sqlmodel import SQLModel
 
-from gateway import migrations
 from gateway.access.api_keys import KeyStore, KeyTerms
 from gateway.access.audit_log import read_actions
 from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.access.revision import read_revision
-from gateway.migrations import upgrade
+from gateway.migrations import LINEAGE
+from node.migrations import configure, upgrade
 from tests.databases import Postgres, postgres
 from tests.factories import APPLICATION, SUPPLIER
 
@@ -45,9 +44,7 @@ Place = Path | str
 
 def versions() -> list[str]:
     """Every version there is, the first one first."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    walked = ScriptDirectory.from_config(config).walk_revisions()
+    walked = ScriptDirectory.from_config(configure(LINEAGE)).walk_revisions()
     return [each.revision for each in walked][::-1]
 
 
@@ -112,7 +109,7 @@ def test_keys_of_the_first_version_stay_as_they_were(engine: Engine, place: Plac
 def test_version_by_version_leads_where_a_new_database_begins(engine: Engine, place: Place) -> None:
     write_first(engine)
     for version in versions():
-        upgrade(engine, version)
+        upgrade(engine, LINEAGE, version)
         with engine.connect() as connection:
             found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
             assert found == version
@@ -125,7 +122,7 @@ def test_version_by_version_leads_where_a_new_database_begins(engine: Engine, pl
         SQLModel.metadata.create_all(connection, MODELS)
         assert stepped == read_columns(connection)
         SQLModel.metadata.drop_all(connection, MODELS)
-    upgrade(engine)
+    upgrade(engine, LINEAGE)
     assert read_columns(engine) == stepped
 
 
@@ -144,11 +141,11 @@ def test_a_version_that_fails_half_way_changes_nothing(
 
     monkeypatch.setattr(Operations, "add_column", fail_late)
     with pytest.raises(OSError, match="disk"):
-        upgrade(engine)
+        upgrade(engine, LINEAGE)
     assert read_columns(engine) == before
     assert inspect(engine).get_table_names() == ["api_key"]
     monkeypatch.undo()
-    upgrade(engine)
+    upgrade(engine, LINEAGE)
     assert before < read_columns(engine)
 
 
