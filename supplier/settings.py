@@ -18,6 +18,7 @@ from node.traces import TelemetrySettings
 from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address, Clock
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
+ENGINE_NAME_MAX = 64
 
 
 class KeySettings(BaseModel):
@@ -46,27 +47,29 @@ class ServerSettings(BaseModel):
         default=0, ge=0, le=65535, description="dashboard and /metrics; 0: only /metrics, on `port`"
     )
     relays_open_max: int = Field(default=256, ge=1)
-    session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
     gateway_percent_max: int = Field(
         default=75, ge=1, le=100, description="of `relays_open_max`, that one gateway may have open"
     )
+    session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
     body_bytes_max: int = Field(default=10 << 20, ge=RECEIPTS_BYTES_MAX)
     expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
     write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
     tls: ListenerTls = ListenerTls()
 
-
     @property
     def gateway_relays_max(self) -> int:
         """Relays that one gateway may have open, rounded up."""
         return -(-self.relays_open_max * self.gateway_percent_max // 100)
 
+
 class EngineSettings(BaseModel):
     """An engine behind this supplier: started as a child, or already running at `url`."""
 
     name: str = Field(
-        default="engine", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="in metrics and commands"
+        default="engine",
+        pattern=rf"^[A-Za-z0-9_.-]{{1,{ENGINE_NAME_MAX}}}$",
+        description="in metrics, earnings and commands",
     )
     services: list[str] = Field(
         default=[], description="of `services` those it serves; unset: all that are of its model"

@@ -115,11 +115,13 @@ class Books:
         if added and relay.request_hash in book.relays:
             relay.parts[response_hash] = added
             book.totals.served += added
+            book.totals.engines[relay.engine] += added
         return added
 
     def resume(
-        self, book: SessionBook, request_hash: Hash32, response_hash: Hash32, added: int, now: float
-    ) -> None:
+        self, book: SessionBook, request_hash: Hash32, response_hash: Hash32, added: int,
+        now: float, engine: str = "",
+    ) -> None:  # fmt: skip
         """Owe again what was served before a restart and is not receipted yet.
 
         Nothing is held where the slice has no room for it, as after terms that changed: its
@@ -143,6 +145,7 @@ class Books:
         relay.parts[response_hash] = added
         book.relays[request_hash] = relay
         book.totals.served += added
+        book.totals.engines[engine] += added
         book.totals.relays += is_new
         account = self.account(book.facts)
         account.line.resume(request_hash, added)
@@ -204,6 +207,7 @@ class Books:
         book.meter.reserve(units)
         book.meter.settle(units, weight)
         book.totals.served += units
+        book.totals.engines[""] += units
         gateway = book.key.gateway
         account = self.accounts.get(gateway)
         if account is not None:

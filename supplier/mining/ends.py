@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+import orjson
+
 from contracts import ClaimPaid, ClaimVoided, Outcome, TxReceipt
 from relay_mining import SessionKey
 from supplier.metrics import Metrics
@@ -100,6 +102,7 @@ class Ends:
             price=str(book.facts.terms.price),
             net=str(book.facts.net(claim.value) if claim else 0),
             closed_at=now(),
+            engines=orjson.dumps(totals.engines).decode(),
         )
 
     async def note(

@@ -1,7 +1,7 @@
 """What the receipt log holds, and its bytes: the only truth about what was receipted.
 
     OPENED   salt32 and facts of a session (JSON), before its first relay
-    SERVED   sessionId32 requestHash32 responseHash32 added8, not waited for
+    SERVED   sessionId32 requestHash32 responseHash32 added8 and the engine's name, not waited for
     RECEIPT  sessionId32 requestHash32 responseHash32 secret32 units8 signature65 path_len1 path
     SEALED   sessionId32: no receipt counts from here on
     CLAIMED  sessionId32 and a claim as it was sent (JSON)
@@ -18,6 +18,7 @@ import orjson
 
 from relay_mining import Address, Claim, Hash32, MinedReceipt, Receipt, SessionKey, TrieRoot, keccak
 from supplier.mining.facts import SessionFacts, decode_facts, read_count
+from supplier.settings import ENGINE_NAME_MAX
 
 _OPENED, _SERVED, _RECEIPT, _SEALED, _CLAIMED, _CLOSED = b"O", b"V", b"R", b"S", b"C", b"X"
 _HASH = 32
@@ -45,6 +46,8 @@ class Served:
     request_hash: Hash32
     response_hash: Hash32
     added: int
+    engine: str = ""
+    """Who served it; empty in records from before it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def encode_record(record: Record) -> bytes:
         )
     if isinstance(record, Served):
         hashes = record.session_id + record.request_hash + record.response_hash
-        return _SERVED + hashes + record.added.to_bytes(8, "big")
+        return _SERVED + hashes + record.added.to_bytes(8, "big") + record.engine.encode()
     if isinstance(record, Opened):
         return _OPENED + record.salt + record.facts.encode()
     if isinstance(record, Sealed):
@@ -163,10 +166,12 @@ def decode_record(data: bytes) -> Record:
 
 
 def _decode_served(rest: bytes) -> Served:
-    if len(rest) != 3 * _HASH + 8:
+    fixed = 3 * _HASH + 8
+    if not fixed <= len(rest) <= fixed + ENGINE_NAME_MAX:
         raise ValueError("a served response has another length")
     session, request, response = (rest[at : at + _HASH] for at in range(0, 3 * _HASH, _HASH))
-    return Served(session, request, response, int.from_bytes(rest[3 * _HASH :], "big"))
+    added = int.from_bytes(rest[3 * _HASH : fixed], "big")
+    return Served(session, request, response, added, rest[fixed:].decode())
 
 
 def _decode_receipt(data: bytes) -> Receipted:

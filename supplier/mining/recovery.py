@@ -57,7 +57,7 @@ def restore_books(books: Books, log: Replayable, domain: Domain, now: float) -> 
 def _resume(books: Books, book: SessionBook, record: Served, now: float) -> None:
     part = (record.request_hash, record.response_hash)
     if not book.is_sealed and part not in book.receipted_parts:
-        books.resume(book, *part, record.added, now)
+        books.resume(book, *part, record.added, now, record.engine)
 
 
 def _count(books: Books, book: SessionBook, record: Receipted, domain: Domain) -> int:

@@ -3,6 +3,7 @@
 Units are compute units throughout.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from relay_mining import Claim, Hash32, Receipt, SessionKey, SliceMeter, Verifier
@@ -21,6 +22,8 @@ class Totals:
     """Served, and never receipted before the claim was made, or receipted short."""
     relays: int = 0
     receipts: int = 0
+    engines: Counter[str] = field(default_factory=Counter)
+    """What was served by each engine; under no name where that is not known."""
 
 
 @dataclass(slots=True)

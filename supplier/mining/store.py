@@ -67,6 +67,8 @@ class SessionRecord(SQLModel, table=True):
     """Of the value, what is left for the supplier after the shares of others."""
     closed_at: float = 0.0
     """Unix time in seconds."""
+    engines: str = "{}"
+    """Units served by each engine, as JSON; none in rows from before it was kept."""
 
 
 class Store:

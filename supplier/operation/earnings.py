@@ -7,16 +7,23 @@ exactly the reasons given.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+
+import orjson
 
 from relay_mining import UNITS_PER_PRICE, compute_value
 from supplier.mining.ends import SETTLED
 from supplier.mining.session_book import SessionBook
 from supplier.mining.store import SessionRecord
 
-BY = ("session", "hour", "day", "gateway", "application", "total")
+BY = ("session", "hour", "day", "gateway", "application", "engine", "total")
+UNKNOWN = "unknown"
+
+
+STAGES = frozenset({"unreceipted", "sampling", "unclaimed", "shares", "pending", "lost", "paid"})
+"""Where what was served went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class Earned:
     """When it was closed, Unix seconds; of an open one, now."""
     outcome: str
     amounts: Amounts
+    engines: Mapping[str, int] = field(default_factory=dict)
+    """Units served by each engine."""
 
 
 def earn_closed(record: SessionRecord, paid: int | None = None) -> Earned:
@@ -81,7 +90,7 @@ def earn_closed(record: SessionRecord, paid: int | None = None) -> Earned:
     )  # fmt: skip
     return Earned(
         record.number, record.service, record.gateway, record.application, record.closed_at,
-        record.outcome, amounts,
+        record.outcome, amounts, orjson.loads(record.engines),
     )  # fmt: skip
 
 
@@ -99,7 +108,7 @@ def earn_open(book: SessionBook, now: float) -> Earned:
     )  # fmt: skip
     return Earned(
         key.number, key.service.hex(), key.gateway.hex(), key.application.hex(), now,
-        "claimed" if book.claims else "open", amounts,
+        "claimed" if book.claims else "open", amounts, totals.engines,
     )  # fmt: skip
 
 
@@ -112,8 +121,33 @@ def group(earned: Iterable[Earned], by: str) -> list[tuple[str, str, Amounts]]:
     """`(group, service, amounts)`, in the order of the groups; `by` is one of BY."""
     sums: dict[tuple[str, str], Amounts] = defaultdict(Amounts)
     for each in earned:
-        sums[_label(each, by), "0x" + each.service] += each.amounts
+        for label, amounts in split(each) if by == "engine" else [(_label(each, by), each.amounts)]:
+            sums[label, "0x" + each.service] += amounts
     return [(*key, sums[key]) for key in sorted(sums)]
+
+
+def split(earned: Earned) -> Iterator[tuple[str, Amounts]]:
+    """A session's amounts by engine, in proportion to the units that each served.
+
+    Receipts name no engine, and the coin that makes them payable none either. Every amount adds up
+    to what it was, and in each part what was served less its reasons is what was paid.
+    """
+    parts = sorted(earned.engines.items()) or [("", 1)]
+    weights = [units for _, units in parts]
+    names = [each.name for each in fields(Amounts) if each.name not in ("sessions", "served")]
+    shared = {name: divide(getattr(earned.amounts, name), weights) for name in names}
+    for at, (engine, _) in enumerate(parts):
+        values = {name: found[at] for name, found in shared.items()}
+        served = sum(value for name, value in values.items() if name in STAGES)
+        yield engine or UNKNOWN, Amounts(sessions=1, served=served, **values)
+
+
+def divide(amount: int, weights: list[int]) -> list[int]:
+    """`amount` in proportion to `weights`, each part rounded down and the rest to the first."""
+    total = sum(weights) or 1
+    parts = [amount * each // total for each in weights]
+    parts[0] += amount - sum(parts)
+    return parts
 
 
 def _label(earned: Earned, by: str) -> str:
@@ -122,7 +156,7 @@ def _label(earned: Earned, by: str) -> str:
             return f"{earned.number:012d}"
         case "hour" | "day":
             if not earned.at:
-                return "unknown"
+                return UNKNOWN
             at = datetime.fromtimestamp(earned.at, UTC)
             return at.strftime("%Y-%m-%d %H:00" if by == "hour" else "%Y-%m-%d")
         case "gateway":

@@ -26,6 +26,8 @@ class Relay:
     """Cumulative, of the newest part."""
     is_ended: bool = False
     """Whether the last part is signed."""
+    engine: str = ""
+    """Which engine it is at, by name."""
     is_resumed: bool = False
     """Whether it was served before a restart, so that a part may be missing here."""
     on_receipt: Callable[[], None] = _ignore

@@ -125,6 +125,7 @@ class Exchange:
     def _begin_at(self, station: Station) -> None:
         """Begin anew; what came of the engine before was sent to nobody."""
         self._tried.append(station)
+        self._relay.relay.engine = station.name
         self._failure = self._answer = None
         self._meter = StreamMeter(self._weights, self._relay.prompt_tokens)
         self._headers = (JSON, *self._spans.call(station.model, station.name))

@@ -131,7 +131,8 @@ class SignOff:
         digest = self._domain.digest(response)
         added = self._books.sign(book, relay, digest, units)
         if added:
-            self._log.note(Served(book.session_id, relay.request_hash, digest, added))
+            served = Served(book.session_id, relay.request_hash, digest, added, relay.engine)
+            self._log.note(served)
         return Signed(
             SignedResponse(response, self._signer_of(book.key.number).sign(digest)), digest, added
         )

@@ -33,7 +33,8 @@ OPENED = Opened(replace(FACTS, terms=replace(FACTS.terms, tau=TAU)), SALT)
 RECEIPTS = tuple(map(Receipted.of, CLAIMED.mined.values()))
 BUNDLE = tuple(map(encode_record, (OPENED, *RECEIPTS, Claimed(a_session().id, CLAIMED.claim))))
 OTHERS = (
-    Served(a_hash(1), a_hash(2), a_hash(3), 77), Sealed(a_hash(1)), Closed(a_hash(1), "settled"),
+    Served(a_hash(1), a_hash(2), a_hash(3), 77, "left"),
+    Sealed(a_hash(1)), Closed(a_hash(1), "settled"),
 )  # fmt: skip
 RECORDS = (*BUNDLE, *map(encode_record, OTHERS))
 DEBTS = (b"one", b"two" * 20)

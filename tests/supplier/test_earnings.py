@@ -1,11 +1,11 @@
 """What was served and what was paid differ by the reasons given, to the last base unit."""
 
 import csv
-import sqlite3
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from supplier.mining.records import Closed
 from supplier.mining.session_book import Totals
 from supplier.mining.settlement import BELOW_GAS
 from supplier.mining.store import SessionRecord, Store
-from supplier.operation.earnings import BY, Amounts, earn_closed, earn_open, group
+from supplier.operation.earnings import BY, Amounts, earn_closed, earn_open, group, split
 from tests.contracts.world import OTHER, SERVED, World, serve
 from tests.factories import OPERATOR_SIGNER, a_session
 from tests.factories import SUPPLIER as SOMEBODY
@@ -111,21 +111,38 @@ def test_sessions_are_grouped(by: str, labels: list[str]) -> None:
     assert by in BY
 
 
-def test_a_table_of_an_earlier_release_gets_its_new_columns(tmp_path: Path) -> None:
-    store = Store(tmp_path / "supplier.db")
-    store.close_session(a_record())
-    store.close()
-    with sqlite3.connect(tmp_path / "supplier.db") as connection:
-        for name in ("price", "net", "closed_at"):
-            connection.execute(f"ALTER TABLE supplier_session DROP COLUMN {name}")
-    connection.close()
+@given(
+    engines=st.dictionaries(st.sampled_from(["", "left", "right"]), AMOUNTS),
+    units=st.tuples(AMOUNTS, AMOUNTS, AMOUNTS), value=AMOUNTS, net=AMOUNTS, paid=AMOUNTS,
+)  # fmt: skip
+def test_what_engines_earned_adds_up_to_what_was_earned(
+    engines: dict[str, int], units: tuple[int, int, int], value: int, net: int, paid: int
+) -> None:
+    served, receipted, payable = units
+    earned = earn_closed(
+        a_record(
+            served=served, receipted=receipted, payable=payable, value=str(value), net=str(net),
+            paid=str(paid), engines=orjson.dumps(engines).decode(),
+        )
+    )  # fmt: skip
 
-    store = Store(tmp_path / "supplier.db")
-    (found,) = store.sessions(10)
-    store.close_session(a_record(session="bb", number=8))
-    assert (found.paid, found.price, found.net, found.closed_at) == ("800", "0", "0", 0.0)
-    assert [each.price for each in store.sessions(10)] == ["1000000", "0"]
-    store.close()
+    parts = dict(split(earned))
+
+    whole = sum(parts.values(), Amounts())
+    assert replace(whole, sessions=1) == earned.amounts
+    for each in parts.values():
+        assert each.served - reasons(each) == each.paid
+    assert set(parts) == {name or "unknown" for name in engines or {"": 1}}
+
+
+def test_engines_earn_in_proportion_to_what_they_served() -> None:
+    two = earn_closed(a_record(engines='{"left":300,"right":600}'))
+    old = earn_closed(a_record(session="bb"))
+
+    rows = {label: amounts for label, _, amounts in group([two, old], "engine")}
+
+    assert [rows[name].paid for name in ("left", "right", "unknown")] == [267, 533, 800]
+    assert [rows[name].served_units for name in ("left", "right", "unknown")] == [300, 600, 900]
 
 
 @pytest.mark.anvil

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import pytest
 from node.http import Server, serve
 from relay_mining import Status
 from supplier.engines.capacity import Capacity, read_capacity
+from supplier.mining.records import CorruptRecordError, Served, decode_record, encode_record
 from supplier.server.gate import Post, compute_limit
 from supplier.server.stations import Station
 from supplier.settings import AdmissionSettings, EngineSettings
+from tests.factories import a_hash, a_session
 from tests.supplier.market import FakeEngine, RelayWorld, a_body, read_response, relay_world, until
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +81,31 @@ async def test_relays_go_where_the_least_work_is(tmp_path: Path) -> None:
         other.gate.set()
         await asyncio.gather(long, *short)
         assert [(each.relays, each.units) for each in two.stations.values()] == [(0, 0), (0, 0)]
+
+
+async def test_what_each_engine_served_is_known_after_a_restart_too(tmp_path: Path) -> None:
+    engine = gated()
+    async with two_engines(tmp_path, engine=engine) as two:
+        first = two.send(max_tokens=64)
+        await until(lambda: len(engine.bodies) == 1)
+        _, other_units = await two.send(max_tokens=4)  # where less work is
+        assert engine.gate is not None
+        engine.gate.set()
+        _, units = await first
+        served = two.world.books.sessions[a_session().id].totals.engines
+        assert served == {"engine": units, "other": other_units}
+    async with relay_world(tmp_path) as world:
+        assert world.books.sessions[a_session().id].totals.engines == served
+
+
+def test_a_record_of_what_was_served_names_its_engine() -> None:
+    record = Served(a_hash(1), a_hash(2), a_hash(3), 77, "left")
+    data = encode_record(record)
+    assert decode_record(data) == record
+    assert decode_record(data[: -len("left")]) == replace(record, engine="")  # of earlier releases
+    for bad in (data[:-5], data + b"x" * 61, data + b"\xff"):
+        with pytest.raises(CorruptRecordError):
+            decode_record(bad)
 
 
 @pytest.mark.parametrize("fault", ["500", "gone"])
