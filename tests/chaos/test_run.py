@@ -1,6 +1,5 @@
 """A short run on a whole market: kills and chain faults, and books that add up."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from localnet.chaos_report import checks
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.anvil,
+    pytest.mark.long,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif("LODE_CHAOS" not in os.environ, reason="minutes; LODE_CHAOS=1 runs it"),
 ]
 
 
