@@ -64,6 +64,7 @@ from contracts.escrow import Delegation, Escrow, EscrowAccount
 from contracts.events import BlockRef, Cursor, Event, EventBatch, EventReader
 from contracts.market import Market
 from contracts.parameters import Parameters
+from contracts.past_rounds import PastRound, read_past_round
 from contracts.registry import NOBODY, Listing, Registry, SupplierAccount
 from contracts.service import Service, compute_service_id, compute_supplier_id
 from contracts.sessions import NOT_ALLOTTED, RosterHead, Sessions, SessionState, draw_session
@@ -129,6 +130,7 @@ __all__ = [
     "Outcome",
     "Parameters",
     "PastClaim",
+    "PastRound",
     "Payer",
     "Registry",
     "RevealedOrder",
@@ -164,6 +166,7 @@ __all__ = [
     "open_round",
     "read_block_time",
     "read_claims",
+    "read_past_round",
     "read_payers",
     "until_reachable",
 ]

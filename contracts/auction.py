@@ -18,7 +18,7 @@ from contracts.auction_values import (
     encode_opening,
     encode_proof,
 )
-from contracts.chain import Call, Chain
+from contracts.chain import Call
 from contracts.client import ContractClient
 from contracts.events import decode_log, read_logs
 from pricing import Book, ClearingProof, ClearingTrees, Opening, Order
@@ -31,10 +31,6 @@ class Auction(ContractClient):
     """The contract `Auction`, the market of every service that names its address."""
 
     CONTRACT = "Auction"
-
-    def __init__(self, chain: Chain, address: Address, deployment_block: int) -> None:
-        super().__init__(chain, address)
-        self._deployment_block = deployment_block
 
     async def terms(self) -> AuctionTerms:
         """The bonds and the fee, which never change."""
@@ -79,14 +75,15 @@ class Auction(ContractClient):
         self, service: Hash32, epoch: int, *, block: int | None = None
     ) -> tuple[RevealedOrder, ...]:
         """Every order of a round that was revealed, in the chain's order."""
-        event = next(each for each in self.abi.events.values() if each.name == "Reveal")
-        last = block if block is not None else (await self.chain.head()).number
+        windows = await self.windows(epoch)
+        head = block if block is not None else (await self.chain.head()).number
         logs = await read_logs(
-            self.chain, [self.address], self._deployment_block, last, [event.signature_hash]
-        )
+            self.chain, [self.address], windows.reveal_from, min(head, windows.reveal_end - 1),
+            [self.abi.event("Reveal").signature_hash], service,
+        )  # fmt: skip
         decoded = (decode_log("auction", self.abi, each) for each in logs)
         found = (each.values for each in decoded if each is not None)
-        wanted = (each for each in found if (each["service"], each["epoch"]) == (service, epoch))
+        wanted = (each for each in found if each["epoch"] == epoch)
         return tuple(
             RevealedOrder(
                 OrderSide(each["side"]),

@@ -38,7 +38,7 @@ class Market:
         self.claims = Claims(chain, book.claims)
         self.parameters = Parameters(chain, book.parameters)
         self.token = Token(chain, book.token)
-        self.auction = Auction(chain, book.auction, book.deployment_block)
+        self.auction = Auction(chain, book.auction)
 
     @classmethod
     async def connect(

@@ -20,7 +20,7 @@ from pricing import EdgeTask
 PLAN_PATH = "/edge/plan"
 INFER_PATH = "/edge/infer"
 """Both behind the gateway's `/v1`."""
-PLACES = ("exit", "cut", "edge_rate", "latency_us", "price")
+PLACES = ("exit", "cut", "edge_rate", "latency_us", "price", "premium")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class DevicePlan:
     latency_us: int
     price: int
     """Token base units, at most."""
+    premium: int
+    """What of it is beyond the suppliers' asks, because others wait for the same rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class EdgeClient:
                 "device_rate": task.device_rate,
                 "uplink_bytes_s": task.uplink_bytes_s,
                 "round_trip_us": task.round_trip_us,
+                "complexity_milli": task.complexity_milli,
                 "bid": bid,
             },
         )

@@ -11,7 +11,7 @@ from collections.abc import (
 )
 from typing import TypeVar
 
-from contracts import Market, TxSender, until_reachable
+from contracts import Market, TxSender, read_past_round, until_reachable
 from gateway.api.market_pages import FOLDER, MarketPages
 from gateway.books.retention import Retention
 from gateway.control_server import ControlServer, admin_token, start_control
@@ -114,9 +114,11 @@ async def meet_chain(node: Node, market: Market, gateway: Address) -> Board:
     board = await open_board(node, market, gateway)
     pages = MarketPages(
         node.data_plane.relays.admission, board.scene, await market.sessions.clock(),
-        market.sessions.roster, market.auction.round,
+        node.application, market.sessions.roster, market.auction.round,
+        lambda service, epoch: read_past_round(market, service, epoch),
     )  # fmt: skip
     node.data_plane.mount(FOLDER, pages.answer)
+    board.add(pages.endpoints())
     return board
 
 

@@ -2,7 +2,8 @@
 
 from gateway.dashboard.board import Board, Sources, parse_id
 from gateway.dashboard.desk import Desk
-from gateway.dashboard.market_views import Scene, view_service, view_services
+from gateway.dashboard.market_views import Scene
+from gateway.dashboard.service_views import view_service, view_services
 from gateway.dashboard.shapes import Json
 from gateway.dashboard.shell import add_site
 

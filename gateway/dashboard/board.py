@@ -13,11 +13,10 @@ from gateway.dashboard.market_views import (
     Scene,
     view_market,
     view_pulse,
-    view_service,
-    view_services,
     view_supplier,
     view_suppliers,
 )
+from gateway.dashboard.service_views import view_service, view_services
 from gateway.routing.sessions import SessionTable
 from gateway.routing.standing import Standing
 from node.dashboard import (

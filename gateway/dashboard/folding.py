@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from contracts import Event
+from gateway.dashboard import auction_events as auction
 from gateway.dashboard import money_events as money
 from gateway.dashboard import registry_events as registry
 from gateway.dashboard.market_model import MarketModel
@@ -33,6 +34,10 @@ TAKES: Mapping[str, Callable[[MarketModel, Event, Mapping[str, Any]], None]] = {
     "WriteSeed": money.write_seed,
     "ScheduleValues": money.schedule_values,
     "SetPaused": money.set_paused,
+    "OpenMarket": auction.open_market,
+    "OpenRound": auction.open_round,
+    "Reveal": auction.reveal,
+    "Clear": auction.clear,
 }
 
 

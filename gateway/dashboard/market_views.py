@@ -7,7 +7,7 @@ from itertools import islice
 
 from gateway.dashboard.follower import Rosters
 from gateway.dashboard.market_model import MarketModel
-from gateway.dashboard.rows import ClaimRow, ServiceRow, SessionRow, SupplierRow
+from gateway.dashboard.rows import ClaimRow, SessionRow, SupplierRow
 from gateway.dashboard.shapes import (
     Json,
     show_activity,
@@ -30,7 +30,6 @@ OWN_SESSIONS_SHOWN = 50
 CLAIMS_SHOWN = 15
 SUPPLIER_CLAIMS_SHOWN = 60
 ACTIVITY_SHOWN = 30
-BOOK_SHOWN = 250
 STAGES = ("serving", "claiming", "proving", "settled")
 """Of the running session and the ones before it."""
 
@@ -169,59 +168,6 @@ def view_supplier(scene: Scene, supplier: Address) -> Json | None:
         "asks": [_show_ask(each, row, scene) for each in row.asks],
         "claims_shown": [show_claim(each) for each in claims],
     }
-
-
-def view_service(scene: Scene, service: Hash32) -> Json | None:
-    """The book and the price path of one service; None where there is none."""
-    row = scene.model.services.get(service)
-    if row is None:
-        return None
-    current = scene.session
-    caps = [
-        each.cap_at(current) for key, each in scene.model.delegations.items() if key[2] == service
-    ]
-    return {
-        **show_service(row),
-        "version": scene.model.version,
-        "token": scene.token.show(),
-        "path": [
-            [each.session, str(each.low), str(each.median), str(each.high)] for each in row.path
-        ],
-        "trades": [
-            [number, str(each.units), str(each.value)]
-            for number, each in sorted(row.trades.items())
-        ],
-        "book": _book(row, scene),
-        "demand": {"delegations": sum(cap > 0 for cap in caps), "capped": str(sum(caps))},
-    }
-
-
-def view_services(scene: Scene) -> Json:
-    """All services there is room for, the busiest first."""
-    rows = nlargest(SERVICES_SHOWN, scene.model.services.values(), key=lambda row: row.units)
-    return {
-        "version": scene.model.version,
-        "token": scene.token.show(),
-        "services": [show_service(each) for each in rows],
-    }
-
-
-def _book(row: ServiceRow, scene: Scene) -> list[Json]:
-    weights = {each.supplier: each for each in scene.rosters.get(row.id, ())}
-    cheapest = sorted(row.asks.items(), key=lambda item: (item[1], item[0]))[:BOOK_SHOWN]
-    shown = []
-    for supplier, price in cheapest:
-        entry, owner = weights.get(supplier), scene.model.suppliers.get(supplier)
-        shown.append(
-            {
-                "supplier": show_id(supplier),
-                "price": str(price),
-                "weight": entry.weight if entry else 0,
-                "price_now": str(entry.unit_price) if entry else None,
-                "stake": str(owner.stake if owner else 0),
-            }
-        )
-    return shown
 
 
 def _show_ask(service: Hash32, row: SupplierRow, scene: Scene) -> Json:

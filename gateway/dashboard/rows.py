@@ -15,6 +15,12 @@ CLAIMS_KEPT = 5_000
 SESSIONS_KEPT = 256
 PRICES_KEPT = 256
 ACTIVITY_KEPT = 200
+ROUNDS_KEPT = 64
+"""Of each auctioned service, with their prices and sums."""
+BOOKS_KEPT = 2
+"""The newest rounds, whose orders are kept: while one takes orders, those before it are known."""
+ORDERS_KEPT = 128
+"""Of each side of a round."""
 TEXT_MAX = 160
 """Characters kept of what a stranger wrote."""
 
@@ -40,9 +46,37 @@ class Trade:
     value: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BookOrder:
+    """An order as it was revealed: units in millions of compute units, the price for each."""
+
+    price: int
+    quantity: int
+    is_in: bool
+    """Whether it accepts the posted price, and so takes part."""
+
+
+@dataclass(slots=True)
+class RoundRow:
+    """A round of a service's auction that had an order; sums are of the orders that take part."""
+
+    epoch: int
+    """That it fills."""
+    price: int
+    """Posted: what a bidder pays for a unit."""
+    supply: int = 0
+    demand: int = 0
+    procured: int = 0
+    """Units; 0 until it is cleared."""
+    paid: int = 0
+    """What they cost."""
+    asks: dict[Address, BookOrder] = field(default_factory=dict)
+    bids: dict[Address, BookOrder] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class ServiceRow:
-    """A listed service and its asks."""
+    """A listed service and its asks, or its rounds."""
 
     id: Hash32
     name: str
@@ -61,6 +95,21 @@ class ServiceRow:
     value: int = 0
     is_quoted: bool = False
     """Whether `path` ends with the asks as they are."""
+    posted: int = 0
+    """The newest posted price of its auction; 0 where it has none."""
+    rounds: dict[int, RoundRow] = field(default_factory=dict)
+    """By the epoch they fill, the last ones."""
+
+    @property
+    def is_auctioned(self) -> bool:
+        """Whether a contract sets its prices."""
+        return any(self.market)
+
+    @property
+    def book(self) -> RoundRow | None:
+        """The newest round of which an order is revealed; None before there is one."""
+        revealed = (each for each in self.rounds.values() if each.asks or each.bids)
+        return max(revealed, key=lambda each: each.epoch, default=None)
 
 
 @dataclass(slots=True)

@@ -64,14 +64,21 @@ def show_claim(row: ClaimRow) -> Json:
 
 
 def show_service(row: ServiceRow) -> Json:
-    """One service as a list shows it."""
-    prices = sorted(row.asks.values())
+    """One service as a list shows it; of an auction, asks of its book and the posted prices."""
+    if row.is_auctioned:
+        asks = row.book.asks.values() if row.book else ()
+        prices = sorted(each.price for each in asks)
+        path = [row.rounds[epoch].price for epoch in sorted(row.rounds)]
+    else:
+        prices = sorted(row.asks.values())
+        path = [each.median for each in row.path]
     return {
         "id": show_id(row.id),
         "name": row.name,
         "source": show_id(row.source),
         "source_bps": row.source_bps,
-        "has_market": any(row.market),
+        "has_market": row.is_auctioned,
+        "posted": str(row.posted) if row.posted else None,
         "weights": {
             "request": str(row.weights.request),
             "input": str(row.weights.input),
@@ -82,7 +89,7 @@ def show_service(row: ServiceRow) -> Json:
         "low": str(prices[0]) if prices else None,
         "median": str(prices[(len(prices) - 1) // 2]) if prices else None,
         "high": str(prices[-1]) if prices else None,
-        "path": [str(each.median) for each in list(row.path)[-SPARK_POINTS:]],
+        "path": [str(each) for each in path[-SPARK_POINTS:]],
         "roster": {
             "epoch": row.roster[0], "entries": row.roster[1], "weight": row.roster[2],
         },

@@ -13,6 +13,8 @@ from pricing import EdgeTask
 TIME_MAX_US = 600 * 10**6
 RATE_MAX = 10**12
 BID_MAX = 10**15
+EASIEST_MILLI = 1_000
+COMPLEXITY_MAX_MILLI = 10**6
 
 PLAN: dict[str, Check] = {
     "model": text(256, 1),
@@ -23,8 +25,13 @@ PLAN: dict[str, Check] = {
     "round_trip_us": integer(0, TIME_MAX_US),
     "bid": integer(0, BID_MAX),
 }
-"""Parameters of /v1/edge/plan, all needed; `user` may be added."""
-USER = text(512)
+"""Parameters of /v1/edge/plan that are needed."""
+PLAN_MORE: dict[str, Check] = {
+    "complexity_milli": integer(EASIEST_MILLI, COMPLEXITY_MAX_MILLI),
+    "user": text(512),
+}
+"""Those that may be added. No task is easier than the network's profile: a tail takes what that
+says, and capacity would be sold twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def read_plan_ask(body: bytes, limits: RequestLimits) -> PlanAsk:
     """Parse and check the body of a plan request (RequestError)."""
     members = parse_object(body, limits)
     for name, value in members.items():
-        check = USER if name == "user" else PLAN.get(name)
+        check = PLAN.get(name) or PLAN_MORE.get(name)
         if check is None:
             raise UnknownParameterError(f"unrecognized parameter {name[:64]}", param=name[:64])
         if not check.is_allowed(value):
@@ -66,6 +73,7 @@ def _read_task(members: Mapping[str, Any]) -> EdgeTask:
         device_rate=members["device_rate"],
         uplink_bytes_s=members["uplink_bytes_s"],
         round_trip_us=members["round_trip_us"],
+        complexity_milli=members.get("complexity_milli", EASIEST_MILLI),
     )
 
 

@@ -9,22 +9,9 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contracts import Market, OrderSide
+from contracts import Market, PastRound, read_past_round
 from pricing import Book, Order, clear_epoch
 from relay_mining import BPS, Address, Hash32
-
-
-@dataclass(frozen=True, slots=True)
-class PastRound:
-    """A round whose orders are revealed."""
-
-    epoch: int
-    price: int
-    """The posted price of a unit, a million compute units, in token base units."""
-    fee_bps: int
-    is_cleared: bool
-    book: Book
-    """Everything that was revealed, in or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +37,11 @@ class AskTerms:
 
 
 async def read_past_rounds(market: Market, service: Hash32, epochs: int) -> tuple[PastRound, ...]:
-    """The rounds of the last epochs whose orders are all revealed, oldest first."""
+    """The rounds of the last epochs whose orders are all revealed, oldest first (ChainError)."""
     clock, head = await market.sessions.clock(), await market.chain.head()
     newest = clock.epoch_of(clock.session_at(head.number)) + 1
-    fee_bps = (await market.auction.terms()).fee_bps
     wanted = range(max(2, newest + 1 - epochs), newest + 1)
-    return tuple(await asyncio.gather(*(_read(market, service, each, fee_bps) for each in wanted)))
-
-
-async def _read(market: Market, service: Hash32, epoch: int, fee_bps: int) -> PastRound:
-    found, orders = await asyncio.gather(
-        market.auction.round(service, epoch), market.auction.revealed(service, epoch)
-    )
-    book = Book(
-        tuple(each.order for each in orders if each.side is OrderSide.BID),
-        tuple(each.order for each in orders if each.side is OrderSide.ASK),
-    )
-    return PastRound(epoch, found.price, fee_bps, found.is_cleared, book)
+    return tuple(await asyncio.gather(*(read_past_round(market, service, e) for e in wanted)))
 
 
 def own_ask(past: PastRound, supplier: Address) -> Order | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,26 +10,16 @@ import pytest
 from contracts import (
     AuctionTerms,
     AuctionWindows,
-    Chain,
     ContractError,
-    Market,
     OrderKey,
     OrderSide,
     OrderState,
     OrderTerms,
     SealedOrder,
-    SendPolicy,
-    Service,
-    TxSender,
-    compute_service_id,
-    compute_supplier_id,
     compute_windows,
 )
 from contracts.auction_values import backed_quantity
-from contracts.deployment import DeploymentPlan, Roles, deploy
 from contracts.trading import (
-    AuctionTrader,
-    Clearer,
     Deed,
     SealedOrders,
     Stage,
@@ -37,23 +27,24 @@ from contracts.trading import (
     due_deed,
 )
 from pricing import clear_epoch, reserve_at
-from relay_mining import Clock, RosterEntry, SessionKey, UnitWeights, keccak, weigh_by_cost
-from tests.contracts.anvil import KEYS, Anvil, start_anvil
-from tests.contracts.world import GATEWAY_SIGNER, PARAMS, address
+from relay_mining import RosterEntry, SessionKey, keccak, weigh_by_cost
+from tests.contracts.anvil import Anvil, start_anvil
+from tests.contracts.trading_rounds import (
+    APPLICATIONS,
+    ASKS,
+    BIDS,
+    GATEWAY,
+    OWNERS,
+    PRICE,
+    SOURCE,
+    STAKE,
+    STRIDE,
+    open_market,
+    sender_of,
+)
+from tests.contracts.world import PARAMS, address
 
-PRICE = 1_000_000
-STAKE = 50_000_000
-MINTED = 10**9
-SALT = bytes(32)
-TREASURY = b"\x77" * 20
-SOURCE, GATEWAY = address(KEYS[0]), address(KEYS[0])
-OWNERS, APPLICATIONS, CLEARER = KEYS[1:3], KEYS[3:5], KEYS[5]
-ASKS = (OrderTerms(600_000, 3), OrderTerms(900_000, 5))
-BIDS = (OrderTerms(1_500_000, 4, GATEWAY), OrderTerms(1_200_000, 9, GATEWAY))
-"""Together more than the suppliers have."""
 WINDOWS = AuctionWindows(100, 120, 140, 145, 150, 155, 160, 165, 170)
-STRIDE = 4
-"""Blocks between two looks at the chain."""
 
 
 @pytest.mark.parametrize(
@@ -123,85 +114,6 @@ def test_sealed_orders_outlive_their_process_and_are_nobody_elses_to_read(tmp_pa
     assert [each.name for each in path.parent.iterdir()] == ["orders.json"]
 
 
-@dataclass
-class Rounds:
-    """A market, its traders, and what they remember."""
-
-    anvil: Anvil
-    market: Market
-    clock: Clock
-    service: bytes
-    folder: Path
-    clearer: Clearer
-    collected: dict[bytes, int] = field(default_factory=dict)
-
-    def trader(self, side: OrderSide, number: int) -> AuctionTrader:
-        """A trader as a start of its node makes it: only the file is old."""
-        is_bid = side is OrderSide.BID
-        key = (APPLICATIONS if is_bid else OWNERS)[number]
-        who = address(key) if is_bid else compute_supplier_id(address(key), SALT)
-        return AuctionTrader(
-            self.market, sender_of(self.market.chain, key), side, who,
-            {self.service: (BIDS if is_bid else ASKS)[number]},
-            SealedOrders(self.folder / f"{side.name}-{number}.json"),
-        )  # fmt: skip
-
-    async def step_all(self) -> None:
-        for side in OrderSide:
-            for number in range(2):
-                await self.trader(side, number).step()
-        await self.clearer.step()
-
-    async def run_to(self, block: int) -> None:
-        while self.anvil.height < block:
-            self.anvil.mine(min(STRIDE, block - self.anvil.height))
-            await self.step_all()
-
-    def order_key(self, side: OrderSide, number: int, epoch: int) -> OrderKey:
-        return OrderKey(self.service, epoch, side, self.trader(side, number).trader)
-
-
-def sender_of(chain: Chain, key: bytes) -> TxSender:
-    return TxSender(chain, key, SendPolicy(poll_s=0.005))
-
-
-async def open_market(anvil: Anvil, folder: Path) -> Rounds:
-    """Two suppliers, two applications, one who clears; the market open at its first price."""
-    async with await Chain.connect([anvil.url]) as chain:
-        deployer = sender_of(chain, KEYS[0])
-        plan = DeploymentPlan(
-            chain_id=chain.chain_id,
-            deployer=deployer.address,
-            first_nonce=await chain.nonce(deployer.address),
-            deployment_block=0,
-            clock=Clock((await chain.head()).number, 40, 3, 2),
-            params=PARAMS,
-            roles=Roles(deployer.address, deployer.address, TREASURY, 0),
-            token=None,
-        )
-        book = await deploy(deployer, chain, plan)
-    market = await Market.connect([anvil.url], book)
-    source = sender_of(market.chain, KEYS[0])
-    service = Service(
-        SOURCE, keccak(b"spec"), UnitWeights(0, 1, 1, 1), 1_000, book.auction, "auctioned"
-    )
-    registry, token = market.registry, market.token
-    for key in KEYS:
-        await source.send(token.mint(address(key), MINTED))
-    await source.send(registry.list_service(service))
-    await source.send(registry.register_gateway(GATEWAY_SIGNER.address, "http://gateway"))
-    await source.send(market.auction.open_market(compute_service_id(service), PRICE))
-    for key in OWNERS:
-        owner = sender_of(market.chain, key)
-        await owner.send(token.approve(book.registry, STAKE))
-        me = owner.address
-        await owner.send(registry.register_supplier(SALT, me, me, "", STAKE))
-        await owner.send(registry.stake(compute_supplier_id(me, SALT), STAKE))
-    service_id = compute_service_id(service)
-    clearer = Clearer(market, sender_of(market.chain, CLEARER), [service_id])
-    return Rounds(anvil, market, plan.clock, service_id, folder, clearer)
-
-
 @pytest.fixture
 def anvil() -> Iterator[Anvil]:
     running = start_anvil()
@@ -215,8 +127,7 @@ async def test_rounds_go_by_with_nobody_at_the_keyboard(anvil: Anvil, tmp_path: 
     rounds = await open_market(anvil, tmp_path)
     market, auction = rounds.market, rounds.market.auction
     epoch = rounds.clock.epoch_of(rounds.clock.session_at(anvil.height)) + 3
-    windows = compute_windows(rounds.clock, epoch)
-    await rounds.run_to(windows.publish_end + STRIDE)
+    await rounds.finish(epoch)
 
     found = await auction.round(rounds.service, epoch)
     assert (found.asks, found.bids, found.is_cleared) == (2, 2, True)

@@ -20,10 +20,12 @@ from relay_mining import (
     keccak,
     points_required,
 )
+from tests.dashboard.rounds import Rounds
 
 CLOCK = Clock(genesis_block=10, session_blocks=60, seed_offset=4, epoch_sessions=4)
 TOKEN = 10**6
 MARGIN_BPS = 11_000
+AUCTION = b"\xaa" * 20
 NAMES = ("llama-3.1-8b-instruct", "qwen3-32b", "mistral-small-3.2", "nomic-embed-text", "lode-demo")
 
 
@@ -43,6 +45,7 @@ class History:
 
     suppliers: int = 24
     services: int = 4
+    """With posted asks."""
     sessions: int = 60
     applications: int = 6
     claims: int = 12
@@ -51,12 +54,22 @@ class History:
     names: tuple[str, ...] = NAMES
     url: str = "https://gpu-{number:03}.example.net"
     seed: int = 7
+    auctioned: bool = False
+    """Whether one more service is sold by auction."""
+    rounds: Rounds = field(init=False)
+    """Of that service."""
     _random: random.Random = field(init=False)
     _block: int = CLOCK.genesis_block - 10
     _index: int = 0
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self.rounds = Rounds(
+            self.service(self.services),
+            tuple(self.supplier(each) for each in range(self.suppliers)),
+            tuple(self.application(each) for each in range(self.applications)),
+            3 * TOKEN,
+        )
 
     @property
     def head_block(self) -> int:
@@ -94,10 +107,18 @@ class History:
     def events(self) -> Iterator[Event]:
         """Every event in the chain's order."""
         yield from self._set_up()
+        auction = self.rounds
+        if self.auctioned:
+            values = {"service": auction.service, "price": auction.opening_price}
+            yield self.event("auction", "OpenMarket", **values)
         waiting: list[Claim] = []
         for number in range(1, self.sessions + 1):
             self._block = max(self._block, CLOCK.start(number + 1) - CLOCK.session_blocks // 2)
             yield from self._move_prices()
+            if self.auctioned and number % CLOCK.epoch_sessions == 0:
+                # by then the round of the next epoch is cleared
+                for name, values in auction.events_of(number // CLOCK.epoch_sessions + 1):
+                    yield self.event("auction", name, **values)
             self._block = max(self._block, CLOCK.start(number + 1) + 12)
             claims = [self._claim(number, place) for place in range(self.claims)]
             yield from (self._submit(claim) for claim in claims)
@@ -115,11 +136,12 @@ class History:
     def _set_up(self) -> Iterator[Event]:
         values = (6, 4096, MARGIN_BPS, 10, 100, 100, 0, 128, 100 * TOKEN, 0, 100 * TOKEN)
         yield self.event("parameters", "ScheduleValues", fromEpoch=0, values=values)
-        for number in range(self.services):
+        for number in range(self.services + self.auctioned):
             counted = self.weights(number)
             weights = (counted.request, counted.input, counted.cached, counted.output)
             source = name_address(f"source {number}")
-            struct = (source, name_hash("spec"), *weights, 500, bytes(20), self.names[number])
+            market = AUCTION if number == self.services else bytes(20)
+            struct = (source, name_hash("spec"), *weights, 500, market, self.names[number])
             yield self.event(
                 "registry", "ListService", service=self.service(number), source=source, value=struct
             )

@@ -11,9 +11,10 @@ from tests.dashboard.history import History
 
 WIDE = {"width": 1200, "height": 760}
 PHONE = {"width": 390, "height": 844}
-HISTORY = History()
+HISTORY = History(auctioned=True)
 SUPPLIER = "/suppliers/0x" + HISTORY.supplier(3).hex()
 SERVICE = "/prices/0x" + HISTORY.service(1).hex()
+AUCTION = "/prices/0x" + HISTORY.rounds.service.hex()
 
 
 def draw_all(browser: Browser, served: Served, folder: Path) -> None:
@@ -21,6 +22,7 @@ def draw_all(browser: Browser, served: Served, folder: Path) -> None:
     for name, path, scheme, size in (
         ("market", "/", "light", WIDE),
         ("prices", SERVICE, "light", WIDE),
+        ("auction", AUCTION, "light", WIDE),
         ("supplier", SUPPLIER, "dark", WIDE),
         ("phone", "/", "dark", PHONE),
     ):

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import httpx
 
+from contracts import PastRound, Round
 from gateway.access.api_keys import KeyTerms
 from gateway.api.data_plane import DataPlane
+from gateway.api.market_pages import MarketPages
 from gateway.dashboard import Desk
-from tests.dashboard.history import TOKEN, History
+from relay_mining import Hash32, RosterEntry
+from tests.dashboard.history import CLOCK, TOKEN, History
 from tests.dashboard.stage import ADMIN_TOKEN, Stage
 from tests.factories import GATEWAY
 from tests.gateway.fakes import FakeSupplier
@@ -53,6 +56,25 @@ def plane_of(gateway: Gateway) -> DataPlane:
     return found
 
 
+def add_trial(stage: Stage, gateway: Gateway) -> None:
+    """Have a stage's dashboard try bids in the rounds of its history."""
+
+    async def read_past_round(service: Hash32, epoch: int) -> PastRound:
+        return stage.history.rounds.past(epoch)
+
+    async def no_roster(service: Hash32, epoch: int) -> tuple[RosterEntry, ...]:
+        return ()
+
+    async def no_round(service: Hash32, epoch: int) -> Round:
+        raise NotImplementedError
+
+    pages = MarketPages(
+        plane_of(gateway).relays.admission, stage.board.scene, CLOCK,
+        stage.history.application(0), no_roster, no_round, read_past_round,
+    )  # fmt: skip
+    stage.board.add(pages.endpoints())
+
+
 def add_desk(stage: Stage, gateway: Gateway) -> None:
     """Have a stage's dashboard show a gateway's books."""
     plane = plane_of(gateway)
@@ -72,6 +94,7 @@ async def a_show(
     async with a_gateway(folder, honest, terms=BUDGETS) as gateway:
         stage = Stage.build(history, GATEWAY)
         add_desk(stage, gateway)
+        add_trial(stage, gateway)
         try:
             yield Show(await stage.serve(port), stage, gateway)
         finally:
@@ -94,9 +117,10 @@ async def make_requests(gateway: Gateway, count: int) -> None:
 
 async def main(port: int, is_hostile: bool) -> None:
     """Serve until stopped."""
-    history, words = History(), WORDS
+    history, words = History(auctioned=True), WORDS
     if is_hostile:
-        history, words = History(names=HOSTILE, url=HOSTILE[0]), list(HOSTILE[:3])
+        history = History(auctioned=True, names=HOSTILE, url=HOSTILE[0])
+        words = list(HOSTILE[:3])
     with tempfile.TemporaryDirectory() as folder:
         async with a_show(Path(folder), history, words, port) as show:
             await make_requests(show.gateway, 16)

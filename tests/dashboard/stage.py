@@ -14,7 +14,7 @@ from gateway.routing.standing import Standing
 from node.dashboard import Access, Token, site_handler
 from node.http import Request, Response, Server, serve
 from relay_mining import Address, RosterEntry, SessionKey, Signer, Verifier, compute_terms, keccak
-from tests.dashboard.history import TOKEN, History, name_address
+from tests.dashboard.history import CLOCK, TOKEN, History, name_address
 
 ADMIN_TOKEN = "0123456789abcdef0123456789abcdef"
 SIGNER = Signer(keccak(b"a stage's signer"))
@@ -103,7 +103,13 @@ def _session(history: History, number: int) -> Session:
 
 
 def _rosters(history: History) -> Rosters:
+    rounds, epoch = history.rounds, CLOCK.epoch_of(history.sessions + 1)
+    sold = rounds.outcome(epoch).roster if history.auctioned else ()
     return {
+        rounds.service: tuple(
+            RosterEntry(each.supplier, each.unit_price, each.units) for each in sold
+        ),
+    } | {
         history.service(service): tuple(
             RosterEntry(history.supplier(each), (2 + service) * TOKEN, 3 + each % 9)
             for each in range(history.suppliers)

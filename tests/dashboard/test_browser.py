@@ -18,11 +18,12 @@ from tests.dashboard.browser import (
     find_violations,
     launch,
 )
-from tests.dashboard.screenshots import SERVICE, SUPPLIER, ask, log_in
+from tests.dashboard.history import CLOCK
+from tests.dashboard.screenshots import AUCTION, HISTORY, SERVICE, SUPPLIER, ask, log_in
 
 pytestmark = pytest.mark.dashboard
 
-PAGES = ("/", "/prices", SERVICE, SUPPLIER, "/application", "/playground")
+PAGES = ("/", "/prices", SERVICE, AUCTION, SUPPLIER, "/application", "/playground")
 Look = Callable[..., Watched]
 PHONE = {"viewport": {"width": 390, "height": 844}}
 
@@ -86,6 +87,29 @@ def test_what_happens_is_shown_without_asking(look: Look, show: Served) -> None:
     before = (first.inner_text(), page.locator(".ruler").inner_text())
     expect(page.locator(".ruler")).not_to_have_text(before[1])
     expect(page.locator(".feed li").first).not_to_have_text(before[0], timeout=15_000)
+    assert watched.faults == []
+
+
+def test_an_auction_shows_its_orders_and_what_a_bid_would_have_paid(
+    look: Look, show: Served
+) -> None:
+    """The book and the path of the rounds; a bid below every posted price gets nothing."""
+    watched = look(show)
+    page = watched.open(AUCTION)
+    past = HISTORY.rounds.past(HISTORY.sessions // CLOCK.epoch_sessions + 1)
+    for name, orders in (("Asks", past.book.asks), ("Bids", past.book.bids)):
+        rows = page.get_by_role("table", name=name).locator("tbody tr")
+        expect(rows).to_have_count(len(orders))
+    expect(page.get_by_role("img", name=re.compile("^Posted price of"))).to_be_visible()
+    trial = page.get_by_role("table", name="Past rounds").locator("tbody tr")
+    expect(trial.filter(has_text="1 of 1").first).to_be_visible()
+    price = page.get_by_label(re.compile("^Bid"))
+    price.fill("0.5")
+    expect(trial.filter(has_text="1 of 1")).to_have_count(0)
+    expect(trial.filter(has_text="0 of 1").first).to_be_visible()
+    price.fill("much")
+    expect(page.get_by_role("alert")).to_contain_text("price must be a whole number")
+    expect(price).to_be_focused()
     assert watched.faults == []
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.dashboard import market_model, registry_events, rows
+from gateway.dashboard import auction_events, market_model, registry_events, rows
 from gateway.dashboard.folding import apply
 from gateway.dashboard.market_model import MarketModel
+from pricing import accepted_balance
 from tests.dashboard.history import CLOCK, TOKEN, History, name_address
 
 
@@ -68,6 +69,41 @@ def test_the_price_path_has_a_point_where_asks_changed(model: MarketModel) -> No
         assert (last.low, last.high) == (min(service.asks.values()), max(service.asks.values()))
 
 
+def test_an_auction_s_rounds_are_what_its_events_say() -> None:
+    history = History(suppliers=12, services=3, sessions=40, auctioned=True)
+    service = history.model().services[history.rounds.service]
+    assert list(service.rounds) == list(range(2, 12))
+    for epoch, row in service.rounds.items():
+        past, outcome = history.rounds.past(epoch), history.rounds.outcome(epoch)
+        accepted = accepted_balance(past.book, past.price, past.fee_bps)
+        assert (row.price, row.demand, row.supply) == (past.price, accepted.demand, accepted.supply)
+        assert (row.procured, row.paid) == (outcome.procured, outcome.paid)
+        is_kept = epoch > 11 - rows.BOOKS_KEPT
+        assert len(row.asks) == (len(past.book.asks) if is_kept else 0)
+        assert len(row.bids) == (len(past.book.bids) if is_kept else 0)
+    assert service.book is service.rounds[11]
+    assert service.posted == service.rounds[11].price
+
+
+def test_an_auction_takes_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auction_events, "ROUNDS_KEPT", 4)
+    monkeypatch.setattr(auction_events, "ORDERS_KEPT", 3)
+    history = History(suppliers=12, services=1, sessions=40, auctioned=True)
+    model = history.model()
+    service = model.services[history.rounds.service]
+    assert list(service.rounds) == [8, 9, 10, 11]
+    newest, past = service.rounds[11], history.rounds.past(11)
+    assert (len(newest.asks), len(newest.bids)) == (3, 3)
+    accepted = accepted_balance(past.book, past.price, past.fee_bps)
+    assert (newest.demand, newest.supply) == (accepted.demand, accepted.supply)
+    orders = sum(
+        max(0, len(side) - 3)
+        for epoch in range(2, 12)
+        for side in (history.rounds.past(epoch).book.asks, history.rounds.past(epoch).book.bids)
+    )
+    assert model.totals.left_out == orders > 0
+
+
 def test_a_delegation_counts_from_its_session_on() -> None:
     model, history = MarketModel(CLOCK), History()
     names = {
@@ -112,6 +148,8 @@ def test_events_of_what_is_not_known_change_nothing_but_sums() -> None:
     model, history = MarketModel(CLOCK), History()
     nobody = {"supplier": name_address("nobody"), "service": bytes(32)}
     apply(model, history.event("registry", "SetListing", **nobody, unitPrice=TOKEN))
+    for name, values in history.rounds.events_of(2):
+        apply(model, history.event("auction", name, **values))
     apply(model, history.event("registry", "SlashBond", supplier=nobody["supplier"], amount=7))
     apply(model, history.event("claims", "ClaimPaid", claimId=bytes(32), supplierShare=1,
                                sourceShare=1, gatewayShare=1, protocolShare=1))  # fmt: skip

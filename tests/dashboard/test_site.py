@@ -27,7 +27,7 @@ from tests.factories import APPLICATION
 pytestmark = pytest.mark.anyio
 
 GUARD = {"x-lode-dashboard": "1"}
-SMALL = {"suppliers": 12, "services": 3, "sessions": 20, "claims": 6}
+SMALL = {"suppliers": 12, "services": 3, "sessions": 20, "claims": 6, "auctioned": True}
 PAGES = ("/", "/prices", "/prices/0x00", "/suppliers/0x00")
 
 
@@ -125,6 +125,21 @@ async def test_what_each_page_asks_for(client: httpx.AsyncClient, stage: Stage) 
     prices = [int(each["price"]) for each in book]
     assert prices == sorted(prices)
     assert str(prices[0]) == service["low"]
+    assert service["posted"] is None
+
+    auction = stage.history.rounds
+    sold = (await client.get(f"/dashboard/api/services/0x{auction.service.hex()}")).json()
+    past = auction.past(sold["round"]["epoch"])
+    assert sold["posted"] == sold["path"][-1][1] == str(past.price)
+    assert [each["price"] for each in sold["book"]] == sorted(
+        (str(each.price) for each in past.book.asks), key=int
+    )
+    assert [int(each["price"]) for each in sold["bids"]] == sorted(
+        (each.price for each in past.book.bids), reverse=True
+    )
+    assert any(each["price_now"] for each in sold["book"])
+    (listed,) = (each for each in market["services"] if each["id"] == sold["id"])
+    assert listed["path"] == [posted for _, posted, _ in sold["path"]]
 
 
 @pytest.mark.parametrize(

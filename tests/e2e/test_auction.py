@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import openai
@@ -27,11 +28,14 @@ pytestmark = [
     pytest.mark.e2e, pytest.mark.long, pytest.mark.anvil, pytest.mark.xdist_group("auction"),
     pytest.mark.timeout(900),
 ]  # fmt: skip
+TERMS = Terms(session_blocks=24)
+EPOCH_SESSIONS = TERMS.epoch_sessions
 PRICE = 2 * TOKEN
 """The first posted price of a million compute units."""
 ASKS = (TOKEN // 2, TOKEN)
 QUANTITY = 6
 """Units that each supplier offers and the gateway wants of each."""
+BID = 3 * PRICE
 PATIENCE_S = 400.0
 
 
@@ -45,7 +49,7 @@ class Auctioned:
 
 @pytest.fixture(scope="module")
 def auctioned() -> Iterator[Auctioned]:
-    plan = MarketPlan(suppliers=2, terms=Terms(session_blocks=24))
+    plan = MarketPlan(suppliers=2, terms=TERMS)
     with LocalMarket.start(plan) as market:
         yield Auctioned(market, set_up(market))
 
@@ -76,7 +80,7 @@ def set_up(market: LocalMarket) -> str:
 [models]
 {MODEL} = "{service}"
 [auction]
-bids = {{ "{service}" = {{ price = {3 * PRICE}, quantity = {2 * QUANTITY} }} }}
+bids = {{ "{service}" = {{ price = {BID}, quantity = {2 * QUANTITY} }} }}
 clears = ["{service}"]
 """
         )
@@ -117,9 +121,7 @@ def test_a_round_becomes_a_roster_that_serves_and_claims_at_its_prices(
         )
         assert "Tokyo" in (answer.choices[0].message.content or "")
         shown = client.models.retrieve(MODEL).model_dump()
-    headers = {"authorization": f"Bearer {market.api_key}"}
-    base = f"{market.base_url}/market/services/{auctioned.service}"
-    page = httpx.get(base, headers=headers, timeout=30.0).json()
+    page = read_market(market, f"services/{auctioned.service}")
     assert page["market"].startswith("0x")
     # procured in full at a reserve below the posted price: each is paid what the other, or the
     # reserve, would have cost, whatever it asked
@@ -140,6 +142,107 @@ def test_a_round_becomes_a_roster_that_serves_and_claims_at_its_prices(
 
         wait_until(is_claimed, "no auctioned session was claimed", PATIENCE_S, 2.0)
     assert all(prices["min"] <= each <= prices["max"] for each in asks_paid())
+
+
+def test_the_gateway_tells_the_book_the_price_path_and_what_its_own_bid_did_pay(
+    auctioned: Auctioned,
+) -> None:
+    market, service = auctioned.market, auctioned.service
+    ask = f"services/{service}"
+
+    def tried(price: int, quantity: int) -> list[dict[str, Any]]:
+        query = f"price={price}&quantity={quantity}&epochs=64"
+        found: list[dict[str, Any]] = read_market(market, f"{ask}/bids?{query}")["data"]
+        return found
+
+    def is_bought() -> bool:
+        return any(each["units"] for each in tried(BID, 2 * QUANTITY))
+
+    wait_until(is_bought, "no round gave the gateway's bid a unit", PATIENCE_S, 2.0)
+
+    page = read_market(market, ask)
+    asks = {(each["supplier"], each["price"], each["quantity"]) for each in page["book"]}
+    wanted = {
+        ("0x" + each.supplier.hex(), str(price), QUANTITY)
+        for each, price in zip(market.suppliers, ASKS, strict=True)
+    }
+    assert asks <= wanted  # of the newest round, whose orders may be being revealed
+    bid = {"application": "0x" + GATEWAY_OWNER.raw.hex(), "price": str(BID),
+           "quantity": 2 * QUANTITY, "in": True}  # fmt: skip
+    assert page["bids"] in ([], [bid])
+    assert asks or page["bids"]
+    posted = {at // EPOCH_SESSIONS: int(price) for at, price, _ in page["path"]}
+    assert posted[min(posted)] == PRICE
+    assert page["posted"] == str(posted[max(posted)])
+
+    rounds = {each["epoch"]: each for each in read_market(market, f"{ask}/rounds")["data"]}
+    cleared = [epoch for epoch, each in rounds.items() if each["cleared"]]
+    assert cleared
+    for epoch in cleared:
+        assert int(rounds[epoch]["price"]) == posted[epoch]
+        assert {each["supplier"] for each in rounds[epoch]["sellers"]} <= {e for e, _, _ in wanted}
+    assert any((rounds[each]["asks"], rounds[each]["bids"]) == (2, 1) for each in cleared)
+
+    # its own bid is told to have got and paid what the contract gave and charged
+    settled = asyncio.run(read_settled(market, service))
+    own = {each["epoch"]: each for each in tried(BID, 2 * QUANTITY)}
+    shared = own.keys() & settled.keys()
+    assert any(own[epoch]["units"] for epoch in shared)
+    for epoch in shared:
+        units, charge = settled[epoch]
+        assert (own[epoch]["units"], own[epoch]["charge"]) == (units, str(charge))
+        assert own[epoch]["paid"] == (str(posted[epoch]) if units else None)
+    # a bid below the posted price, though above what suppliers are paid, gets nothing
+    for each in tried(PRICE - 1, 1):
+        assert int(each["posted"]) < PRICE or (each["units"], each["paid"]) == (0, None)
+    shown = httpx.get(f"{market.control_url}/dashboard/api/bids/{service}",
+                      params={"price": str(BID), "quantity": str(2 * QUANTITY), "epochs": "64"},
+                      timeout=30.0).json()["data"]  # fmt: skip
+    assert {each["epoch"]: each for each in shown}.items() >= own.items()
+    drawn = httpx.get(f"{market.control_url}/dashboard/api/services/{service}", timeout=30.0)
+    assert drawn.json()["path"][: len(page["path"])] == page["path"]
+
+
+def test_a_supplier_tries_another_ask_on_the_rounds_there_were(auctioned: Auctioned) -> None:
+    market, service = auctioned.market, auctioned.service
+    rounds = {
+        each["epoch"]: each
+        for each in read_market(market, f"services/{service}/rounds")["data"]
+        if each["cleared"]
+    }
+    first = market.suppliers[0]
+    ask = ("price", "ask", service, "--quantity", str(QUANTITY), "--price")
+    same = run_supplier(first.config, *ask, str(ASKS[0]))
+    told = {each["epoch"]: each for each in same["tried"]}
+    asked = {each["epoch"]: each for each in same["asked"]}
+    assert asked.items() <= told.items()
+    assert rounds.keys() & asked.keys()
+    for epoch in rounds.keys() & asked.keys():
+        sellers = {each["supplier"]: each["price"] for each in rounds[epoch]["sellers"]}
+        assert sellers["0x" + first.supplier.hex()] == str(told[epoch]["unit_price"])
+    dear = run_supplier(first.config, *ask, str(PRICE))["tried"]
+    assert {each["units"] for each in dear if each["epoch"] in rounds} == {0}
+
+
+def read_market(market: LocalMarket, path: str) -> dict[str, Any]:
+    headers = {"authorization": f"Bearer {market.api_key}"}
+    answer = httpx.get(f"{market.base_url}/market/{path}", headers=headers, timeout=30.0)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def read_settled(market: LocalMarket, service: str) -> dict[int, tuple[int, int]]:
+    """Units and charge of the bid of each round that was settled."""
+    async with await Market.connect([market.site.rpc], market.book) as chain:
+        reader = chain.events(confirmations=0)
+        found: dict[int, tuple[int, int]] = {}
+        while await reader.is_behind():
+            for event in (await reader.read()).events:
+                at = event.values
+                if event.name == "SettleBid" and at["service"].hex() == service[2:]:
+                    assert at["application"] == GATEWAY_OWNER.raw
+                    found[at["epoch"]] = (at["units"], at["charge"])
+    return found
 
 
 async def claimed_prices(market: LocalMarket, service: str) -> set[int]:

@@ -1,5 +1,6 @@
 """A real network cut where the planner says: the parts together are the whole."""
 
+import time
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 import edge
 from edge import (
+    Convolution,
+    Floats,
     MalformedActivationError,
     MultiExitNetwork,
     NoPlanError,
@@ -20,6 +23,7 @@ from edge import (
     run_tail,
     save_network,
 )
+from edge.cli import measure_rates
 from pricing import EdgeTask
 
 MODEL = Path(__file__).parents[2] / "models" / "edge"
@@ -115,6 +119,31 @@ def test_the_planner_runs_a_deadline_all_over_the_network() -> None:
         cuts.add((found.plan.cut == 0, found.plan.edge_rate == 0))
     assert exits == set(WAYS_OUT)
     assert cuts == {(True, False), (False, False), (False, True)}
+
+
+def test_a_machine_is_as_fast_as_its_clock_says_at_each_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine on which each convolution takes a millisecond, and nothing else takes time."""
+    now = [0.0]
+
+    class Ticking(Convolution):
+        def run(self, batch: Floats) -> Floats:
+            now[0] += 0.001
+            return Convolution.run(self, batch)
+
+    layers = [
+        Ticking(each.weights, each.bias, each.stride) if isinstance(each, Convolution) else each
+        for each in NETWORK.trunk
+    ]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    rates = measure_rates(replace(NETWORK, trunk=tuple(layers)))
+    works = [sum(layer.work for layer in way_out.layers) for way_out in PROFILE.exits]
+    convolutions = [1, 2, 3]
+    assert rates == [
+        work // (1_000 * count) for work, count in zip(works, convolutions, strict=True)
+    ]
+    assert now[0] >= 0.5  # long enough to mean something
 
 
 def test_a_task_with_time_stays_on_the_device() -> None:

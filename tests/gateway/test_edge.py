@@ -5,6 +5,7 @@ import base64
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import numpy as np
@@ -232,6 +233,22 @@ async def test_a_device_with_time_enough_is_told_to_do_it_itself(tmp_path: Path)
         assert plan["cut"] == len(NETWORK.layers(plan["exit"]))
 
 
+async def test_a_harder_task_is_planned_with_that_much_more_work(tmp_path: Path) -> None:
+    async with a_gateway_of_tails(tmp_path, TailSupplier("honest")) as (_, client):
+        task = {"deadline_us": 48_000, "uplink_bytes_s": 10**9}
+        plain = await plan_of(client, **task)
+        hard = await plan_of(client, **task, complexity_milli=2_000)
+        assert await plan_of(client, **task, complexity_milli=1_000) == plain | {
+            "id": ANY, "latency_us": ANY, "network_us": ANY, "edge_us": ANY,
+        }  # fmt: skip
+        assert hard["edge_rate"] >= 2 * plain["edge_rate"] - 1
+        assert hard["latency_us"] <= task["deadline_us"]
+        assert hard["units"] == plain["units"]  # what a tail is counted as is its profile's
+        for wrong in (999, 0, 1.5, 10**6 + 1):
+            response = await client.post("/edge/plan", json=SENSOR | {"complexity_milli": wrong})
+            assert refused(response) == (400, "invalid_value", "complexity_milli")
+
+
 async def test_who_bids_less_than_the_relay_costs_is_not_served(tmp_path: Path) -> None:
     async with a_gateway_of_tails(tmp_path, TailSupplier("honest")) as (_, client):
         price = (await plan_of(client))["price"]
@@ -264,11 +281,13 @@ async def test_those_who_wait_share_what_the_edge_can_do_and_the_rest_are_outbid
         assert 1 <= len(plans) < len(bids)
         assert {refused(each)[:2] for each in lost} == {(429, "outbid")}
         assert all("8 users" in each.json()["error"]["message"] for each in lost)
-        highest_lost = max(bid for bid in bids if bid not in plans)
+        (rate,) = {each["edge_rate"] for each in plans.values()}
+        (cost,) = {each["price"] - each["premium"] for each in plans.values()}
+        ranked = sorted(bids, reverse=True)
+        fitting, first_out = ranked[: RATE // rate], ranked[RATE // rate]
+        assert set(plans) <= set(fitting)
         for bid, plan in plans.items():
-            assert plan["price"] <= bid
-            assert plan["premium"] > 0
-            assert bid > highest_lost or plan["price"] <= bid
+            assert first_out - cost <= plan["premium"] <= bid - cost
         # what is granted and not used is not to be had again
         again = await client.post("/edge/plan", json=SENSOR | task | {"bid": 10_000})
         free = RATE - sum(each["edge_rate"] for each in plans.values())

@@ -2,25 +2,30 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from random import Random
 
 import httpx
+import orjson
 import pytest
 
-from contracts import ChainUnavailableError, Round
+from contracts import ChainUnavailableError, PastRound, Round
+from gateway.access.admission import Admission
 from gateway.api.market_pages import EPOCHS_MAX, FOLDER, MarketPages
 from gateway.api.past_bids import PPM, judge_bid, judge_bids
-from gateway.dashboard import Scene
+from gateway.api.past_orders import judge_order
+from node.dashboard import Ask, Reply
+from pricing import Book, Order, accepted_balance, clear_epoch
 from relay_mining import RosterEntry
 from tests.dashboard.history import CLOCK, History
 from tests.dashboard.stage import Stage
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import Gateway, a_gateway
 
-HISTORY = History(suppliers=12, services=2, sessions=40)
+HISTORY = History(suppliers=12, services=1, auctioned=True, sessions=40)
+ROUNDS = HISTORY.rounds
 STAGE = Stage.build(HISTORY)
 CURRENT = CLOCK.epoch_of(CLOCK.session_at(STAGE.followed.model.block))
 
@@ -34,6 +39,7 @@ class PastRosters:
     """A chain whose rosters are known; counts what is asked of it."""
 
     asked: list[int] = field(default_factory=list)
+    rounds: list[int] = field(default_factory=list)
     is_down: bool = False
 
     async def read(self, service: bytes, epoch: int) -> tuple[RosterEntry, ...]:
@@ -54,14 +60,20 @@ class PastRosters:
             500 if is_cleared else 0, bytes(20), 7, bytes(32),
         )  # fmt: skip
 
+    async def read_past(self, service: bytes, epoch: int) -> PastRound:
+        """The rounds that the history has events of."""
+        if self.is_down:
+            raise ChainUnavailableError([("endpoint", "down")])
+        assert service == ROUNDS.service
+        self.rounds.append(epoch)
+        return ROUNDS.past(epoch)
 
-def scene() -> Scene:
-    """The stage's, its second service sold by a contract."""
-    found = STAGE.board.scene()
-    auctioned = HISTORY.service(1)
-    row = replace(found.model.services[auctioned], market=b"\xaa" * 20)
-    services = {**found.model.services, auctioned: row}
-    return replace(found, model=replace(found.model, services=services))
+
+def auctioned_pages(admission: Admission, rosters: PastRosters) -> MarketPages:
+    return MarketPages(
+        admission, STAGE.board.scene, CLOCK, HISTORY.application(0), rosters.read,
+        rosters.read_round, rosters.read_past,
+    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -70,7 +82,7 @@ async def pages(
 ) -> AsyncIterator[tuple[Gateway, httpx.AsyncClient]]:
     async with a_gateway(folder, FakeSupplier("one")) as gateway:
         admission = gateway.plane.relays.admission
-        shown = MarketPages(admission, scene, CLOCK, rosters.read, rosters.read_round)
+        shown = auctioned_pages(admission, rosters)
         gateway.plane.mount(FOLDER, shown.answer)
         headers = {"authorization": f"Bearer {gateway.key}"}
         async with httpx.AsyncClient(
@@ -143,6 +155,111 @@ async def test_the_rounds_of_an_auction_are_shown_with_what_they_cleared_to(
 
 
 @pytest.mark.anyio
+async def test_the_book_of_an_auction_is_its_revealed_orders_and_its_path_the_posted_prices(
+    tmp_path: Path,
+) -> None:
+    newest = ROUNDS.past(CURRENT + 1)
+    async with pages(tmp_path, PastRosters()) as (_, client):
+        page = (await client.get(f"/services/0x{ROUNDS.service.hex()}")).json()
+    assert (page["round"]["epoch"], page["round"]["price"]) == (CURRENT + 1, str(newest.price))
+    for name, side, orders in (
+        ("supplier", "book", newest.book.asks), ("application", "bids", newest.book.bids),
+    ):  # fmt: skip
+        shown = {(each[name], each["price"], each["quantity"]) for each in page[side]}
+        assert shown == {("0x" + e.trader.hex(), str(e.price), e.quantity) for e in orders}
+    accepted = accepted_balance(newest.book, newest.price, newest.fee_bps)
+    assert (page["round"]["supply"], page["round"]["demand"]) == (accepted.supply, accepted.demand)
+    assert sum(each["quantity"] for each in page["book"] if each["in"]) == accepted.supply
+    assert sum(each["quantity"] for each in page["bids"] if each["in"]) == accepted.demand
+    assert {each["in"] for each in (*page["book"], *page["bids"])} == {True, False}
+    path = {
+        session // CLOCK.epoch_sessions: (posted, mean) for session, posted, mean in page["path"]
+    }
+    assert list(path) == list(range(2, CURRENT + 2))
+    assert len({posted for posted, _ in path.values()}) > 5
+    for epoch, (posted, mean) in path.items():
+        past, outcome = ROUNDS.past(epoch), ROUNDS.outcome(epoch)
+        assert posted == str(past.price)
+        assert mean == (str(-(-outcome.paid // outcome.procured)) if past.is_cleared else None)
+    assert page["posted"] == str(newest.price)
+
+
+@pytest.mark.anyio
+async def test_a_bid_in_an_auction_pays_what_the_rule_of_the_chain_says(tmp_path: Path) -> None:
+    """Of one's own bid told again what it got; of another one what it would have got instead."""
+    rosters, bidder = PastRosters(), HISTORY.application(0)
+    async with pages(tmp_path, rosters) as (gateway, client):
+        (session,) = gateway.table.sessions.values()
+        assert session.key.application != bidder
+        path = f"/services/0x{ROUNDS.service.hex()}/bids"
+        found = (await client.get(f"{path}?price=4000000&quantity=5&epochs=6")).json()["data"]
+        stranger = Order(session.key.application, 4_000_000, 5)
+    assert (
+        rosters.rounds == [each["epoch"] for each in found] == list(range(CURRENT - 5, CURRENT + 1))
+    )
+    for each in found:
+        past = ROUNDS.past(each["epoch"])
+        assert (each["posted"], each["cleared"]) == (str(past.price), past.is_cleared)
+        if not past.is_cleared:
+            assert (each["units"], each["paid"], each["charge"]) == (0, None, "0")
+            continue
+        book = Book((*past.book.bids, stranger), past.book.asks)
+        assert past.seed is not None
+        outcome = clear_epoch(book, past.price, past.fee_bps, past.seed)
+        units = sum(e.units for e in outcome.fills if e.application == stranger.trader)
+        assert (each["units"], each["reach_ppm"]) == (units, units * PPM // 5)
+        assert each["paid"] == (str(past.price) if units else None)
+        assert int(each["charge"]) + int(each["claims"]) == units * past.price
+        assert int(each["low"]) <= int(each["mean"]) <= int(each["high"]) < past.price
+    assert {each["units"] == 5 for each in found} == {True, False}
+
+
+@pytest.mark.anyio
+async def test_the_dashboard_tries_bids_of_the_gateways_own_application(tmp_path: Path) -> None:
+    rosters = PastRosters()
+    epoch = next(e for e in range(CURRENT, 1, -1) if _own_bid(e) and ROUNDS.past(e).is_cleared)
+    own = _own_bid(epoch)
+    assert own is not None
+    async with a_gateway(tmp_path, FakeSupplier("one")) as gateway:
+        tried = auctioned_pages(gateway.plane.relays.admission, rosters).endpoints()["bids/"]
+        path, query = f"bids/0x{ROUNDS.service.hex()}", {"epochs": str(CURRENT)}
+
+        async def ask(**more: str) -> Reply:
+            return await tried.answer(Ask("GET", path, query | more))
+
+        same = orjson.loads((await ask(price=str(own.price), quantity=str(own.quantity))).body)
+        (row,) = (each for each in same["data"] if each["epoch"] == epoch)
+        fills = [e for e in ROUNDS.outcome(epoch).fills if e.application == own.trader]
+        told = [(row["units"], row["charge"], row["claims"])] if row["units"] else []
+        assert told == [(e.units, str(e.charge), str(e.claims)) for e in fills]
+        low = orjson.loads((await ask(price="1")).body)
+        assert {each["units"] for each in low["data"]} == {0}
+        assert (await ask(price="x")).status == 400
+        assert (await ask(price="1", quantity=str(2**25))).status == 400
+        rosters.is_down = True
+        assert len(rosters.rounds) == len(set(rosters.rounds))  # what is over is read once
+        assert (await ask(price="2")).status == 200
+
+
+def _own_bid(epoch: int) -> Order | None:
+    bids = ROUNDS.past(epoch).book.bids
+    return next((each for each in bids if each.trader == HISTORY.application(0)), None)
+
+
+def test_a_round_that_nobody_cleared_sells_nothing_unless_there_was_nothing_to_clear() -> None:
+    bid = Order(b"\x01" * 20, 1_000, 3)
+    ask = Order(b"\x02" * 20, 500, 3)
+    for bids, asks, is_cleared, units in (
+        ((bid,), (ask,), False, 0), ((), (ask,), False, 3), ((bid,), (ask,), True, 3),
+        ((Order(b"\x03" * 20, 999, 9),), (ask,), False, 3), ((bid,), (), False, 0),
+    ):  # fmt: skip
+        past = PastRound(
+            4, 1_000, 100, is_cleared, bytes(32) if is_cleared else None, Book(bids, asks)
+        )
+        assert judge_order(past, bid).fill.units == units
+
+
+@pytest.mark.anyio
 async def test_what_is_no_page_is_refused_in_words(tmp_path: Path) -> None:
     rosters = PastRosters(is_down=True)
     service = "0x" + HISTORY.service(0).hex()
@@ -160,6 +277,9 @@ async def test_what_is_no_page_is_refused_in_words(tmp_path: Path) -> None:
             (f"/services/{service}/bids?price=1&epochs={EPOCHS_MAX + 1}", 400,
              "invalid_value", "epochs"),
             (f"/services/{service}/bids?price=1", 503, "no_supplier_available", None),
+            (f"/services/{service}/bids?price=1&quantity=0", 400, "invalid_value", "quantity"),
+            (f"/services/0x{HISTORY.service(1).hex()}/bids?price=1", 503,
+             "no_supplier_available", None),
             (f"/services/0x{HISTORY.service(1).hex()}/rounds", 503, "no_supplier_available", None),
             (f"/services/0x{HISTORY.service(1).hex()}/rounds?epochs=0", 400,
              "invalid_value", "epochs"),

@@ -2,11 +2,11 @@
 
 from random import Random
 
+from contracts import PastRound
 from pricing import Book, Order, clear_epoch
 from supplier.operation.past_rounds import (
     AskOutcome,
     AskTerms,
-    PastRound,
     own_ask,
     try_ask,
     try_ask_in_each,
@@ -18,7 +18,7 @@ FREE = AskTerms(0, 0)
 
 
 def a_round(*asks: Order, demand: int = 7, epoch: int = 4) -> PastRound:
-    return PastRound(epoch, 1_000, 100, True, Book((Order(BUYER, 1_200, demand),), asks))
+    return PastRound(epoch, 1_000, 100, True, None, Book((Order(BUYER, 1_200, demand),), asks))
 
 
 def test_an_ask_is_paid_what_the_others_would_have_cost() -> None:

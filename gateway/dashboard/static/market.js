@@ -98,7 +98,7 @@ function services(rows) {
       { name: "Asks", number: true, cell: (row) => count(row.asks) },
       { name: "Lowest", number: true, wide: true, cell: (row) => (row.low ? fine(row.low) : "–") },
       { name: "Median", number: true, cell: (row) => (row.median ? fine(row.median) : "–") },
-      { name: "Path", number: true, wide: true, cell: (row) => spark(row.path.map(scaled), `Median ask of ${row.name} over the sessions`) },
+      { name: "Path", number: true, wide: true, cell: (row) => spark(row.path.map(scaled), `${row.has_market ? "Posted price" : "Median ask"} of ${row.name} over the sessions`) },
       { name: "Claimed", number: true, cell: (row) => h("span", { "data-live": "" }, `${money(row.value)}`) },
     ], rows, { empty: "No service is listed.", key: (row) => row.id }));
 }
@@ -171,6 +171,8 @@ const SAYS = {
   slash: (each) => [who(each), " loses a bond of ", amount(each)],
   ask: (each, service) => [who(each), " asks ", h("b", {}, fine(each.price)), " for ", service],
   ask_removed: (each, service) => [who(each), " withdraws its ask for ", service],
+  posted: (each, service) => [service, " is posted at ", h("b", {}, fine(each.price))],
+  cleared: (each, service) => [count(each.units), " million units of ", service, " are sold for epoch ", count(each.epoch), " at ", amount(each)],
   stake: (each) => [who(each), " stakes ", amount(each)],
   unstake: (each) => [who(each), " takes out ", amount(each)],
   supplier: (each) => [who(each), " registers"],

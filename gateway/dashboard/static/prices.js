@@ -6,37 +6,44 @@ import { h, s } from "/assets/shared/dom.js";
 import { brief, count, fine, money, scaled, symbol } from "/assets/shared/format.js";
 import { figure, figures, panel, serviceLink, shortId, supplierLink, table } from "/assets/shared/parts.js";
 import { start } from "/assets/shared/shell.js";
+import { auctionFigures, auctionPath, orders, trial, tryBid } from "./auction.js";
 import { frame } from "./frame.js";
 
 const MILLION = 1_000_000n;
 const id = location.pathname.split("/")[2] ?? "";
 
-const load = () => get(id ? `services/${encodeURIComponent(id)}` : "services");
-const view = (data, pulse) => (id ? one(data, pulse) : all(data));
+const view = (data, pulse, again) => (id ? one(data, pulse, again) : all(data));
+
+async function load() {
+  const data = await get(id ? `services/${encodeURIComponent(id)}` : "services");
+  return data.has_market ? { ...data, tried: await tryBid(data) } : data;
+}
 
 function all(data) {
   return [
     h("div", { class: "title" }, h("h1", {}, "Prices"),
-      h("p", {}, "Suppliers post an ask for each service, in money for a million compute units. What was asked when a session opened holds through it.")),
+      h("p", {}, "Suppliers post an ask for each service, in money for a million compute units. What was asked when a session opened holds through it. Where an auction sells a service, one price is posted for each epoch.")),
     panel("Services", { note: `in ${symbol()}` }, table("Services and their prices", [
       { name: "Service", cell: (row) => h("span", { class: "name" }, serviceLink(row.id, row.name)) },
       { name: "Asks", number: true, cell: (row) => count(row.asks) },
+      { name: "Posted", number: true, wide: true, cell: (row) => (row.posted ? fine(row.posted) : "–") },
       { name: "Lowest", number: true, cell: (row) => (row.low ? fine(row.low) : "–") },
       { name: "Median", number: true, wide: true, cell: (row) => (row.median ? fine(row.median) : "–") },
       { name: "Highest", number: true, wide: true, cell: (row) => (row.high ? fine(row.high) : "–") },
       { name: "M input tokens", number: true, wide: true, cell: (row) => tokens(row, "input") },
       { name: "M output tokens", number: true, cell: (row) => tokens(row, "output") },
-      { name: "Median path", number: true, wide: true, cell: (row) => spark(row.path.map(scaled), `Median ask of ${row.name}`) },
+      { name: "Path", number: true, wide: true, cell: (row) => spark(row.path.map(scaled), `${row.has_market ? "Posted price" : "Median ask"} of ${row.name}`) },
     ], data.services, { empty: "No service is listed.", key: (row) => row.id })),
   ];
 }
 
-/** What a million tokens of a kind cost at the median ask: a token weighs so many units. */
+/** What a million tokens of a kind cost at the posted price or the median ask: a token weighs so many units. */
 function tokens(row, kind) {
-  return row.median ? money(BigInt(row.median) * BigInt(row.weights[kind]), 2) : "–";
+  const price = row.posted ?? row.median;
+  return price ? money(BigInt(price) * BigInt(row.weights[kind]), 2) : "–";
 }
 
-function one(data, pulse) {
+function one(data, pulse, again) {
   const session = pulse?.clock.session ?? data.path.at(-1)?.[0] ?? 0;
   const { weights } = data;
   return [
@@ -45,21 +52,27 @@ function one(data, pulse) {
       h("h1", {}, data.name || "A service without a name"),
       h("p", {}, h("code", {}, data.id))),
     figures(
-      figure("Lowest ask", data.low ? fine(data.low) : "–", { unit: symbol(), note: "for a million compute units" }),
-      figure("Median ask", data.median ? fine(data.median) : "–", { unit: symbol(), note: `of ${count(data.asks)} asks` }),
+      data.has_market ? auctionFigures(data) : askFigures(data),
       figure("A million input tokens", tokens(data, "input"), { unit: symbol(), note: `${count(weights.input)} units a token, ${count(weights.cached)} cached` }),
       figure("A million output tokens", tokens(data, "output"), { unit: symbol(), note: `${count(weights.output)} units a token, ${count(weights.request)} a request` }),
       figure("May be spent", money(data.demand.capped), { unit: symbol(), note: `a session, by ${count(data.demand.delegations)} delegations` })),
     h("div", { class: "halves" },
-      panel("Price path", { note: "asks as each session began, and what was claimed" }, path(data, session)),
+      data.has_market
+        ? panel("Price path", { note: "posted for each epoch" }, auctionPath(data, session))
+        : panel("Price path", { note: "asks as each session began, and what was claimed" }, path(data, session)),
       panel("Supply", { note: "weight in the draw that asks no more than a price" }, supply(data.book))),
-    panel("Book", { note: data.has_market ? "what the auction allotted" : "posted asks, the cheapest first" }, book(data)),
+    data.has_market ? [orders(data), trial(data, again)] : panel("Book", { note: "posted asks, the cheapest first" }, book(data)),
     panel("Listing", {}, h("dl", { class: "facts" },
       h("dt", {}, "Source"), h("dd", {}, shortId(data.source), ` earns ${data.source_bps / 100} %`),
       h("dt", {}, "Roster"), h("dd", {}, `${count(data.roster.entries)} suppliers with ${count(data.roster.weight)} lots, built for epoch ${count(data.roster.epoch)}`),
       h("dt", {}, "Claimed"), h("dd", {}, `${brief(data.units)} units in ${count(data.claims)} claims, worth ${money(data.value)} ${symbol()}`))),
   ];
 }
+
+const askFigures = (data) => [
+  figure("Lowest ask", data.low ? fine(data.low) : "–", { unit: symbol(), note: "for a million compute units" }),
+  figure("Median ask", data.median ? fine(data.median) : "–", { unit: symbol(), note: `of ${count(data.asks)} asks` }),
+];
 
 function path(data, session) {
   const asks = data.path.map(([at, low, median, high]) => [at, scaled(low), scaled(median), scaled(high)]);

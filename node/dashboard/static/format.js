@@ -33,6 +33,19 @@ export function fine(value) {
   return money(amount, isTiny ? token.decimals : 4);
 }
 
+/** Base units as whole tokens in full, as a form takes them. */
+export function written(value) {
+  const full = money(value, token.decimals).replaceAll(",", "");
+  return full.includes(".") ? full.replace(/\.?0+$/, "") : full;
+}
+
+/** What was written in whole tokens as base units; null where it is no amount. */
+export function amountOf(text) {
+  const [, tokens, rest = ""] = /^(\d{1,15})(?:\.(\d*))?$/.exec(text) ?? [];
+  if (tokens === undefined || rest.length > token.decimals) return null;
+  return (BigInt(tokens) * 10n ** BigInt(token.decimals) + BigInt(rest.padEnd(token.decimals, "0"))).toString();
+}
+
 /** A large number as 1.07 G. */
 export function brief(value) {
   const amount = BigInt(value ?? 0);
