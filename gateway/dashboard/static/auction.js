@@ -9,11 +9,14 @@ import { figure, panel, shortId, supplierLink, table } from "/assets/shared/part
 const EPOCHS = 16;
 const bid = { price: "", quantity: "1" };
 
-/** What the last rounds would have come to with the bid in the form, at first the posted price. */
+/** What the last rounds would have come to with the bid in the form, at first one that took part in all. */
 export async function tryBid(data) {
   if (!data.posted) return { data: [] };
-  bid.price ||= written(data.posted);
-  const query = new URLSearchParams({ price: amountOf(bid.price) ?? "", quantity: bid.quantity, epochs: String(EPOCHS) });
+  const posted = [data.posted, ...data.path.map(([, price]) => price)].map(BigInt);
+  bid.price ||= written(posted.reduce((most, each) => (each > most ? each : most)));
+  const price = amountOf(bid.price);
+  if (price === null) return { refused: `${bid.price || "nothing"} is no amount of ${symbol()}`, data: [] };
+  const query = new URLSearchParams({ price, quantity: bid.quantity, epochs: String(EPOCHS) });
   try {
     return await get(`bids/${encodeURIComponent(data.id)}?${query}`);
   } catch (error) {
@@ -49,7 +52,7 @@ export function auctionPath(data, session) {
 /** The revealed orders of the newest round that has any. */
 export function orders(data) {
   const { round } = data;
-  const sums = round ? `epoch ${count(round.epoch)}: ${count(round.demand)} million units wanted, ${count(round.supply)} offered, ${round.procured ? `${count(round.procured)} sold` : "not cleared yet"}` : null;
+  const sums = round ? `epoch ${count(round.epoch)}: ${count(round.demand)} million units wanted, ${count(round.supply)} offered, ${round.procured ? `${count(round.procured)} sold` : "not cleared"}` : null;
   const part = { name: "Takes part", wide: true, cell: (row) => (row.in ? "yes" : "no") };
   return [
     panel("Book", { note: sums }, table("Asks", [
