@@ -32,6 +32,8 @@ class Account:
     application: Address = b""
     in_flight_max: int = 0
     in_flight: int = 0
+    held: int = 0
+    """Requests with an idempotency key that wait for their answer, their own or another's."""
     expires_at: int | None = None
     """Unix seconds."""
     models: frozenset[str] | None = None

@@ -1,7 +1,8 @@
 """Whether a key's request may run: its scope, its requests in flight, its limits, as errors."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.access.accounts import Account, Accounts
@@ -19,6 +20,8 @@ from gateway.routing.observation import Event
 from node.http import HeaderList, Headers
 
 MS_NS = 10**6
+HELD_PER_RUNNING = 2
+"""Requests with idempotency keys for each that may run: one sent again waits beside the first."""
 Grants = tuple[Grant, ...]
 """What a request holds of each limiter that it goes by."""
 
@@ -92,6 +95,18 @@ class Admission:
             each.limiter.release(each, used, at_ns)
         if self.shared is not None:
             self.shared.leave(grants, used)
+
+    @contextmanager
+    def hold(self, account: Account) -> Iterator[None]:
+        """Count a request that waits for an answer, be it another's (else KeyBusyError)."""
+        allowed = HELD_PER_RUNNING * account.in_flight_max
+        if account.held >= allowed:
+            raise KeyBusyError(f"this key may have {allowed} requests wait for answers to be kept")
+        account.held += 1
+        try:
+            yield
+        finally:
+            account.held -= 1
 
     def observe(self, event: Event) -> None:
         """Have other replicas hear of what was charged."""

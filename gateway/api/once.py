@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
+from gateway.access.accounts import Account
 from gateway.access.admission import Admission, verify_scope
 from gateway.api.file_store import FileStore
 from gateway.api.room import Room
@@ -80,7 +81,7 @@ class Once:
 
         Raises IdempotencyError where the key was used for another request, or for one that a kill
         cut off after something of it was owed; ModelForbiddenError where the API key may no longer
-        use the model it asked then; and what `run` raises.
+        use the model it asked then; KeyBusyError where too many wait; and what `run` raises.
         """
         account = call.account = self.admission.authorize(call.headers)
         key = call.headers.get(KEY_HEADER) or b""
@@ -89,6 +90,12 @@ class Once:
                 f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} characters",
                 param="Idempotency-Key",
             )
+        with self.admission.hold(account):
+            return await self._answer(call, account, key, path, run)
+
+    async def _answer(
+        self, call: Call, account: Account, key: bytes, path: bytes, run: Run
+    ) -> Answer:
         name = _name(account.key_id, key)
         fingerprint = hashlib.sha256(path + b"\0" + call.body).hexdigest()
         known = self._running.get(name)
@@ -97,7 +104,12 @@ class Once:
             task = asyncio.ensure_future(self._run(name, fingerprint, replace(call), tape, run))
             known = self._running[name] = fingerprint, task
             task.add_done_callback(lambda _: self._running.pop(name, None))
-        _require_same(known[0], fingerprint)
+        else:
+            _require_same(known[0], fingerprint)
+            left = call.client.disconnected
+            await asyncio.wait((known[1], left), return_when=asyncio.FIRST_COMPLETED)
+            if not known[1].done():
+                return None
         kept = await asyncio.shield(known[1])
         if tape.writer is not None:
             return tape.writer

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.access.api_keys import KeyTerms
 from gateway.api.file_store import DirectoryStore
 from gateway.api.room import Room
 from gateway.api.tape import Tape
@@ -79,6 +80,35 @@ async def test_requests_at_the_same_time_share_one_answer(tmp_path: Path, stream
         (first,) = [each for each in answers if "idempotent-replayed" not in each.headers]
         assert all(same(first, each) for each in answers if each is not first)
         assert fake.served == 1
+
+
+async def test_as_many_more_wait_for_an_answer_as_may_run_and_whoever_leaves_makes_room(
+    tmp_path: Path,
+) -> None:
+    fake = FakeSupplier("slow", pause=asyncio.Event())
+    async with a_gateway(tmp_path, fake, terms=KeyTerms(in_flight_max=1)) as gateway:
+        account = gateway.accounts.get(gateway.key_id)
+        assert account is not None
+        assert fake.pause is not None
+        first = asyncio.create_task(post(gateway, stream=True))
+        async with asyncio.timeout(10):
+            while not fake.served:
+                await asyncio.sleep(0.01)
+            second = asyncio.create_task(post(gateway, stream=True))
+            while account.held < 2:
+                await asyncio.sleep(0.01)
+            third = await post(gateway, stream=True)
+            assert (third.status_code, third.headers["retry-after"]) == (429, "1")
+            assert third.json()["error"]["code"] == "rate_limit_exceeded"
+            second.cancel()
+            while account.held == 2:
+                await asyncio.sleep(0.01)
+        fourth = asyncio.create_task(post(gateway, stream=True))
+        while account.held < 2:
+            await asyncio.sleep(0.01)
+        fake.pause.set()
+        assert same(await first, await fourth)
+        assert (account.held, account.in_flight, fake.served) == (0, 0, 1)
 
 
 async def test_a_key_is_for_one_body(tmp_path: Path) -> None:
