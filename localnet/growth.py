@@ -32,9 +32,12 @@ class Growth:
         return "flat" if self.high <= TOLD_PER_H * self.level else "not told"
 
 
-def fit_growth(looks: Sequence[tuple[float, float]]) -> Growth | None:
-    """The growth over looks of (seconds, value) in their order; None of too few."""
-    kept = looks[int(len(looks) * WARM_UP) :]
+def fit_growth(looks: Sequence[tuple[float, float]], settled_s: float = 0.0) -> Growth | None:
+    """The growth over looks of (seconds, value) in their order; None of too few.
+
+    What is known to fill until `settled_s` is let pass too, where that is later than the warm-up.
+    """
+    kept = [each for each in looks[int(len(looks) * WARM_UP) :] if each[0] >= settled_s]
     if len(kept) < 2 * BLOCKS:
         return None
     cuts = [len(kept) * each // BLOCKS for each in range(BLOCKS + 1)]

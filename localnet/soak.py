@@ -43,9 +43,10 @@ whose reader leaves. {found} The gateway's ledger over the whole run: {requests}
 
 {nodes}
 Memory is what is resident over all of a node's processes, looked at every two seconds; growth is
-fitted to the means of ten stretches after the first quarter of the time. *grows*: the interval is
-above nothing. *flat*: it is not, and growth of 5 % an hour would have been seen. *not told*: it is
-not, but it would not. What a node writes to its disk are its receipts, its usage and its log.
+fitted to the means of ten stretches after the first quarter of the time, and after as many requests
+as a gateway keeps the stories of. *grows*: the interval is above nothing. *flat*: it is not, and
+growth of 5 % an hour would have been seen. *not told*: it is not, but it would not. What a node
+writes to its disk are its receipts, its usage and its log.
 
 {rows}"""
 

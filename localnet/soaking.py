@@ -22,12 +22,16 @@ LOWER = 0.8
 ATTEMPTS = 4
 MINUTE_S = 60.0
 LOOK_S = 2.0
+STORIES_KEPT = 4096
+"""Requests whose stories a gateway keeps in memory (its `server.requests_kept`)."""
 
 
 @dataclass(slots=True)
 class Watched:
     """All looks at one node, at seconds since the soak began."""
 
+    settled_s: float = 0.0
+    """When what is kept of so many requests was of so many, at the latest."""
     at_s: list[float] = field(default_factory=list)
     looks: list[Vitals] = field(default_factory=list)
 
@@ -49,9 +53,8 @@ class Watched:
         )
 
     def _growth(self, read: Callable[[Vitals], int]) -> Growth | None:
-        return fit_growth(
-            [(at, read(look)) for at, look in zip(self.at_s, self.looks, strict=True)]
-        )
+        looks = zip(self.at_s, self.looks, strict=True)
+        return fit_growth([(at, read(look)) for at, look in looks], self.settled_s)
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ class Soaker:
         while True:
             for each in nodes:
                 look = await asyncio.to_thread(take_vitals, each)
-                watched = soak.nodes.setdefault(each.name, Watched())
+                watched = soak.nodes.setdefault(each.name, Watched(STORIES_KEPT / soak.rate))
                 watched.at_s.append(time.monotonic() - began)
                 watched.looks.append(look)
             await asyncio.sleep(LOOK_S)

@@ -59,6 +59,17 @@ def test_what_fills_in_the_first_quarter_is_no_growth() -> None:
     assert fit_growth(filling[: 2 * BLOCKS]) is None
 
 
+def test_what_fills_until_a_known_time_is_no_growth() -> None:
+    filling = [(float(at), float(min(at, 600))) for at in range(1000)]
+    growth = fit_growth(filling)
+    assert growth is not None
+    assert growth.verdict == "grows"
+    settled = fit_growth(filling, 600.0)
+    assert settled is not None
+    assert settled.per_h == 0.0
+    assert fit_growth(filling, 1000.0) is None
+
+
 def test_memory_and_descriptors_of_children_count(tmp_path: Path) -> None:
     node = Node.start("parent", [sys.executable, "-c", PARENT], tmp_path)
     try:
@@ -76,6 +87,7 @@ def test_memory_and_descriptors_of_children_count(tmp_path: Path) -> None:
 def test_a_minute_that_was_not_held_and_a_node_that_grows_are_told() -> None:
     slow = Step(8.0, 480, {}, 40, 5000, {"gateway": 0.2})
     leak = Watched(
+        0.0,
         [each[0] for each in looks(0, 0, 1)],
         [Vitals(int(value), 20, 10) for _, value in looks(30 * MIB, MIB, 1)],
     )
