@@ -72,7 +72,11 @@ class BatchRunner:
         async def work() -> None:
             while left and not self.is_cancelled(batch) and time.time() < until:
                 line = left.pop()
-                waiting.append(await self._answer(line, endpoint, key_id, batch))
+                found = await self._answer(line, endpoint, key_id, batch, until)
+                if found is None:
+                    left.append(line)
+                    return
+                waiting.append(found)
 
         async with asyncio.TaskGroup() as tasks:
             workers = [tasks.create_task(work()) for _ in range(self.width)]
@@ -116,29 +120,32 @@ class BatchRunner:
             await asyncio.to_thread(self.store.put, name, b"".join(each.encode() for each in part))
 
     async def _answer(
-        self, line: BatchLine, endpoint: Endpoint, key_id: str, batch: str
-    ) -> BatchResult:
+        self, line: BatchLine, endpoint: Endpoint, key_id: str, batch: str, until: int
+    ) -> BatchResult | None:
+        """What a line came to; None where it was not asked before its batch was over."""
         for attempt in range(TRIES_MAX):
             call = Call(Tape(None), Headers(()), line.body, is_waited_for=False)
             try:
                 async with self._room:
-                    await self._yield()
+                    if not await self._yield(batch, until):
+                        return None
                     return await self._ask(call, line, endpoint, key_id)
             except GatewayError as error:
                 failure = error
             if failure.status not in RETRIED or failure.retry_after_s is None:
                 break
             if self.is_cancelled(batch):
-                break
+                return None
             await asyncio.sleep(min(WAIT_S_MAX, max(failure.retry_after_s, 0.5 * 2**attempt)))
         return write_failure(line, call.id, failure)
 
-    async def _yield(self) -> None:
-        """Let whoever waits go first."""
-        while True:
-            if self.relays.in_flight < self.yield_above:
-                return
+    async def _yield(self, batch: str, until: int) -> bool:
+        """Let whoever waits go first, and wait for an open session; False where it is too late."""
+        while self.relays.in_flight >= self.yield_above or not self.relays.table.is_ready:
+            if self.is_cancelled(batch) or time.time() >= until:
+                return False
             await asyncio.sleep(YIELD_S)
+        return True
 
     async def _ask(
         self, call: Call, line: BatchLine, endpoint: Endpoint, key_id: str

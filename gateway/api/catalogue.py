@@ -8,7 +8,8 @@ from gateway.routing.sessions import ServiceView, Session, SessionTable
 
 
 def list_models(table: SessionTable, account: Account) -> bytes:
-    """The answer to `GET /v1/models`."""
+    """The answer to `GET /v1/models`; raises NoSupplierError where none can be known now."""
+    table.verify_ready()
     models = [
         describe_model(name, session)
         for (application, name), session in sorted(table.sessions.items(), key=lambda item: item[0])

@@ -18,7 +18,7 @@ from gateway.dashboard.market_views import Scene
 from gateway.dashboard.playground import chat, read_headers
 from gateway.dashboard.shapes import show_id
 from gateway.dashboard.verdicts import check_request
-from gateway.errors import GatewayError, InvalidKeyError, RequestNotFoundError
+from gateway.errors import GatewayError, RequestNotFoundError
 from gateway.routing.relaying import Relays
 from gateway.settlement.outbox import Outbox
 from gateway.settlement.reconciling import Comparison, compare
@@ -99,9 +99,9 @@ class Desk:
     async def _models(self, ask: Ask) -> Reply:
         try:
             account = self.relays.admission.authorize(read_headers(ask))
-        except InvalidKeyError as error:
+            return Reply(200, list_models(self.relays.table, account))
+        except GatewayError as error:
             return Reply(error.status, error.body())
-        return Reply(200, list_models(self.relays.table, account))
 
     async def _chat(self, ask: Ask) -> Reply:
         return await chat(self.relays, ask)

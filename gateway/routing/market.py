@@ -1,7 +1,9 @@
 """The chain as the gateway needs it: which sessions are open, who serves them, under what terms.
 
 The next session is fetched ahead, so that the switch at its first block is one assignment; once
-it is open the chain is asked whether it is valid, and what is not is dropped.
+it is open the chain is asked whether it is valid, and what is not is dropped. While the chain is
+not seen a session is served for as long as it lasts by the pace of the last blocks, and no longer:
+whatever is served after it may be claimed by nobody.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from contracts import Market, Service, SessionState, SkewWatch
+from contracts import Market, Service, SessionState, SkewWatch, read_block_time
 from contracts.errors import ChainError, ChainUnavailableError
 from gateway.errors import UpstreamError
 from gateway.routing.sessions import Member, ServiceView, Session, SessionTable
@@ -39,7 +41,13 @@ class Refresher:
     on_session: Callable[[int], None] = lambda number: None
     head_block: int = -1
     skew: SkewWatch = field(default_factory=SkewWatch)
-    head_age_at: float = 0.0
+    block_s: float = 0.0
+    """Seconds that a block takes, by the last ones when the session began; 0 is not known."""
+    _seen_at: float = 0.0
+    """When the head was seen last, by the loop's clock."""
+    _clock: Clock | None = None
+    _confirmed: int = -1
+    """The session that the chain was asked about when it was open."""
     _services: dict[Hash32, Service] = field(default_factory=dict)
     _next: tuple[int, list[Session], dict[str, ServiceView]] | None = None
     _places: dict[tuple[Address, int], SupplierAddress] = field(default_factory=dict)
@@ -47,30 +55,43 @@ class Refresher:
     _rosters: dict[int, frozenset[Address]] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Look until cancelled; a chain that cannot be reached leaves the table as it is."""
+        """Look until cancelled; a chain that cannot be reached leaves the table while it lasts."""
         while True:
             try:
                 await self.step()
-            except ChainUnavailableError as error:
-                logger.warning("the chain cannot be reached", extra={"why": str(error)})
             except ChainError as error:
-                logger.warning("the chain could not be read", extra={"why": str(error)})
+                is_away = isinstance(error, ChainUnavailableError)
+                what = "the chain cannot be reached" if is_away else "the chain could not be read"
+                logger.warning(what, extra={"why": str(error)})
+                self.end_unseen(asyncio.get_running_loop().time())
             await asyncio.sleep(self.poll_s)
 
     def rename(self, models: dict[str, Hash32]) -> None:
         """Call services by other names from the next look on."""
         self.models, self._applications, self._next = models, frozenset(), None
 
+    def end_unseen(self, now: float) -> None:
+        """Close a session that is over by all that is known, though the chain is not seen."""
+        if self._clock is None or not self.table.is_ready:
+            return
+        ends, unseen_s = self._clock.start(self.table.number + 1), now - self._seen_at
+        if is_over_by_pace(ends, self.head_block, unseen_s, self.block_s):
+            logger.warning(
+                "the session is over by its pace and the chain is not seen: nothing is served",
+                extra={"session": self.table.number, "unseen_s": round(unseen_s)},
+            )
+            self.table.close()
+
     async def step(self) -> None:
         """Look at the head once: switch, prepare or complete sessions as it says."""
-        clock = await self.market.sessions.clock()
+        clock = self._clock = await self.market.sessions.clock()
         head = await self.market.chain.head()
         self.head_block = head.number
         self.skew.see(head)
-        self.head_age_at = asyncio.get_running_loop().time()
+        self._seen_at = asyncio.get_running_loop().time()
         number = clock.session_at(head.number)
         wanted = frozenset(self.applications())
-        if number != self.table.number:
+        if number != self._confirmed:
             await self._switch(number, wanted)
         elif wanted != self._applications or not self.table.sessions:
             await self._load_current(number, wanted)
@@ -89,8 +110,9 @@ class Refresher:
         if self._next is not None and self._next[0] == number:
             _, sessions, models = self._next
             self.table.replace(number, sessions, models)
+        self.block_s = (await read_block_time(self.market.chain)).block_s
         await self._load_current(number, wanted)
-        self._next = None
+        self._next, self._confirmed = None, number
         self._places = {
             place: at for place, at in self._places.items() if place[1] > number - KEPT_SESSIONS
         }
@@ -198,6 +220,15 @@ class Refresher:
             place = replace(place_of(supplier, account.url, operators), owner=account.owner)
             self._places[(supplier, number)] = place
         return place
+
+
+def is_over_by_pace(ends_block: int, head_block: int, unseen_s: float, block_s: float) -> bool:
+    """Whether a chain that was not seen for so long has come to a block; not, where none is due.
+
+    `block_s` is what a block takes, 0 where that is not known.
+    """
+    due = int(unseen_s / block_s) if block_s > 0 else 0
+    return due > 0 and head_block + due >= ends_block
 
 
 def place_of(supplier: Address, url: str, operators: frozenset[Address]) -> SupplierAddress:

@@ -114,10 +114,9 @@ class SessionTable:
     def find(self, application: Address, model: str) -> Session:
         """The open session that pays for a model; raises ModelNotFoundError.
 
-        While no session is open at all, as after a start without the chain, raises NoSupplierError.
+        While no session is open at all, as without the chain, raises NoSupplierError.
         """
-        if not self.is_ready:
-            raise NoSupplierError("the gateway has no open session yet; try again shortly")
+        self.verify_ready()
         session = self.sessions.get((application, model))
         if session is None:
             raise ModelNotFoundError(
@@ -130,6 +129,15 @@ class SessionTable:
     def is_ready(self) -> bool:
         """Whether at least one session can be served."""
         return bool(self.sessions)
+
+    def verify_ready(self) -> None:
+        """Raise NoSupplierError while no session is open at all."""
+        if not self.is_ready:
+            raise NoSupplierError("the gateway knows of no open session now; try again shortly")
+
+    def close(self) -> None:
+        """Serve no session until the next `replace`."""
+        self.sessions = {}
 
     def replace(self, number: int, sessions: list[Session], models: dict[str, ServiceView]) -> None:
         """Switch to the sessions of `number`; models are by the name clients call them."""

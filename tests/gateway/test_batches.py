@@ -181,6 +181,29 @@ async def test_a_batch_waits_while_clients_wait(tmp_path: Path) -> None:
         assert (await finished(client, batch.id)).request_counts.completed == 3
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_batch_waits_while_no_session_is_open(tmp_path: Path, is_cancelled: bool) -> None:
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        table = gateway.table
+        number, sessions, models = table.number, [*table.sessions.values()], table.models
+        table.close()
+        batch = await begin(client, an_input(3))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert batches.runner.read_parts(batch.id) == []
+        if is_cancelled:
+            await client.batches.cancel(batch.id)
+            assert (await finished(client, batch.id)).status == "cancelled"
+        else:
+            table.replace(number, sessions, models)
+            assert (await finished(client, batch.id)).request_counts.completed == 3
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path

@@ -261,6 +261,7 @@ async def test_a_gateway_without_a_session_asks_to_be_tried_again(tmp_path: Path
         assert answer.status == 503
         assert orjson.loads(answer.body)["error"]["code"] == "no_supplier_available"
         assert answer.headers.get(b"retry-after") == b"1"
+        assert (await pool.request(b"GET", gateway.url + "/v1/models", headers)).status == 503
         assert (await pool.request(b"GET", gateway.url + "/readyz")).status == 503
 
 
