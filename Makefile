@@ -91,8 +91,9 @@ test-clients: setup ## LangChain and the llm command against a gateway, which it
 	@.make/clients/bin/python -m pip install --quiet --disable-pip-version-check 'langchain-openai==1.7.3' 'llm==0.36'
 	@LODE_CLIENTS=$(CURDIR)/.make/clients $(BIN)/python -m pytest -n 0 -q tests/clients $(ARGS)
 
-test-api: setup ## the gateway's control plane under schemathesis, which it installs apart; ARGS=...
+test-api: setup ## both listeners of the gateway under schemathesis, which it installs apart; ARGS=...
 	@$(BIN)/python scripts/try_control.py .make/schemathesis $(ARGS)
+	@$(BIN)/python -m tests.gateway.try_api .make/schemathesis $(ARGS)
 
 check: setup ## lint, import directions, types
 	@echo "==> lint, import directions, types"

@@ -196,10 +196,14 @@ class FileNotFoundHereError(RequestError):
 
 
 class MethodNotAllowedError(RequestError):
-    """The path exists under another method."""
+    """The path exists under another method, of which `allow` names all."""
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str = "") -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class DialRefusedError(RequestError):

@@ -21,6 +21,7 @@ from gateway.errors import (
     FileNotFoundHereError,
     InvalidParameterError,
     MethodNotAllowedError,
+    RouteNotFoundError,
 )
 from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call
@@ -67,8 +68,13 @@ class Batches:
                 found = _shown(await asyncio.to_thread(self._find, account.key_id, batch_id))
             case b"POST", [batch_id, "cancel"]:
                 found = await self._cancel(account.key_id, batch_id)
+            case _, [] | [_] | [_, "cancel"]:
+                allow = ("GET, POST", "GET", "POST")[len(rest)]
+                raise MethodNotAllowedError(f"use {allow}", allow=allow)
             case _:
-                raise MethodNotAllowedError("POST and GET /v1/batches, POST .../cancel")
+                raise RouteNotFoundError(
+                    "there is /v1/batches, /v1/batches/ID and /v1/batches/ID/cancel"
+                )
         return Response(200, orjson.dumps(found), call.answer_headers)
 
     async def run(self) -> None:

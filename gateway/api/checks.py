@@ -1,8 +1,8 @@
-"""Predicates on the values of parameters, each with the words for what it allows."""
+"""Predicates on the values of parameters, each with the words for what it allows and a schema."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from relay_mining import RESERVED_VARIABLES
@@ -15,10 +15,11 @@ VARIABLE_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A predicate on a value that is not null, and the words for it."""
+    """A predicate on a value that is not null, the words for it, and the same as JSON Schema."""
 
     is_allowed: Callable[[Any], bool]
     rule: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 def number(low: float, high: float) -> Check:
@@ -27,7 +28,8 @@ def number(low: float, high: float) -> Check:
     def is_allowed(value: Any) -> bool:
         return type(value) in (int, float) and low <= value <= high
 
-    return Check(is_allowed, f"a number from {low:g} to {high:g}")
+    schema = {"type": "number", "minimum": low, "maximum": high}
+    return Check(is_allowed, f"a number from {low:g} to {high:g}", schema)
 
 
 def integer(low: int, high: int) -> Check:
@@ -36,7 +38,8 @@ def integer(low: int, high: int) -> Check:
     def is_allowed(value: Any) -> bool:
         return type(value) is int and low <= value <= high
 
-    return Check(is_allowed, f"an integer from {low} to {high}")
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return Check(is_allowed, f"an integer from {low} to {high}", schema)
 
 
 def text(length_max: int, length_min: int = 0) -> Check:
@@ -45,17 +48,20 @@ def text(length_max: int, length_min: int = 0) -> Check:
     def is_allowed(value: Any) -> bool:
         return type(value) is str and length_min <= len(value) <= length_max
 
-    return Check(is_allowed, f"a string of {length_min} to {length_max} characters")
+    schema = {"type": "string", "minLength": length_min, "maxLength": length_max}
+    return Check(is_allowed, f"a string of {length_min} to {length_max} characters", schema)
 
 
 def one_of(*values: str) -> Check:
     """One of a few strings."""
     return Check(
-        lambda value: type(value) is str and value in values, "one of " + ", ".join(values)
+        lambda value: type(value) is str and value in values,
+        "one of " + ", ".join(values),
+        {"enum": list(values)},
     )
 
 
-FLAG = Check(lambda value: type(value) is bool, "true or false")
+FLAG = Check(lambda value: type(value) is bool, "true or false", {"type": "boolean"})
 
 
 def is_stop(value: Any) -> bool:

@@ -8,6 +8,7 @@ import orjson
 from gateway.access.accounts import Account
 from gateway.api.catalogue import list_models, show_model
 from gateway.api.cors import Cors
+from gateway.api.document import write_document
 from gateway.api.once import KEY_HEADER, Once, Run
 from gateway.api.openai import Endpoint
 from gateway.api.responses import ResponsesPlane
@@ -48,6 +49,7 @@ class DataPlane:
         self._cors = cors
         self.history = history
         self._admission = relays.admission
+        self._document = write_document(relays.limits.of_request)
         self._table = relays.table
         self._routes: dict[bytes, tuple[bytes, Route]] = {
             **{each.value: (b"POST", self._relay(each)) for each in Endpoint},
@@ -57,6 +59,7 @@ class DataPlane:
             b"/v1/models": (b"GET", self._list_models),
             b"/healthz": (b"GET", self._health),
             b"/readyz": (b"GET", self._ready),
+            b"/openapi.json": (b"GET", self._describe),
         }
         self._folders: dict[bytes, tuple[bytes, Route]] = {
             b"/v1/models/": (b"GET", self._show_model),
@@ -86,8 +89,8 @@ class DataPlane:
             found = await self._find(call, request.path)
             return found if isinstance(found, Response | Upgrade) else request.writer
         except GatewayError as error:
-            retry, limits = retry_headers(error), self._limit_headers(call)
-            return Response(error.status, error.body(), (*call.answer_headers, *retry, *limits))
+            more = (*retry_headers(error), *allow_headers(error), *self._limit_headers(call))
+            return Response(error.status, error.body(), (*call.answer_headers, *more))
         except ClientDisconnected:
             raise
         except Exception:
@@ -99,7 +102,7 @@ class DataPlane:
     def _find(self, call: Call, path: bytes) -> Awaitable[Answer | Upgrade]:
         method, answer = self._route(path)
         if method and call.method != method:
-            raise MethodNotAllowedError(f"use {method.decode()}")
+            raise MethodNotAllowedError(f"use {method.decode()}", allow=method.decode())
         return answer(call, path)
 
     def _route(self, path: bytes) -> tuple[bytes, Route]:
@@ -167,10 +170,20 @@ class DataPlane:
     async def _health(self, call: Call, path: bytes) -> Answer:
         return Response(200, b'{"status":"ok"}')
 
+    async def _describe(self, call: Call, path: bytes) -> Answer:
+        return Response(200, self._document)
+
     async def _ready(self, call: Call, path: bytes) -> Answer:
         is_ready = self._table.is_ready
         body = {"ready": is_ready, "session": self._table.number, "models": [*self._table.models]}
         return Response(200 if is_ready else 503, orjson.dumps(body))
+
+
+def allow_headers(error: GatewayError) -> HeaderList:
+    """The methods that a path takes, where it was asked by another."""
+    if not isinstance(error, MethodNotAllowedError) or not error.allow:
+        return ()
+    return ((b"allow", error.allow.encode()),)
 
 
 def retry_headers(error: GatewayError) -> HeaderList:

@@ -16,6 +16,7 @@ from gateway.errors import (
     InvalidParameterError,
     MethodNotAllowedError,
     MissingParameterError,
+    RouteNotFoundError,
 )
 from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call
@@ -52,8 +53,13 @@ class Files:
             case b"DELETE", [file_id]:
                 await asyncio.to_thread(self._delete, account.key_id, file_id)
                 found = {"id": file_id, "object": "file", "deleted": True}
+            case _, [] | [_] | [_, "content"]:
+                allow = ("GET, POST", "DELETE, GET", "GET")[len(rest)]
+                raise MethodNotAllowedError(f"use {allow}", allow=allow)
             case _:
-                raise MethodNotAllowedError("POST and GET /v1/files, GET and DELETE one of them")
+                raise RouteNotFoundError(
+                    "there is /v1/files, /v1/files/ID and /v1/files/ID/content"
+                )
         return Response(200, orjson.dumps(found), call.answer_headers)
 
     def write(self, key_id: str, filename: str, purpose: str, data: bytes) -> dict[str, Any]:

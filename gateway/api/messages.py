@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 from gateway.errors import InvalidParameterError, UnsupportedParameterError
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -62,6 +64,17 @@ def _check_calls(calls: Any, where: str) -> None:
             raise _invalid(
                 f"{where}[{index}]", '{id, "type": "function", "function": {name, arguments}}'
             )
+        if not _is_json(function["arguments"]):
+            raise _invalid(f"{where}[{index}].function.arguments", "JSON as a string")
+
+
+def _is_json(text: str) -> bool:
+    """Whether templates and engines, which parse arguments, can; none at all is an empty object."""
+    try:
+        orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _check_content(content: Any, where: str) -> None:

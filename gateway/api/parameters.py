@@ -3,6 +3,7 @@
 A parameter is here only if the market can bound, count and check an answer made with it.
 """
 
+from gateway.api import schemas
 from gateway.api.checks import (
     FLAG,
     TOKENS_MAX,
@@ -31,17 +32,21 @@ _GENERATED: dict[str, Check] = {
     "max_tokens": integer(1, TOKENS_MAX),
     "n": integer(1, 128),
     "stream": FLAG,
-    "stream_options": Check(is_stream_options, 'an object such as {"include_usage": true}'),
+    "stream_options": Check(
+        is_stream_options, 'an object such as {"include_usage": true}', schemas.STREAM_OPTIONS
+    ),
     "temperature": number(0, 2),
     "top_p": number(0, 1),
     "top_k": integer(-1, 1 << 20),
     "min_p": number(0, 1),
     "seed": integer(-(1 << 63), (1 << 63) - 1),
-    "stop": Check(is_stop, "a string or at most 16 strings, none of them empty"),
+    "stop": Check(is_stop, "a string or at most 16 strings, none of them empty", schemas.STOP),
     "presence_penalty": number(-2, 2),
     "frequency_penalty": number(-2, 2),
     "repetition_penalty": number(0.01, 10),
-    "logit_bias": Check(is_logit_bias, "a map of token ids to numbers from -100 to 100"),
+    "logit_bias": Check(
+        is_logit_bias, "a map of token ids to numbers from -100 to 100", schemas.LOGIT_BIAS
+    ),
     "min_tokens": integer(0, TOKENS_MAX),
     "return_token_ids": FLAG,
     "service_tier": one_of("auto", "default", "flex", "batch"),
@@ -49,37 +54,44 @@ _GENERATED: dict[str, Check] = {
 
 CHAT: dict[str, Check] = {
     **_GENERATED,
-    "messages": Check(lambda value: type(value) is list, "a list of messages"),
+    "messages": Check(lambda value: type(value) is list, "a list of messages", schemas.MESSAGES),
     "max_completion_tokens": integer(1, TOKENS_MAX),
     "logprobs": FLAG,
     "top_logprobs": integer(0, 20),
-    "metadata": Check(is_metadata, "at most 16 short strings by name"),
-    "store": Check(lambda value: value is False, "false: nothing is stored"),
+    "metadata": Check(is_metadata, "at most 16 short strings by name", schemas.METADATA),
+    "store": Check(lambda value: value is False, "false: nothing is stored", {"const": False}),
     "response_format": Check(
         is_response_format,
         '{"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": '
         '{"name": ..., "schema": {...}}}',
+        schemas.RESPONSE_FORMAT,
     ),
     "tools": Check(
         is_tools,
         f'at most {TOOLS_MAX} of {{"type": "function", "function": {{"name": ..., '
         '"parameters": {...}}}',
+        schemas.TOOLS,
     ),
     "tool_choice": Check(
         is_tool_choice,
         'none, auto, required, or {"type": "function", "function": {"name": ...}}',
+        schemas.TOOL_CHOICE,
     ),
     "parallel_tool_calls": FLAG,
     "reasoning_effort": one_of("low", "medium", "high"),
     "chat_template_kwargs": Check(
-        is_template_variables, "at most 16 flags, numbers or short strings by name"
+        is_template_variables,
+        "at most 16 flags, numbers or short strings by name",
+        schemas.TEMPLATE_VARIABLES,
     ),
 }
 """Parameters of /v1/chat/completions."""
 
 COMPLETION: dict[str, Check] = {
     **_GENERATED,
-    "prompt": Check(is_prompt, "a string, a list of strings, or lists of token ids"),
+    "prompt": Check(
+        is_prompt, "a string, a list of strings, or lists of token ids", schemas.PROMPT
+    ),
     "logprobs": integer(0, 5),
     "echo": FLAG,
     "best_of": integer(1, 128),
@@ -88,7 +100,9 @@ COMPLETION: dict[str, Check] = {
 
 EMBEDDING: dict[str, Check] = {
     **_ANY,
-    "input": Check(is_input, "a string, a list of strings, or lists of token ids, none empty"),
+    "input": Check(
+        is_input, "a string, a list of strings, or lists of token ids, none empty", schemas.INPUT
+    ),
     "encoding_format": one_of("float", "base64"),
     "dimensions": integer(1, 1 << 16),
 }

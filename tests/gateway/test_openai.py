@@ -248,6 +248,9 @@ def test_what_is_newly_let_in_goes_through_unchanged(members: dict) -> None:
         ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content"),
         ({"messages": [{"role": "assistant", "tool_calls": [{**CALL, "function": {}}]}]},
          "messages[0].tool_calls[0]"),
+        ({"messages": [{"role": "assistant", "tool_calls": [
+            {**CALL, "function": {"name": "f", "arguments": "{"}}]}]},
+         "messages[0].tool_calls[0].function.arguments"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
          "messages[0].content[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0]"),

@@ -30,11 +30,11 @@ TEXTS = ("input_text", "output_text", "text")
 def read_chat(asked: Members) -> Members:
     """The members of the chat completion that a response is made of; raises RequestError."""
     for name, value in asked.items():
-        if name in UNSUPPORTED and value not in (None, False):
+        if name in UNSUPPORTED and not _is_off(value):
             raise UnsupportedParameterError(f"{name}: {UNSUPPORTED[name]}", param=name)
         if name not in ACCEPTED and name not in UNSUPPORTED:
             raise UnknownParameterError(f"unrecognized request argument {name[:64]}", param=name)
-    if asked.get("store"):
+    if not _is_off(asked.get("store")):
         raise UnsupportedParameterError("store: nothing is stored; leave it out", param="store")
     if asked.get("input") in (None, "", []):
         raise MissingParameterError("you must provide input", param="input")
@@ -50,6 +50,10 @@ def read_chat(asked: Members) -> Members:
     if effort is not None:
         chat["reasoning_effort"] = effort
     return chat
+
+
+def _is_off(value: Any) -> bool:
+    return value is None or value is False
 
 
 def _object(asked: Members, name: str) -> Members:
