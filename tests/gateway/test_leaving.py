@@ -1,7 +1,8 @@
 """A client that leaves stops the engine at once: gateway, supplier and engine on real sockets."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.supplier.market import PROMPT_TOKENS, FakeEngine, relay_world
 HI: list[Any] = [{"role": "user", "content": "hi"}]
 SENT = 2
 """Tokens that the client has when it leaves in the middle."""
+STOPPED_S_MAX = 0.05
+TRIES_MAX = 5
 
 
 @dataclass
@@ -65,22 +68,28 @@ async def leave(gateway: Gateway, engine: Watched, when: str) -> float:
         return left
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("when", ["before the first token", "mid-stream", "plain"])
-async def test_who_leaves_stops_the_engine_and_pays_for_what_was_sent(
-    tmp_path: Path, when: str, record_property: Callable[[str, object], None]
-) -> None:
+@asynccontextmanager
+async def waiting(folder: Path, when: str) -> AsyncIterator[tuple[Gateway, Watched]]:
+    """A gateway before a supplier whose engine does not come to its end."""
     engine = Watched(tokens=9, gate=asyncio.Event(), gate_at=SENT)
     if when != "mid-stream":
         engine.thinking = asyncio.Event()
     known: Any = Known()
     async with (
-        relay_world(tmp_path / "supplier", market=SameSpec(), engine=engine) as world,
-        a_gateway(tmp_path / "gateway", known, url=world.url, timeouts=PATIENT) as gateway,
+        relay_world(folder / "supplier", market=SameSpec(), engine=engine) as world,
+        a_gateway(folder / "gateway", known, url=world.url, timeouts=PATIENT) as gateway,
     ):
-        left = await leave(gateway, engine, when)
+        yield gateway, engine
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("when", ["before the first token", "mid-stream", "plain"])
+async def test_who_leaves_stops_the_engine_and_pays_for_what_was_sent(
+    tmp_path: Path, when: str
+) -> None:
+    async with waiting(tmp_path, when) as (gateway, engine):
+        await leave(gateway, engine, when)
         await until(lambda: bool(engine.stopped))
-        record_property("stopped_after_ms", round((engine.stopped[0] - left) * 1000, 1))
         await until(lambda: bool(gateway.results))
         await gateway.settled()
 
@@ -94,3 +103,19 @@ async def test_who_leaves_stops_the_engine_and_pays_for_what_was_sent(
         else:  # nothing was sent, so nothing can be counted
             assert found["refunded"] == 1
             assert units == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("when", ["before the first token", "mid-stream", "plain"])
+async def test_the_engine_is_stopped_within_50_ms(
+    tmp_path: Path, when: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The machine may be busy, and the way to the engine has no wait in it: one of a few tries."""
+    async with waiting(tmp_path, when) as (gateway, engine):
+        took: list[float] = []
+        while not took or (min(took) > STOPPED_S_MAX and len(took) < TRIES_MAX):
+            left = await leave(gateway, engine, when)
+            await until(lambda: len(engine.stopped) > len(took))
+            took.append(engine.stopped[-1] - left)
+        record_property("stopped_after_ms", round(min(took) * 1000, 1))
+        assert min(took) <= STOPPED_S_MAX
