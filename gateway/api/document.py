@@ -183,6 +183,9 @@ def _open() -> Json:
         "/v1/suppliers/{supplier}": _show(
             "Where a supplier stands with this gateway", OBJECT, (400, 405), supplier
         ),
+        "/v1/reach/{supplier}": _show(
+            "Whether this gateway reaches a supplier", OBJECT, (400, 405, 429), supplier
+        ),
         "/healthz": _show("The process is up", OBJECT, (405,)),
         "/readyz": _show("A session can be served", OBJECT, (405,)),
         "/openapi.json": _show("This document", OBJECT, (405,)),

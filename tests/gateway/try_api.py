@@ -16,7 +16,9 @@ import httpx
 import orjson
 
 from gateway.api.market_pages import FOLDER as MARKET
-from node.http import Response
+from gateway.routing.reaching import FOLDER as REACH
+from gateway.routing.reaching import Reacher
+from node.http import ClientPool, Response
 from relay_mining import SignedRequest
 from scripts.try_control import install
 from tests.gateway.fakes import FakeSupplier
@@ -70,6 +72,11 @@ async def read_schema(gateway: Gateway) -> dict[str, Any]:
     return document
 
 
+async def find_nobody(supplier: bytes) -> str:
+    """The URL of a supplier that never registered."""
+    return ""
+
+
 async def attack(command: Path, folder: Path, options: list[str]) -> int:
     """Serve for as long as schemathesis runs every phase; its exit status."""
     async with AsyncExitStack() as stack:
@@ -79,6 +86,8 @@ async def attack(command: Path, folder: Path, options: list[str]) -> int:
         await stack.enter_async_context(with_batches(gateway))
         shown = auctioned_pages(gateway.plane.relays.admission, PastRosters())
         gateway.plane.mount(MARKET, shown.answer)
+        pool = await stack.enter_async_context(ClientPool())
+        gateway.plane.mount(REACH, Reacher(pool, find_nobody).answer)
         schema = folder / "openapi.json"
         schema.write_bytes(orjson.dumps(await read_schema(gateway)))
         process = await asyncio.create_subprocess_exec(
