@@ -45,6 +45,8 @@ class Refresher:
     """Seconds that a block takes, by the last ones when the session began; 0 is not known."""
     _seen_at: float = 0.0
     """When the head was seen last, by the loop's clock."""
+    _began: tuple[int, float] = (0, 0.0)
+    """The head when the session was first seen, and when that was."""
     _clock: Clock | None = None
     _confirmed: int = -1
     """The session that the chain was asked about when it was open."""
@@ -75,12 +77,18 @@ class Refresher:
         if self._clock is None or not self.table.is_ready:
             return
         ends, unseen_s = self._clock.start(self.table.number + 1), now - self._seen_at
-        if is_over_by_pace(ends, self.head_block, unseen_s, self.block_s):
+        if is_over_by_pace(ends, self.head_block, unseen_s, self._pace()):
             logger.warning(
                 "the session is over by its pace and the chain is not seen: nothing is served",
                 extra={"session": self.table.number, "unseen_s": round(unseen_s)},
             )
             self.table.close()
+
+    def _pace(self) -> float:
+        """Seconds a block: by timestamps or as seen in this session, whichever is slower."""
+        block, at = self._began
+        passed = self.head_block - block
+        return max(self.block_s, (self._seen_at - at) / passed if passed > 0 else 0.0)
 
     async def step(self) -> None:
         """Look at the head once: switch, prepare or complete sessions as it says."""
@@ -113,6 +121,7 @@ class Refresher:
         self.block_s = (await read_block_time(self.market.chain)).block_s
         await self._load_current(number, wanted)
         self._next, self._confirmed = None, number
+        self._began = self.head_block, self._seen_at
         self._places = {
             place: at for place, at in self._places.items() if place[1] > number - KEPT_SESSIONS
         }
