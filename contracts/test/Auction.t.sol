@@ -191,7 +191,7 @@ contract AuctionTest is AuctionMarket {
         keepIn();
         Round memory round = auction.roundOf(traded, EPOCH);
         vm.assume(round.demand != 0 && round.supply != 0);
-        Plan memory plan = clear();
+        clear();
         round = auction.roundOf(traded, EPOCH);
         vm.assertEq(round.procured, round.demand < round.supply ? round.demand : round.supply);
 
@@ -207,13 +207,60 @@ contract AuctionTest is AuctionMarket {
             vm.assertGe(units * round.price - claims, units * (round.price - RESERVE));
         }
         vm.assertEq(left, 0);
-        for (uint256 i = 0; i < plan.entries.length; ++i) {
-            vm.assertLe(plan.entries[i].unitPrice, RESERVE);
-        }
+        checkPayments(round);
         goTo((EPOCH + 1) * EPOCH_SESSIONS, 0);
         if (auction.roundOf(traded, EPOCH).charges != 0) auction.payCharges(traded, EPOCH);
         emptyOut();
         vm.assertEq(token.balanceOf(address(auction)), 0);
+    }
+
+    /// @dev Whoever sells is among the cheapest, and is paid what its units would have cost without it, per unit and
+    /// rounded down: counted unit by unit, in no order.
+    function checkPayments(Round memory round) internal view {
+        RosterEntry[] memory roster = sessions.rosterOf(traded, EPOCH);
+        uint256 total = cheapest(round.demand, address(0));
+        uint256 spent = uint256(round.demand - round.procured) * RESERVE;
+        uint256 paid = 0;
+        uint256 procured = 0;
+        for (uint256 i = 0; i < roster.length; ++i) {
+            Lot memory ask = askOf(roster[i].supplier);
+            uint256 units = roster[i].weight / roster[i].unitPrice;
+            uint256 saved = cheapest(round.demand, ask.trader) + units * ask.price - total;
+            vm.assertEq(roster[i].unitPrice, saved / units);
+            vm.assertGe(roster[i].unitPrice, ask.price);
+            vm.assertLe(roster[i].unitPrice, RESERVE);
+            vm.assertLe(units, ask.quantity);
+            spent += units * ask.price;
+            procured += units;
+            paid += units * roster[i].unitPrice;
+        }
+        vm.assertEq(spent, total);
+        vm.assertEq(procured, round.procured);
+        vm.assertEq(paid, round.paid);
+    }
+
+    /// @dev What `demand` units cost at least without one supplier, each that nobody has at the reserve.
+    function cheapest(uint256 demand, address without) internal view returns (uint256 cost) {
+        uint256[] memory left = new uint256[](asks.length);
+        for (uint256 i = 0; i < asks.length; ++i) {
+            left[i] = asks[i].trader == without ? 0 : asks[i].quantity;
+        }
+        for (; demand != 0; --demand) {
+            uint256 best = asks.length;
+            for (uint256 i = 0; i < asks.length; ++i) {
+                if (left[i] != 0 && (best == asks.length || asks[i].price < asks[best].price)) best = i;
+            }
+            cost += best == asks.length ? RESERVE : asks[best].price;
+            if (best != asks.length) --left[best];
+        }
+    }
+
+    function askOf(address supplier) internal view returns (Lot memory) {
+        uint256 place = 0;
+        while (asks[place].trader != supplier) {
+            ++place;
+        }
+        return asks[place];
     }
 
     /// @dev The orders that take part stay in the lines.
@@ -627,6 +674,50 @@ contract AuctionTest is AuctionMarket {
         rollTo(windows.publishEnd);
         vm.expectPartialRevert(Errors.Auction_ClearingUnknown.selector);
         auction.releaseBond(plan.key);
+    }
+
+    /// @dev A bid left out, an invented one of its size in its place.
+    function test_Omission_OfABidIsDefeatedToo() public {
+        trade();
+        (Lot[] memory askLine, Lot[] memory bidLine) = inOrder();
+        address omitted = bidLine[0].trader;
+        bidLine[0].trader = address(0xFA);
+        Trees.sortBids(bidLine, auction.drawSeedOf(traded, EPOCH));
+        Plan memory plan = planOf(EPOCH, askLine, bidLine);
+        submitPlan(plan);
+        pay(watcher, LEAF_STAKE);
+        vm.prank(watcher);
+        auction.demandLeaf(plan.key, Side.BID, omitted);
+        for (uint256 i = 0; i < bidLine.length; ++i) {
+            Opening memory other = bidOpening(EPOCH, bidLine, i);
+            vm.expectPartialRevert(Errors.Tree_RootMismatch.selector);
+            auction.showLeaf(plan.key, Side.BID, omitted, other);
+        }
+        rollTo(windows.publishFrom);
+        vm.expectRevert(abi.encodeWithSelector(Errors.Auction_LeavesOwed.selector, 1));
+        auction.publish(plan.key, plan.entries);
+        auction.endDemand(plan.key, Side.BID, omitted);
+        vm.assertTrue(auction.clearingOf(plan.key).isDefeated);
+        vm.assertEq(auction.claimableOf(watcher), LEAF_STAKE + CLEARING_BOND / 2);
+        rollTo(windows.publishEnd);
+        auction.settleBid(traded, EPOCH, omitted, noOpening());
+        vm.assertEq(auction.claimableOf(omitted), ORDER_BOND);
+    }
+
+    /// @dev A line that is one bid short is no better.
+    function test_Omission_OfABidIsNotHiddenByAShorterLine() public {
+        trade();
+        (Lot[] memory askLine, Lot[] memory bidLine) = inOrder();
+        Lot[] memory shorter = new Lot[](1);
+        shorter[0] = bidLine[1];
+        Plan memory plan = planOf(EPOCH, askLine, shorter);
+        submitPlan(plan);
+        pay(watcher, LEAF_STAKE);
+        vm.prank(watcher);
+        auction.demandLeaf(plan.key, Side.BID, bidLine[0].trader);
+        rollTo(windows.answerEnd);
+        auction.endDemand(plan.key, Side.BID, bidLine[0].trader);
+        vm.assertTrue(auction.clearingOf(plan.key).isDefeated);
     }
 
     /// @dev A bad clearing that came first keeps no good one out.

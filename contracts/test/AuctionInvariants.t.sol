@@ -11,6 +11,10 @@ import { Log } from "./utils/Vm.sol";
 /// @notice Traders, submitters and watchers who do anything the auction lets them, round after round.
 contract AuctionHandler is AuctionMarket {
     uint256 internal constant ACTORS = 3;
+    /// @dev What a clearing can be: right; its first two asks or bids swapped; an ask or a bid of somebody who gave none
+    /// in the place of another.
+    uint256 internal constant VARIANTS = 5;
+    address internal constant INVENTED = address(0xFA);
 
     /// @dev An order of a round; `isIn` once it was revealed and accepts the price.
     struct Placed {
@@ -20,7 +24,7 @@ contract AuctionHandler is AuctionMarket {
         bool isIn;
     }
 
-    /// @dev A clearing, and which of its lines has its first two orders swapped: none, the asks', the bids'.
+    /// @dev A clearing, and what is wrong with it.
     struct Proposed {
         ClearingKey key;
         uint256 variant;
@@ -129,22 +133,25 @@ contract AuctionHandler is AuctionMarket {
         if (_placed.length != 0) _forfeit(_placed[which % _placed.length]);
     }
 
-    /// @dev Right clearings and two kinds of wrong ones.
+    /// @dev Right clearings and four kinds of wrong ones.
     function propose(uint8 variant) external {
         for (uint64 epoch = _epoch() + 2; epoch > 1 && epoch > _epoch(); --epoch) {
             Windows memory windows = auction.windowsOf(epoch);
             if (block.number < windows.clearFrom || block.number >= windows.clearEnd) continue;
-            (Lot[] memory asks, Lot[] memory bids) = _lines(epoch, variant % 3);
+            (Lot[] memory asks, Lot[] memory bids) = _lines(epoch, variant % VARIANTS);
             Plan memory plan = _planAs(epoch, asks, bids, variant);
             if (auction.clearingOf(plan.key).entriesHash != 0) return;
             pay(plan.key.submitter, CLEARING_BOND);
             vm.recordLogs();
             vm.prank(plan.key.submitter);
-            // A line in disorder may prove payments that no line in order could have.
+            // A line in disorder may prove payments that no line in order could have; who gave no order sells nothing.
             try auction.submitClearing(plan.key, plan.covers, plan.sales) {
-                _keep(plan.key, variant % 3, vm.getRecordedLogs());
+                _keep(plan.key, variant % VARIANTS, vm.getRecordedLogs());
             } catch {
-                vm.assertTrue(variant % 3 == 1 || plan.sales.length == 0, "a clearing of asks in order was refused");
+                uint256 kind = variant % VARIANTS;
+                vm.assertTrue(
+                    kind == 1 || kind == 3 || plan.sales.length == 0, "a clearing of asks in order was refused"
+                );
             }
         }
     }
@@ -175,11 +182,18 @@ contract AuctionHandler is AuctionMarket {
         Proposed storage proposed = _proposed[owed.clearing];
         if (owed.isShown || block.number >= owed.dueBlock || !_isStanding(proposed.key)) return;
         (Lot[] memory asks, Lot[] memory bids) = _lines(proposed.key.epoch, proposed.variant);
-        Opening memory opening = owed.side == Side.ASK
-            ? askOpening(asks, _find(asks, owed.trader))
-            : bidOpening(proposed.key.epoch, bids, _find(bids, owed.trader));
-        auction.showLeaf(proposed.key, owed.side, owed.trader, opening);
-        owed.isShown = true;
+        Lot[] memory line = owed.side == Side.ASK ? asks : bids;
+        uint256 place = _find(line, owed.trader);
+        bool isThere = place < line.length;
+        if (!isThere) place = _find(line, INVENTED);
+        Opening memory opening =
+            owed.side == Side.ASK ? askOpening(line, place) : bidOpening(proposed.key.epoch, line, place);
+        try auction.showLeaf(proposed.key, owed.side, owed.trader, opening) {
+            vm.assertTrue(isThere, "a leaf that is not there was shown");
+            owed.isShown = true;
+        } catch {
+            vm.assertTrue(!isThere, "a leaf that is there was not");
+        }
     }
 
     function endDemand(uint8 which) external {
@@ -193,6 +207,7 @@ contract AuctionHandler is AuctionMarket {
         if (isStanding && (owed.isShown || block.number < owed.dueBlock)) return;
         if (isStanding) ++defeated;
         auction.endDemand(proposed.key, owed.side, owed.trader);
+        vm.assertTrue(owed.isShown || !_isStanding(proposed.key), "a leaf was owed and nothing followed");
         _demands[index] = _demands[_demands.length - 1];
         _demands.pop();
     }
@@ -209,10 +224,10 @@ contract AuctionHandler is AuctionMarket {
         Opening memory first = side == Side.ASK ? askOpening(line, 1) : bidOpening(proposed.key.epoch, line, 1);
         Opening memory second = side == Side.ASK ? askOpening(line, 0) : bidOpening(proposed.key.epoch, line, 0);
         try auction.proveDisorder(proposed.key, side, line[1].trader, first, line[0].trader, second) {
-            vm.assertTrue(proposed.variant != 0, "a clearing in order was defeated");
+            vm.assertTrue(proposed.variant == 1 || proposed.variant == 2, "a clearing in order was defeated");
             ++defeated;
         } catch {
-            vm.assertEq(proposed.variant, 0, "a clearing in disorder was not");
+            vm.assertTrue(proposed.variant == 0 || proposed.variant > 2, "a clearing in disorder was not");
         }
     }
 
@@ -347,13 +362,18 @@ contract AuctionHandler is AuctionMarket {
         if (!_isOver(placed.epoch)) return;
         Round memory round = auction.roundOf(traded, placed.epoch);
         Opening memory opening;
+        bool isOmitted = false;
         for (uint256 i = 0; i < _proposed.length; ++i) {
             if (!_proposed[i].isPublished || _proposed[i].key.epoch != placed.epoch) continue;
             (, Lot[] memory bids) = _lines(placed.epoch, _proposed[i].variant);
-            opening = bidOpening(placed.epoch, bids, _find(bids, placed.lot.trader));
+            uint256 place = _find(bids, placed.lot.trader);
+            isOmitted = place == bids.length;
+            if (!isOmitted) opening = bidOpening(placed.epoch, bids, place);
         }
         vm.recordLogs();
-        auction.settleBid(traded, placed.epoch, placed.lot.trader, opening);
+        if (isOmitted) vm.prank(placed.lot.trader);
+        if (isOmitted) auction.waiveBid(traded, placed.epoch);
+        else auction.settleBid(traded, placed.epoch, placed.lot.trader, opening);
         (uint32 units, uint96 charge, uint96 capMax) = _settledIn(vm.getRecordedLogs());
         vm.assertLe(units, placed.lot.quantity);
         uint256 fee = round.price - uint256(round.price) * (10_000 - FEE_BPS) / 10_000;
@@ -412,9 +432,12 @@ contract AuctionHandler is AuctionMarket {
         return planOf(epoch, asks, bids);
     }
 
-    /// @dev The orders that are in, in order but for what the variant swaps.
+    /// @dev The orders that are in, in order, but for what the variant swaps or leaves out.
     function _lines(uint64 epoch, uint256 variant) private view returns (Lot[] memory asks, Lot[] memory bids) {
         (asks, bids) = (_ordersIn(epoch, Side.ASK), _ordersIn(epoch, Side.BID));
+        Trees.sortAsks(asks);
+        if (variant == 3 && asks.length > 0) asks[asks.length - 1].trader = INVENTED;
+        if (variant == 4 && bids.length > 0) bids[0].trader = INVENTED;
         Trees.sortAsks(asks);
         Trees.sortBids(bids, auction.drawSeedOf(traded, epoch));
         if (variant == 1 && asks.length > 1) (asks[0], asks[1]) = (asks[1], asks[0]);
@@ -433,8 +456,9 @@ contract AuctionHandler is AuctionMarket {
         }
     }
 
+    /// @dev The length of the line where the trader is not in it.
     function _find(Lot[] memory line, address trader) private pure returns (uint256 place) {
-        while (line[place].trader != trader) {
+        while (place < line.length && line[place].trader != trader) {
             ++place;
         }
     }
