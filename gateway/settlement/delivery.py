@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from contracts import ChainError
 from gateway.errors import SigningKeyMissingError, UpstreamError
 from gateway.routing.relay import RelaySigner
 from gateway.routing.servers import Servers
@@ -145,7 +146,7 @@ class Deliverer:
                 retry.pause_s, retry.size_max = RETRY_S_MIN, DELIVERY_RECEIPTS_MAX
         except ReceiptsRefusedError as error:
             await self._narrow(supplier, retry, str(error))
-        except (UpstreamError, SigningKeyMissingError) as error:
+        except (UpstreamError, SigningKeyMissingError, ChainError) as error:
             retry.due = asyncio.get_running_loop().time() + retry.pause_s
             retry.pause_s = min(retry.pause_s * 2, RETRY_S_MAX)
             logger.info(

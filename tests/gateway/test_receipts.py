@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import ChainUnavailableError
+from gateway.settlement.delivery import SupplierAddress
 from gateway.settlement.outbox import (
     Outbox,
     OwedReceipt,
@@ -14,6 +16,7 @@ from gateway.settlement.outbox import (
     encode_owed,
     encode_settled,
 )
+from relay_mining import Address
 from tests.factories import GATEWAY_SIGNER, WEIGHTS, a_hash, a_session, an_address
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
@@ -95,6 +98,27 @@ async def test_a_killed_gateway_sends_them_after_its_restart(tmp_path: Path) -> 
         assert len(fake.receipts) == 3
         summary = gateway.ledger.summary()["total"]
         assert summary["requests"] == summary["receipts"] == 3
+
+
+@pytest.mark.anyio
+async def test_receipts_wait_while_the_chain_does_not_say_whose_they_are(tmp_path: Path) -> None:
+    """As after a restart, when no supplier's place is known yet."""
+    fake, looks = FakeSupplier("honest"), 0
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        known = gateway.deliverer.locate
+
+        async def locate(supplier: Address, number: int) -> SupplierAddress:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                raise ChainUnavailableError(())
+            return await known(supplier, number)
+
+        gateway.deliverer.locate = locate
+        await client.chat.completions.create(model=MODEL, messages=HI)
+        await gateway.settled()
+        assert len(fake.receipts) == 1
+    assert looks > 1
 
 
 @pytest.mark.anyio
