@@ -61,6 +61,7 @@ from pricing.deviations import (
     Lies,
     alias,
     best_deviation,
+    climb,
     gains,
     is_truthful,
     joint_lies,
@@ -190,6 +191,7 @@ from pricing.properties import (
     seller_utility,
     substitute,
     whole_buyer_utility,
+    worst_envy,
 )
 from pricing.public_order import (
     in_first_half,
@@ -328,6 +330,7 @@ __all__ = [
     "clear_coupled",
     "clear_epoch",
     "clear_large_unit_lots",
+    "climb",
     "competitive_ratio",
     "compute_bound",
     "compute_welfare",
@@ -410,4 +413,5 @@ __all__ = [
     "verify_place",
     "vickrey",
     "whole_buyer_utility",
+    "worst_envy",
 ]

@@ -7,7 +7,7 @@ nobody gains even knowing the coins.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from typing import TypeAlias
@@ -127,33 +127,90 @@ def shill_lies(prices: Iterable[int], quantities: Iterable[int]) -> Lies:
 
 
 def random_lies(
-    draw: Callable[[int, int], int], tries: int, price_max: int, quantity_max: int
+    draw: Callable[[int, int], int],
+    tries: int,
+    price_max: int,
+    quantity_max: int,
+    identities: int = 2,
 ) -> Lies:
-    """`tries` random reports of one or two identities, the second on either side.
+    """`tries` random reports of one to `identities` identities, all but the first on either side.
 
     `draw(a, b)` is uniform on a..b.
     """
 
-    def order(trader: Trader) -> Order:
-        return Order(trader, draw(0, price_max), draw(1, quantity_max))
-
     def lies(side: Side, truth: Order) -> Iterator[Book]:
         for _ in range(tries):
-            own, other = order(truth.trader), order(alias(truth.trader))
-            kind = draw(1, 3)
-            if kind == 1:
-                yield report(side, own)
-            elif kind == 2:
-                yield report(side, own, other)
-            else:
-                yield Book((own,), (other,)) if side is Side.BUY else Book((other,), (own,))
+            sides: dict[Side, list[Order]] = {Side.BUY: [], Side.SELL: []}
+            for number in range(draw(1, identities)):
+                order = Order(
+                    alias(truth.trader, number), draw(0, price_max), draw(1, quantity_max)
+                )
+                sides[side if number == 0 or draw(0, 1) else across(side)].append(order)
+            yield Book(tuple(sides[Side.BUY]), tuple(sides[Side.SELL]))
 
     return lies
 
 
-def alias(trader: Trader) -> Trader:
-    """A second identity of the same person."""
-    return trader + b"'"
+def climb(
+    draws: Sequence[Mechanism],
+    book: Book,
+    start: Deviation,
+    steps: int,
+    quantity_max: int,
+    values: Values = LINEAR,
+) -> Deviation:
+    """The lie reached from one that pays by up to `steps` changes that each pay more.
+
+    A change moves one price or one quantity of the reports, or hands in one report less.
+    """
+
+    def near(side: Side, truth: Order) -> Iterator[Book]:
+        if (side, truth) == (best.side, best.truth):
+            yield from _neighbours(best.reports, quantity_max)
+
+    best = start
+    for _ in range(steps):
+        found = best_deviation(draws, book, near, values)
+        if found is None or found.gain <= best.gain:
+            break
+        best = found
+    return best
+
+
+STRIDES = (-5, -2, -1, 1, 2, 5)
+"""By how much a climbing lie moves a price."""
+
+
+def _neighbours(reports: Book, quantity_max: int) -> Iterator[Book]:
+    for place in range(len(reports.bids)):
+        for bids in _changed(reports.bids, place, quantity_max):
+            yield Book(bids, reports.asks)
+    for place in range(len(reports.asks)):
+        for asks in _changed(reports.asks, place, quantity_max):
+            yield Book(reports.bids, asks)
+
+
+def _changed(
+    orders: tuple[Order, ...], place: int, quantity_max: int
+) -> Iterator[tuple[Order, ...]]:
+    own, before, after = orders[place], orders[:place], orders[place + 1 :]
+    yield (*before, *after)
+    for price in (own.price + stride for stride in STRIDES):
+        if price >= 0:
+            yield (*before, replace(own, price=price), *after)
+    for quantity in (own.quantity - 1, own.quantity + 1):
+        if 1 <= quantity <= quantity_max:
+            yield (*before, replace(own, quantity=quantity), *after)
+
+
+def alias(trader: Trader, number: int = 1) -> Trader:
+    """A further identity of the same person; its own name is number 0."""
+    return trader + b"'" * number
+
+
+def across(side: Side) -> Side:
+    """The side across the book."""
+    return Side.SELL if side is Side.BUY else Side.BUY
 
 
 def report(side: Side, *orders: Order) -> Book:

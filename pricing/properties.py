@@ -127,14 +127,19 @@ def is_budget_balanced(outcome: Outcome) -> bool:
 
 def is_envy_free(book: Book, outcome: Outcome, values: Values = LINEAR) -> bool:
     """Whether no trader would rather have what another of its side got, or nothing."""
-    return not any(_envies(side, order, book, outcome, values) for side, order in _sided(book))
+    return worst_envy(book, outcome, values) == 0
 
 
-def _envies(side: Side, order: Order, book: Book, outcome: Outcome, values: Values) -> bool:
-    worth = values.of(side)
-    own = worth(order, position(outcome, [order.trader]))
-    peers = book.bids if side is Side.BUY else book.asks
-    return any(worth(order, position(outcome, [peer.trader])) > own for peer in peers)
+def worst_envy(book: Book, outcome: Outcome, values: Values = LINEAR) -> int:
+    """The most any trader would gain by what another of its side got, or nothing; 0 if none."""
+    held = {order.trader: position(outcome, [order.trader]) for _, order in _sided(book)}
+    worst = 0
+    for side, order in _sided(book):
+        worth = values.of(side)
+        peers = book.bids if side is Side.BUY else book.asks
+        best = max(worth(order, held[peer.trader]) for peer in peers)
+        worst = max(worst, best - worth(order, held[order.trader]))
+    return worst
 
 
 def is_monotone(mechanism: Mechanism, book: Book, prices: Iterable[int]) -> bool:

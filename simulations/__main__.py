@@ -9,8 +9,7 @@ import typer
 
 from node.output import Output
 from simulations.auctions import experiment as auctions
-from simulations.auctions.subjects import SUBJECTS
-from simulations.auctions.table import run_promises
+from simulations.auctions import table as promises
 from simulations.credit import experiment as credit
 from simulations.edge import experiment as edge
 from simulations.mining.experiment import STEPS, run_relay_mining
@@ -164,8 +163,8 @@ def pricing_properties(
     Example: python -m simulations pricing-properties --books 500
     """
     output = Output(json)
-    with output.progress("promises", len(SUBJECTS)) as advance:
-        report = run_promises(seed, books, advance)
+    with output.progress("promises", promises.STEPS) as advance:
+        report = promises.run_promises(seed, books, advance)
     draws = {"seed": seed, "books": books}
     _publish(
         Run("pricing-properties", "What the auctions promise, tried", draws),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from random import Random
 
 from pricing import (
@@ -27,7 +28,9 @@ from pricing import (
     vickrey,
     whole_buyer_utility,
 )
-from simulations.auctions.promises import PRICE_MAX, QUANTITY_MAX
+from simulations.auctions.forms import cost_shared, marginal, procured
+from simulations.auctions.grid import BIDDERS, PLANS, WORKERS, Grid
+from simulations.auctions.promises import PRICE_MAX, QUANTITY_MAX, Rule
 from simulations.auctions.subject import (
     ENVY,
     IDENTITIES,
@@ -81,14 +84,14 @@ def core(book: Book, seed: bytes) -> Outcome:
 
 def aeria(
     variant: Callable[[Book, EdgeOffer, Ladder], Outcome],
-) -> Callable[[bytes], Mechanism]:
+) -> Rule:
     """A variant of AERIA on the offer of the table."""
 
     def draw(seed: bytes) -> Mechanism:
         ladder = Ladder(BASE, draw_word(seed, b"offset"))
         return lambda book: variant(book, OFFER, ladder)
 
-    return draw
+    return Rule(draw, is_drawn=True)
 
 
 def edge_rsop(book: Book, seed: bytes) -> Outcome:
@@ -106,20 +109,42 @@ def procure(book: Book) -> Outcome:
     return budget_feasible(book, BUDGET)
 
 
+def several_units(rng: Random) -> Book:
+    """One to four asks for up to four units each."""
+    return Book(asks=_orders(rng, QUANTITY_MAX))
+
+
 GOOD = UNIT | ONE_SIDED
 
 SALES = (
-    Subject("Vickrey, two units", fixed(two_units), bidders, frozenset(), GOOD),
-    Subject("DOP", fixed(deterministic_price), bidders, frozenset({IDENTITIES, ENVY}), GOOD),
-    Subject("RSOP", seeded(sampled_price), bidders, frozenset({IDENTITIES, ENVY}), GOOD),
-    Subject("RSPE", seeded(profit_extraction), bidders, frozenset({IDENTITIES, ENVY}), GOOD),
-    Subject("CORE", seeded(core), bidders, frozenset({IDENTITIES, ENVY}), GOOD),
+    Subject("Vickrey, two units", fixed(two_units), bidders, frozenset(), GOOD, grid=BIDDERS),
+    Subject(
+        "DOP",
+        fixed(deterministic_price),
+        bidders,
+        frozenset({IDENTITIES, ENVY}),
+        GOOD,
+        grid=BIDDERS,
+    ),
+    Subject(
+        "RSOP", seeded(sampled_price), bidders, frozenset({IDENTITIES, ENVY}), GOOD, grid=BIDDERS
+    ),
+    Subject(
+        "RSPE",
+        seeded(profit_extraction),
+        bidders,
+        frozenset({IDENTITIES, ENVY}),
+        GOOD,
+        grid=BIDDERS,
+    ),
+    Subject("CORE", seeded(core), bidders, frozenset({IDENTITIES, ENVY}), GOOD, grid=BIDDERS),
     Subject(
         "optimal single price (control)",
         fixed(optimal_single_price),
         bidders,
         frozenset({PRICE, IDENTITIES}),
         GOOD,
+        grid=BIDDERS,
     ),
     Subject(
         "AERIA-E",
@@ -128,14 +153,17 @@ SALES = (
         frozenset({PRICE, QUANTITY, IDENTITIES}),
         ONE_SIDED,
         WHOLE,
+        PLANS,
     ),
     Subject(
         "AERIA-T",
         aeria(aeria_truthful),
         planned_users,
-        frozenset({QUANTITY, IDENTITIES, ENVY}),
+        frozenset({IDENTITIES, ENVY}),
         ONE_SIDED,
         WHOLE,
+        PLANS,
+        frozenset({QUANTITY}),
     ),
     Subject(
         "AERIA-P",
@@ -144,6 +172,7 @@ SALES = (
         frozenset({IDENTITIES, ENVY}),
         ONE_SIDED,
         WHOLE,
+        PLANS,
     ),
     Subject(
         "RSOP over plans",
@@ -152,6 +181,7 @@ SALES = (
         frozenset({IDENTITIES, ENVY}),
         ONE_SIDED,
         WHOLE,
+        PLANS,
     ),
     Subject(
         "half-capacity Vickrey",
@@ -160,6 +190,32 @@ SALES = (
         frozenset({IDENTITIES}),
         ONE_SIDED,
         WHOLE,
+        PLANS,
     ),
-    Subject("Singer's budget", fixed(procure), workers, frozenset(), GOOD),
+    Subject(
+        "Vickrey, four units, several each",
+        fixed(partial(marginal, units=4)),
+        planned_users,
+        frozenset({ENVY}),
+        ONE_SIDED,
+        grid=PLANS,
+    ),
+    Subject(
+        "cost sharing",
+        fixed(partial(cost_shared, target=PRICE_MAX)),
+        planned_users,
+        frozenset({QUANTITY, IDENTITIES}),
+        ONE_SIDED,
+        WHOLE,
+        PLANS,
+    ),
+    Subject(
+        "VCG procurement",
+        fixed(partial(procured, demand=6, reserve=PRICE_MAX)),
+        several_units,
+        frozenset({ENVY}),
+        ONE_SIDED,
+        grid=Grid((0, 3, 6, 9), (1, 2, 3), traders=3, has_bids=False),
+    ),
+    Subject("Singer's budget", fixed(procure), workers, frozenset(), GOOD, grid=WORKERS),
 )

@@ -61,6 +61,8 @@ def test_amounts_within_a_ratio_agree_as_often_as_promised(base: int, ratio: flo
 
 @pytest.mark.parametrize(("ratio", "best"), WORKED["closed_forms"]["rho_table"].items())
 def test_what_an_estimate_is_worth_where_it_agrees(ratio: str, best: tuple[float, float]) -> None:
+    formula = "(1/rho-1/c)/ln c, optimum ln c+1=c/rho gives payoff 1/c"
+    assert WORKED["closed_forms"]["consensus_payoff"] == formula
     base, payoff = best
     rho = float(ratio)
 
@@ -69,6 +71,7 @@ def test_what_an_estimate_is_worth_where_it_agrees(ratio: str, best: tuple[float
     measured = measured_payoff(base, rho)
     assert measured == pytest.approx(payoff, rel=5e-3)
     assert measured == pytest.approx((1 / rho - 1 / base) / log(base), rel=5e-3)
+    assert measured == pytest.approx(1 / base, rel=5e-3)
     assert measured_payoff(base * 1.3, rho) < payoff
     assert measured_payoff(1 + (base - 1) / 2, rho) < payoff
 

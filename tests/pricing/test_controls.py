@@ -16,6 +16,7 @@ from pricing import (
     Side,
     Values,
     best_deviation,
+    climb,
     first_price,
     is_budget_balanced,
     is_envy_free,
@@ -33,6 +34,7 @@ from pricing import (
     shill_lies,
     split_lies,
     uniform_price,
+    worst_envy,
 )
 from tests.pricing.books import book, random_book
 
@@ -136,6 +138,41 @@ def test_predicates_fail_where_they_should() -> None:
     assert not is_budget_balanced(Outcome((Fill(buyer, 1, 6),), (Fill(seller, 1, 5),)))
     assert not is_envy_free(orders, Outcome((Fill(b"b000001", 1, 4),), (Fill(seller, 1, 4),)))
     assert is_envy_free(orders, Outcome((Fill(buyer, 1, 4),), (Fill(seller, 1, 4),)))
+
+
+def test_envy_is_measured_by_what_another_s_fill_is_worth() -> None:
+    orders = book([9, 4], [1, 6])
+    outcome = Outcome((Fill(b"b000001", 1, 4),), (Fill(b"s000000", 1, 4),))
+
+    assert worst_envy(orders, outcome) == 5  # 9 less the 4 that the lower bid pays
+    assert worst_envy(orders, Outcome()) == 0
+
+
+def test_several_identities_on_either_side_are_searched() -> None:
+    """Only three bids at once, and a shill, find the hole in a rule that rewards just that."""
+
+    def hole(orders: Book) -> Outcome:
+        many = len(orders.bids) >= 3 and orders.asks
+        return Outcome(bought=tuple(Fill(bid.trader, 1, 0) for bid in orders.bids) if many else ())
+
+    orders = book([(9, 3)])
+    two = random_lies(Random(1).randint, 300, 12, 1)
+    four = random_lies(Random(1).randint, 300, 12, 1, identities=4)
+    assert is_truthful([hole], orders, two)
+    found = best_deviation([hole], orders, four)
+    assert found is not None
+    assert (len(found.reports.bids), len(found.reports.asks), found.gain) == (3, 1, 27)
+
+
+def test_climbing_ends_where_no_step_pays_more() -> None:
+    orders = book([9, 4])
+    start = best_deviation([first_price], orders, price_lies([8]))
+    assert start is not None
+    assert start.gain == 1
+    best = climb([first_price], orders, start, 20, 1)
+    assert (best.gain, best.reports.bids[0].price) == (5, 4)
+    assert climb([first_price], orders, best, 20, 1) == best
+    assert start.gain < climb([first_price], orders, start, 1, 1).gain <= best.gain
 
 
 def test_a_rule_that_prefers_low_bids_is_not_monotone() -> None:

@@ -171,3 +171,17 @@ def test_a_book_in_which_nothing_trades() -> None:
 def test_a_book_that_makes_no_sense_is_refused(change: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(InvalidBookError, match=reason):
         replace(coupled([(0, 3, 1)], costs=[[5]], capacities=[9]), **change)
+
+
+def test_a_large_trader_gains_by_lying() -> None:
+    """The counter-example to truth: who holds the unit that sets a price moves it.
+
+    A supplier of three units at 1 beside one unit at 9: asking 8 raises what it is paid.
+    """
+
+    def earned(said: int) -> int:
+        book = coupled([(0, 10, 3)], costs=[[said], [9]], capacities=[3, 1])
+        clearing = clear_coupled(book, gap_max=0)
+        return int(clearing.sold[0, 0] * (clearing.prices[0] - 1))
+
+    assert max(earned(said) for said in range(1, 12)) > earned(1)

@@ -17,10 +17,12 @@ from pricing import (
     Book,
     Integers,
     InvalidBookError,
+    Ladder,
     Mechanism,
     best_deviation,
     best_revenue,
     best_revenue_of_two,
+    competitive_ratio,
     core_auction,
     deterministic_price,
     draw_word,
@@ -38,6 +40,7 @@ from pricing import (
     split_lies,
     vickrey,
 )
+from simulations.auctions.expectations import core_draws
 from tests.pricing.books import book, seeds
 from tests.pricing.worked import WORKED
 
@@ -288,7 +291,40 @@ def test_the_deterministic_price_has_no_ratio() -> None:
         assert deterministic_price(each).paid <= 10
 
 
+def hard_books(bidders: int) -> Iterator[Book]:
+    """Two values, as many of the higher as there may be; and two bids among others of nothing."""
+    yield book([ONE, 2 * ONE, *[0] * (bidders - 2)])
+    for ratio in range(1, bidders + 1):
+        for high in range(1, bidders + 1):
+            yield book([ratio * ONE] * high + [ONE] * (bidders - high))
+
+
 @pytest.mark.parametrize(("bidders", "bound"), CLOSED["lower_bound_n"].items())
-def test_no_truthful_auction_beats_the_lower_bound(bidders: str, bound: float) -> None:
+@pytest.mark.parametrize("name", ["Vickrey", "DOP", "RSOP", "RSPE", "CORE"])
+def test_no_truthful_auction_beats_the_lower_bound(name: str, bidders: str, bound: float) -> None:
+    """Each falls behind by at least as much in some book; what does not, lies pay in."""
     assert float(lower_bound(int(bidders))) == pytest.approx(bound, rel=1e-12)
-    assert bound < CORE_RATIO
+    draws: dict[str, list[Mechanism]] = {
+        "Vickrey": [partial(vickrey, units=1)],
+        "DOP": [deterministic_price],
+        "RSOP": [partial(sampled_price, seed=each) for each in seeds(200)],
+        "RSPE": [partial(profit_extraction, seed=each) for each in seeds(200)],
+        "CORE": core_draws(Book()),
+    }
+    assert any(behind(draws[name], each) >= bound for each in hard_books(int(bidders)))
+    best = [optimal_single_price]
+    assert max(behind(best, each) for each in hard_books(int(bidders))) <= 1 < bound
+    assert not is_truthful(best, book([1, 4]), price_lies(range(6)))
+
+
+def behind(draws: list[Mechanism], orders: Book) -> float:
+    ratio = competitive_ratio(draws, orders, lambda each: best_revenue_of_two(each.bids))
+    return float("inf") if ratio is None else float(ratio)
+
+
+def test_core_rounds_to_powers_of_its_base() -> None:
+    """Of equal bids all share in the others' best revenue, rounded down to a rung of base c."""
+    equal = book([ONE] * 9)
+    for offset in (0, WORD // 3, WORD - 1):
+        target = Ladder(Fraction(CLOSED["core"]["c"]), offset).round_down(8 * ONE)
+        assert target <= core_auction(equal, SHARING_COIN, offset).paid < target + 9

@@ -171,3 +171,42 @@ def test_a_network_beyond_64_bits_is_refused() -> None:
     huge = Network(1, (Exit(1, (Layer(2**53, 1),)),))
     with pytest.raises(InvalidBookError):
         large_plan_edge(huge, as_arrays([replace(TASK, complexity_milli=2000)]))
+
+
+RATES = range(1, 25)
+
+
+def feasible_rates(network: Network, task: EdgeTask) -> set[int]:
+    """Every rate at which some exit and cut with work for the edge meets the deadline."""
+    return {
+        rate
+        for number, cut in exact_rates(network, task)
+        if cut < len(network.exits[number].layers)
+        for rate in RATES
+        if exact_latency(network, task, EdgePlan(number, cut, rate, 0, 0, 0)) <= task.deadline_us
+    }
+
+
+def test_the_plan_of_least_rate_is_the_cheapest_at_any_unit_price() -> None:
+    """Against all exits, cuts and rates there are, up to the two times rounded up in a plan."""
+    rng = Random(12)
+    compared = 0
+    for _ in range(160):
+        task = replace(
+            TASK,
+            accuracy_ppm=rng.choice((400_000, 900_000)),
+            deadline_us=rng.randint(300, 3_000),
+            device_rate=rng.randint(1, 4),
+            uplink_bytes_s=rng.choice((300_000, 1_000_000, 5_000_000)),
+        )
+        plan = plan_edge(SMALL, task)
+        strict = feasible_rates(SMALL, replace(task, deadline_us=task.deadline_us - 2))
+        if plan is None:
+            assert not strict
+        elif plan.edge_rate and strict:
+            compared += 1
+            for unit_price in (1, rng.randint(2, 10**6)):
+                cost = unit_price * plan.edge_rate
+                assert cost <= min(unit_price * rate for rate in strict)
+                assert cost >= min(unit_price * rate for rate in feasible_rates(SMALL, task))
+    assert compared > 40

@@ -1,6 +1,6 @@
 """Vickrey's auction of several units against Clarke's payments by enumeration."""
 
-from itertools import product
+from itertools import combinations_with_replacement, product
 from random import Random
 
 import pytest
@@ -47,6 +47,39 @@ def test_payments_are_clarkes() -> None:
             others = {name: own for name, own in values.items() if name != fill.trader}
             rest = sum(worth.values()) - worth[fill.trader]
             assert fill.money == (best(others, units) if others else 0) - rest
+
+
+def falling(most: int, high: int) -> list[tuple[int, ...]]:
+    """Every list of up to `most` values of at most `high` that do not rise."""
+    return [
+        values
+        for count in range(1, most + 1)
+        for values in product(range(high, -1, -1), repeat=count)
+        if list(values) == sorted(values, reverse=True)
+    ]
+
+
+@pytest.mark.parametrize("units", [1, 2, 3])
+def test_no_report_of_marginal_values_pays(units: int) -> None:
+    """Every report against every truth and all that two others may say on a small grid."""
+
+    def worth(
+        truth: tuple[int, ...], said: tuple[int, ...], others: dict[Trader, list[int]]
+    ) -> int:
+        won = [
+            fill
+            for fill in marginal_vickrey({b"liar": list(said), **others}, units)
+            if fill.trader == b"liar"
+        ]
+        return sum(sum(truth[: fill.units]) - fill.money for fill in won)
+
+    reports = falling(2, 3)
+    for rivals in combinations_with_replacement(falling(2, 2), 2):
+        others = {b"%d" % place: list(own) for place, own in enumerate(rivals)}
+        for truth in reports:
+            honest = worth(truth, truth, others)
+            assert honest >= 0
+            assert all(worth(truth, said, others) <= honest for said in reports)
 
 
 def test_rising_values_are_refused() -> None:

@@ -17,6 +17,7 @@ from pricing import (
     vickrey,
 )
 from tests.pricing.books import book
+from tests.pricing.worked import WORKED
 
 ONE = 10**6
 
@@ -34,6 +35,17 @@ def test_the_mean_of_exponential_values() -> None:
     assert max(earned, key=lambda price: earned[price]) == exponential_reserve(ONE)
     above = {price: (price - 300_000) * exp(-price / ONE) for price in earned}
     assert max(above, key=lambda price: above[price]) == exponential_reserve(ONE, 300_000)
+
+
+@pytest.mark.parametrize("rate", [1, 2, 4, 5])
+def test_one_over_the_rate_of_exponential_values(rate: int) -> None:
+    assert WORKED["closed_forms"]["exponential_reserve"] == "1/lambda"
+    left = {price: exp(-rate * price / ONE) for price in range(0, 12 * ONE, 1_000)}
+    prices = list(left)[:-1]
+    weights = {price: round(10**12 * (left[price] - left[price + 1_000])) for price in prices}
+
+    assert exponential_reserve(ONE // rate) == ONE // rate
+    assert discrete_reserve(weights) == pytest.approx(ONE // rate, abs=1_000)
 
 
 def test_a_discrete_reserve_is_the_best_price_there_is() -> None:

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from random import Random
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pytest
 
 from pricing import (
     Book,
     Mechanism,
+    balance_at,
     best_deviation,
     gains_from_trade,
+    is_individually_rational,
+    is_truthful,
     joint_lies,
     mcafee,
     muda,
     multi_unit_trade_reduction,
+    next_price,
     position,
     posted_price_vcg,
     price_lies,
@@ -26,6 +31,7 @@ from pricing import (
     uniform_price,
     vcg_double_auction,
 )
+from simulations.auctions.worked import with_toll
 from tests.pricing.books import book, random_book, seeds
 from tests.pricing.worked import WORKED
 
@@ -64,14 +70,28 @@ def test_bilateral_trade_of_uniform_values() -> None:
     assert bilateral(gains_of(at_half)) == near(expected["posted_half_gft"])
     assert bilateral(deficit) == near(expected["vcg_expected_deficit"])
     assert bilateral(shaded) == near(expected["second_best_gft_ChatterjeeSamuelson"])
-    assert (
-        expected["second_best_gft_ChatterjeeSamuelson"]
-        == expected["best_feasible_gft_myerson_satterthwaite"]
-    )
 
 
-def shares(rule: Callable[[Book, bytes], int], traders: int, rounds: int) -> float:
-    """Mean share of the first-best gains with values and costs uniform."""
+def test_the_best_feasible_rule_of_bilateral_trade() -> None:
+    """Below a toll of a quarter the rule is in deficit, at a quarter its mean surplus is zero."""
+    expected = CLOSED["bilateral_uniform"]["best_feasible_gft_myerson_satterthwaite"]
+    quarter = WHOLE // 4
+
+    def surplus(toll: int) -> float:
+        return bilateral(lambda v, c: with_toll(toll, book([v], [c])).surplus)
+
+    assert surplus(quarter - WHOLE // 24) < -0.01
+    assert surplus(quarter) == pytest.approx(0, abs=2e-3)
+    assert surplus(quarter + WHOLE // 24) > 0.01
+    assert bilateral(gains_of(partial(with_toll, quarter))) == pytest.approx(expected, abs=2e-3)
+    for value, cost in product(range(9), repeat=2):
+        orders = book([value], [cost])
+        assert is_truthful([partial(with_toll, 2)], orders, price_lies(range(12)))
+        assert is_individually_rational(orders, with_toll(2, orders))
+
+
+def share_sample(rule: Callable[[Book, bytes], int], traders: int, rounds: int) -> list[float]:
+    """Shares of the first-best gains, round after round, values and costs uniform."""
     rng = Random(traders)
     got = []
     for seed in seeds(rounds):
@@ -82,27 +102,46 @@ def shares(rule: Callable[[Book, bytes], int], traders: int, rounds: int) -> flo
         best = gains_from_trade(orders, vcg_double_auction(orders))
         if best:
             got.append(rule(orders, seed) / best)
-    return fmean(got)
+    return got
 
 
-@pytest.mark.parametrize(
-    ("name", "rule"),
-    [
-        ("trade_reduction", lambda b, _: gains_from_trade(b, trade_reduction(b))),
-        ("mcafee", lambda b, _: gains_from_trade(b, mcafee(b))),
-        ("sbba_public_order", lambda b, seed: gains_from_trade(b, sbba(b, seed))),
-        ("muda", lambda b, seed: gains_from_trade(b, muda(b, seed))),
-        ("p2v_adaptive", lambda b, s: gains_from_trade(b, posted_price_vcg(b, 500_000, s))),
-    ],
-)
-@pytest.mark.parametrize(("column", "rounds"), [(0, 1_000), (1, 600), (2, 120)])
-def test_shares_of_the_gains_from_trade(
-    name: str, rule: Callable[[Book, bytes], int], column: int, rounds: int
-) -> None:
+class AdaptiveSpot:
+    """P2V whose price follows each round's balance into the next."""
+
+    def __init__(self) -> None:
+        self.price = 500_000
+
+    def __call__(self, orders: Book, seed: bytes) -> int:
+        gained = gains_from_trade(orders, posted_price_vcg(orders, self.price, seed))
+        self.price = next_price(self.price, balance_at(orders, self.price))
+        return gained
+
+
+SHARES: dict[str, Callable[[], Callable[[Book, bytes], int]]] = {
+    "trade_reduction": lambda: lambda b, _: gains_from_trade(b, trade_reduction(b)),
+    "mcafee": lambda: lambda b, _: gains_from_trade(b, mcafee(b)),
+    "sbba_public_order": lambda: lambda b, seed: gains_from_trade(b, sbba(b, seed)),
+    "muda": lambda: lambda b, seed: gains_from_trade(b, muda(b, seed)),
+    "p2v_adaptive": AdaptiveSpot,
+}
+ROUNDS = {5: 1_000, 10: 600, 50: 120, 200: 60, 1_000: 16}
+DRAWS = 770
+"""Draws behind each worked share: its largest standard error is 0.014, of a spread of 0.39."""
+
+
+@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize(("column", "traders"), list(enumerate(ROUNDS)))
+def test_shares_of_the_gains_from_trade(name: str, column: int, traders: int) -> None:
     worked = WORKED["gains_from_trade_share"]
-    got = shares(rule, worked["n"][column], rounds)
+    assert worked["n"][column] == traders
+    assert set(SHARES) | {"note", "n"} == set(worked)
+    expected = worked[name][column]
+    if expected is None:  # of MUDA with 1,000 a side nothing is written
+        return
+    got = share_sample(SHARES[name](), traders, ROUNDS[traders])
 
-    assert got == pytest.approx(worked[name][column], abs=4 * 0.014)
+    error = stdev(got) * (1 / DRAWS + 1 / len(got)) ** 0.5
+    assert fmean(got) == pytest.approx(expected, abs=min(4 * 0.014, 4 * error + 0.0005))
 
 
 def test_the_lie_in_the_uniform_price_is_found() -> None:
@@ -111,7 +150,8 @@ def test_the_lie_in_the_uniform_price_is_found() -> None:
     found = best_deviation([uniform_price], orders, price_lies([scale // 2]))
 
     assert found is not None
-    assert (case["misreport"], case["gain"]) == ("1/2", "1/4")
+    assert (case["who"], case["misreport"], case["gain"]) == ("buyer 1", "1/2", "1/4")
+    assert found.truth == orders.bids[1]
     assert found.gain == scale // 4
 
 
@@ -122,6 +162,7 @@ def test_the_lie_in_exclusion_by_rank_is_found() -> None:
     found = best_deviation([rank_excluding_sbba], orders, price_lies([case["misreport"]]))
 
     assert found is not None
+    assert case["who"].startswith("seller 0")
     assert found.truth == liar
     for seed in seeds(50):
         assert best_deviation([partial(sbba, seed=seed)], orders, price_lies(range(4))) is None
