@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulations.auctions import gains, lies, own_volume, prices
+from simulations.auctions import envy, gains, lies, own_volume, prices, revenue, worked
 from simulations.report import Report
 
 STEPS = (
@@ -11,9 +11,15 @@ STEPS = (
     + len(lies.SIZES)
     + len(lies.SHARES)
     + len(own_volume.ELASTICITIES)
+    + revenue.STEPS
+    + envy.STEPS
+    + worked.STEPS
 )
 PARTS = (
     gains.run_gains,
+    worked.run_worked,
+    revenue.run_revenue,
+    envy.run_envy,
     prices.run_prices,
     lies.run_regret,
     lies.run_strategic,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from statistics import mean, stdev
 
+from matplotlib.figure import Figure
+
 from pricing import Network
 from simulations.edge.world import (
     AUCTIONS,
@@ -55,7 +57,9 @@ def run_edge(seed: int, trials: int, advance: Callable[[int], None]) -> Report:
         f"one that would have raised most in {PAST_ROUNDS} past rounds of the same crowd. The "
         "error is the largest of the row.",
     )  # fmt: skip
-    return Report((plans, revenue))
+    return Report(
+        (plans, revenue), {"edge-plans": _plot_plans(plans), "edge-revenue": _plot(revenue)}
+    )
 
 
 def _plan_row(rng: Random, name: str, network: Network, trials: int) -> tuple[Cell, ...]:
@@ -91,3 +95,35 @@ def _earn(rng: Random, network: Network, capacity: int, trials: int) -> Sequence
     means = [mean(each) for each in shares.values()]
     error = max(2 * stdev(each) / len(each) ** 0.5 for each in shares.values())
     return (*means, error)
+
+
+def _plot_plans(table: Table) -> Figure:
+    """Return where each network's inferences run, in percent."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    left = [0.0] * len(table.rows)
+    for place in (1, 2, 3):
+        parts = [float(row[place]) for row in table.rows]
+        axes.barh(NAMES, parts, left=left, label=table.columns[place])
+        left = [low + part for low, part in zip(left, parts, strict=True)]
+    axes.set_xlabel("% of the tasks")
+    axes.legend()
+    return figure
+
+
+def _plot(table: Table) -> Figure:
+    """Return what each auction earns from each network, ample capacity over scarce."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    panels = figure.subplots(len(CAPACITIES_PPM), 1, sharex=True, sharey=True)
+    rules = table.columns[2:-1]
+    width = 1 / (len(rules) + 1)
+    for axes, capacity in zip(panels, CAPACITIES_PPM, strict=True):
+        rows = [row for row in table.rows if row[1] == capacity // 10_000]
+        for place, rule in enumerate(rules):
+            shares = [float(row[2 + place]) for row in rows]
+            axes.bar([x + place * width for x in range(len(rows))], shares, width, label=rule)
+        axes.set_title(f"capacity {capacity // 10_000} %")
+        axes.set_ylabel("share of the best price")
+    panels[-1].set_xticks([x + width * len(rules) / 2 for x in range(len(NAMES))], NAMES)
+    panels[0].legend(fontsize="small", ncols=3)
+    return figure

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from random import Random
 from statistics import mean, stdev
 
+from matplotlib.figure import Figure
+
 from pricing import Order
 from simulations.report import Cell, Report, Table
 from simulations.strategies import withholding
@@ -43,7 +45,9 @@ def run_strategies(seed: int, trials: int, advance: Callable[[int], None]) -> Re
         "or all. The bound is computed before any lie is tried: the truth at the best posted price "
         "that could be reached. Over one epoch it is what rounding a unit price can hide.",
     )
-    return Report((table, withholding.table_of(seed, trials, advance)))
+    slices = withholding.table_of(seed, trials, advance)
+    plots = {"strategies": _plot(table), "slices": withholding.plot(slices)}
+    return Report((table, slices), plots)
 
 
 def _row(rng: Random, side: str, epochs: int, trials: int) -> tuple[Cell, ...]:
@@ -63,3 +67,18 @@ def _row(rng: Random, side: str, epochs: int, trials: int) -> tuple[Cell, ...]:
 def _percent(money: int, epochs: int) -> float:
     """Of the highest price for the most units, each epoch."""
     return 100 * money / (1_000_000 * 9 * epochs)
+
+
+def _plot(table: Table) -> Figure:
+    """Return the gain of the best lie with its interval, and the bound, over the epochs."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, side in zip(figure.subplots(1, len(SIDES), sharey=True), SIDES, strict=True):
+        rows = [row for row in table.rows if row[0] == side]
+        gains, errors = [float(row[2]) for row in rows], [float(row[3]) for row in rows]
+        axes.errorbar(HORIZONS, gains, errors, fmt="o-", label="best lie found")
+        axes.plot(HORIZONS, [float(row[5]) for row in rows], "k:", label="bound")
+        axes.set_title(side)
+        axes.set_xlabel("epochs")
+        axes.legend()
+    figure.axes[0].set_ylabel("% of the highest price times the units")
+    return figure

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from random import Random
 from statistics import mean, stdev
 
+from matplotlib.figure import Figure
+
 from pricing import EpochOutcome, Order, clear_epoch
 from relay_mining import (
     RosterEntry,
@@ -117,3 +119,17 @@ def table_of(seed: int, trials: int, advance: Callable[[int], None]) -> Table:
         f"{SESSIONS} sessions. `by cost` is the market's rule; `evenly` is a control, a "
         f"{MEMBERS}th of the cap for each member, which pays whoever sells less than that.",
     )
+
+
+def plot(table: Table) -> Figure:
+    """Return what withholding gains under either rule, over the number of suppliers."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for name in RULES:
+        rows = [row for row in table.rows if row[1] == name]
+        gains, errors = [float(row[2]) for row in rows], [float(row[3]) for row in rows]
+        axes.errorbar(SUPPLIERS, gains, errors, fmt="o-", label=name)
+    axes.set_xlabel("suppliers")
+    axes.set_ylabel("gain, % of the highest price times the units")
+    axes.legend()
+    return figure

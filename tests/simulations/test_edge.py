@@ -70,3 +70,11 @@ def test_the_same_seed_gives_the_same_tables() -> None:
     first = run_edge(3, 3, advanced.append)
     assert first.tables == run_edge(3, 3, lambda steps: None).tables
     assert sum(advanced) == STEPS
+
+
+def test_the_tables_are_drawn() -> None:
+    report = run_edge(3, 3, lambda steps: None)
+    revenue = report.plots["edge-revenue"].axes
+
+    assert set(report.plots) == {table.name for table in report.tables}
+    assert [len(panel.patches) for panel in revenue] == [len(NAMES) * (len(AUCTIONS) + 1)] * 2

@@ -137,3 +137,5 @@ def test_the_same_seed_gives_the_same_table() -> None:
     assert first.tables == run_strategies(5, 2, lambda steps: None).tables
     assert sum(advanced) == STEPS
     assert all(row[-1] == 0 for row in first.tables[0].rows)
+    assert set(first.plots) == {"strategies", "slices"}
+    assert [panel.get_title() for panel in first.plots["strategies"].axes] == ["supplier", "buyer"]
