@@ -27,7 +27,7 @@ BOOKS = 10
 """Of the page's books, the first: the rest of the search is the page's."""
 STRIDE = 11
 """One in so many of the small books."""
-WHOLE = ("McAfee", "trade reduction", "first price (control)", "Vickrey, two units", "DOP")
+WHOLE = ("McAfee", "first price (control)", "Vickrey, two units")
 """Tried here on as many books as the page, cell by cell."""
 RATIO_BOOKS = 6
 
