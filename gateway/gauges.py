@@ -5,16 +5,23 @@ from gateway.access.limits import SECOND_NS
 from gateway.metrics import Metrics
 from gateway.routing.market import Refresher
 from gateway.routing.relaying import Relays
+from gateway.settlement.delivery import Deliverer
 from gateway.settlement.funds_watch import FundsWatch
-from gateway.settlement.outbox import Outbox
 from gateway.settlement.settling import Settler
 
 
 def watch(
-    metrics: Metrics, outbox: Outbox, settler: Settler, refresher: Refresher, accounts: Accounts
-) -> None:
+    metrics: Metrics, deliverer: Deliverer, settler: Settler, refresher: Refresher,
+    accounts: Accounts,
+) -> None:  # fmt: skip
     """Have the metrics show what waits, and the chain and the keys as last seen."""
+    outbox = deliverer.outbox
     metrics.watch("gateway_receipts_waiting", "Receipts not acknowledged", lambda: len(outbox))
+    metrics.watch(
+        "gateway_receipts_overdue_seconds",
+        "For how long the supplier that takes no receipts has taken none",
+        lambda: deliverer.overdue_s,
+    )
     metrics.watch("gateway_recounts_waiting", "Answers to recount", lambda: settler.waiting)
     metrics.watch("gateway_session", "The session being served", lambda: refresher.table.number)
     metrics.watch("gateway_head_block", "Newest block seen", lambda: refresher.head_block)

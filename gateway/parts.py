@@ -186,7 +186,7 @@ async def open_node(
         )  # fmt: skip
         data_plane.mount(REACH_FOLDER, Reacher(pool, urls_in(market)).answer)
         keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
-        watch(metrics, outbox, settler, refresher, accounts)
+        watch(metrics, deliverer, settler, refresher, accounts)
         funds = FundsWatch(
             market, table, refresher.applications, spending, FUNDS_PAUSE * settings.chain.poll_s
         )

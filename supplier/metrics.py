@@ -4,6 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from relay_mining import UNITS_PER_PRICE
 
+STAGES_OF_UNITS = ("served", "receipted", "payable", "lost", "claimed", "proved")
+STAGES_OF_MONEY = (*STAGES_OF_UNITS, "paid", "voided")
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -14,14 +16,13 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.funnel_units = Counter(
             "supplier_funnel_units",
-            "Compute units at each stage: served, receipted, payable, claimed, proved, paid, lost",
+            f"Compute units at each stage: {', '.join(STAGES_OF_UNITS)}",
             ["stage"],
             registry=self.registry,
         )
         self.funnel_tokens = Counter(
             "supplier_funnel_token_base_units",
-            "Money at each stage, in token base units: served, receipted, payable, lost, claimed, "
-            "proved, paid, voided",
+            f"Money at each stage, in token base units: {', '.join(STAGES_OF_MONEY)}",
             ["stage"],
             registry=self.registry,
         )
@@ -130,6 +131,14 @@ class Metrics:
             "supplier_actions", "What settlement sent, by outcome", ["action", "outcome"],
             registry=self.registry,
         )  # fmt: skip
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show every stage from the start: a counter whose first value is a loss has not risen."""
+        for stage in STAGES_OF_UNITS:
+            self.funnel_units.labels(stage)
+        for stage in STAGES_OF_MONEY:
+            self.funnel_tokens.labels(stage)
 
     def forget_engine(self, name: str) -> None:
         """Show nothing more of an engine that is gone."""

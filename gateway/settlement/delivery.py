@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -84,6 +85,7 @@ def read_refusal(body: bytes) -> SupplierWord:
 
 @dataclass(slots=True)
 class _Retry:
+    failing_since: float | None = None
     due: float = 0.0
     pause_s: float = RETRY_S_MIN
     size_max: int = DELIVERY_RECEIPTS_MAX
@@ -133,6 +135,14 @@ class Deliverer:
             await self._settle(expired)
         return len(expired)
 
+    @property
+    def overdue_s(self) -> float:
+        """For how long the supplier that takes no receipts has taken none; 0 where all do."""
+        now = time.monotonic()
+        retries = (self._retries.get(supplier) for supplier in self.outbox.suppliers)
+        since = [each.failing_since for each in retries if each and each.failing_since is not None]
+        return now - min(since, default=now)
+
     def _retry(self, supplier: Address) -> _Retry:
         return self._retries.setdefault(supplier, _Retry())
 
@@ -144,9 +154,12 @@ class Deliverer:
                 await self._deliver(supplier, batch)
                 left -= len(batch)
                 retry.pause_s, retry.size_max = RETRY_S_MIN, DELIVERY_RECEIPTS_MAX
+                retry.failing_since = None
         except ReceiptsRefusedError as error:
             await self._narrow(supplier, retry, str(error))
         except (UpstreamError, SigningKeyMissingError, ChainError) as error:
+            if retry.failing_since is None:
+                retry.failing_since = time.monotonic()
             retry.due = asyncio.get_running_loop().time() + retry.pause_s
             retry.pause_s = min(retry.pause_s * 2, RETRY_S_MAX)
             logger.info(

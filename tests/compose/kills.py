@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from localnet.load import Tally
 from localnet.processes import wait_until
+from tests.compose.books import Books
 from tests.compose.project import SUPPLIERS, Compose
 from tests.compose.traffic import Traffic
 
@@ -77,32 +78,6 @@ def _goes_well(tally: Tally) -> bool:
     return failures(tally) == failed
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """What a supplier's books came to, in compute units, and in token base units what was paid."""
-
-    supplier: str
-    served: int
-    receipted: int
-    lost: int
-    paid: int
-    voided: int
-    """Claims."""
-
-
-def read_books(compose: Compose) -> list[Books]:
-    """The suppliers' books, once everything that was served is settled."""
-    compose.wait_settled()
-    return [_read_books(compose, name) for name in SUPPLIERS]
-
-
-def _read_books(compose: Compose, name: str) -> Books:
-    status = compose.supplier(name)
-    sums = {stage: int(status["totals"][stage]) for stage in ("served", "receipted", "lost")}
-    voided = sum(each["outcome"].startswith("voided") for each in status["sessions"])
-    return Books(name, **sums, paid=int(status["totals"]["paid"]), voided=voided)
-
-
 PAGE = f"""# A kill of each container
 
 <!-- generated: `KILLS_PAGE=docs/compose-kills.md make test-compose` -->
@@ -116,14 +91,21 @@ start answers came without a failure, the {BEFORE} that show it included.
 
 """
 BOOKS_TITLE = """
-The suppliers' books afterwards, everything settled; money in token base units:
+The books afterwards, everything settled: the logs of both gateways and all suppliers, receipt by
+receipt, held against the claims on the chain. *Owed* is every receipt for an answer that a
+gateway accepted; *acknowledged* has the supplier; each that is *payable* must be a leaf of the one
+claim of its session. *Unreceipted* is what suppliers signed for and no gateway that was killed had
+taken note of, in compute units; *paid* is token base units.
 
 """
 KILL_COLUMNS = (
     "killed", "requests", "in flight", "failed while away", "failed later", "well again, s",
     "as promised",
 )  # fmt: skip
-BOOKS_COLUMNS = ("supplier", "served, CU", "receipted", "lost", "claims voided", "paid")
+BOOKS_COLUMNS = (
+    "supplier", "owed", "acknowledged", "payable", "in claims", "claims voided", "served, CU",
+    "unreceipted, CU", "paid",
+)  # fmt: skip
 
 
 def kill_rows(kills: Sequence[Kill]) -> list[tuple[str, ...]]:
@@ -138,8 +120,9 @@ def kill_rows(kills: Sequence[Kill]) -> list[tuple[str, ...]]:
 def books_rows(books: Sequence[Books]) -> list[tuple[str, ...]]:
     """The table of what was served and what became of it."""
     return [
-        (f"`{each.supplier}`", f"{each.served:,}", f"{each.receipted:,}", f"{each.lost:,}",
-         str(each.voided), f"{each.paid:,}")
+        (f"`{each.supplier}`", f"{each.audit.owed:,}", f"{each.audit.logged:,}",
+         f"{each.audit.payable:,}", f"{each.audit.claimed:,}", str(each.voided),
+         f"{each.served:,}", f"{each.unreceipted:,}", f"{each.paid:,}")
         for each in books
     ]  # fmt: skip
 

@@ -26,10 +26,31 @@ ROOT = Path(__file__).parents[2]
 PROJECT = "lode-test"
 SUPPLIERS = ("supplier-0", "supplier-1", "supplier-2")
 PUBLISHED = ("GATEWAY", "CONTROL", "CHAIN", "PROMETHEUS", "GRAFANA")
+LOGS = ROOT / ".make" / "compose.log"
+"""What the containers of the last market said."""
 KINDS = {"container": ["--all"], "volume": [], "network": []}
 """What a project can leave behind, with what lists all of it."""
-DUE = ("gateway_receipts_waiting", "gateway_recounts_waiting", "supplier_open_sessions")
 SETTLED_S_MAX = 6.0 * TERMS.session_blocks
+ARCHIVE = "/market/{}/archive"
+"""Of a supplier by its name."""
+KEEP = f"""
+import pathlib, time
+from localnet.audit import keep_segments
+while True:
+    for name in {SUPPLIERS}:
+        log = pathlib.Path("/market", name, "supplier-data", "receipts")
+        keep_segments(log, pathlib.Path("{ARCHIVE}".format(name)))
+    time.sleep(2)
+"""
+ARCHIVIST = {
+    "image": "lode-market",
+    "pull_policy": "never",
+    "command": ["python3", "-c", KEEP],
+    "depends_on": {"provision": {"condition": "service_completed_successfully"}},
+    "volumes": [f"{name}:/market/{name}" for name in SUPPLIERS],
+    "stop_grace_period": "0s",
+}
+"""Keeps the receipts of suppliers, who delete them once they are settled, for the audit."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,11 @@ class Compose:
         status: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         return status
 
+    def copy(self, service: str, path: str, to: Path) -> Path:
+        """Copy what a container has at `path`; returns where it is now."""
+        self.run("cp", f"{service}:{path}", str(to))
+        return to
+
     def wait_settled(self) -> None:
         """Return when nobody waits for a receipt, and every session that was served is closed."""
         for due in (
@@ -100,7 +126,8 @@ class Compose:
             wait_until(partial(self._is_zero, due), f"{due} is not 0", SETTLED_S_MAX, 2.0)
 
     def _is_zero(self, expression: str) -> bool:
-        return self.query(expression) == 0
+        """Whether it is 0 at every node, all of which are scraped."""
+        return self.query("up == bool 0") == 0 and self.query(expression) == 0
 
 
 def docker(
@@ -126,20 +153,22 @@ def left_behind() -> list[str]:
 def market() -> Iterator[tuple[Compose, float]]:
     """The market, up, and how many seconds it took; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        absent = _without(prepare(), Path(folder))
+        beside = _write_beside(prepare(), Path(folder))
         ports = {f"{name}_PORT": str(free_port()) for name in PUBLISHED}
-        project = Compose(("-f", "compose.yaml", "-f", str(absent)), ports)
+        project = Compose(("-f", "compose.yaml", "-f", str(beside)), ports)
         began = time.monotonic()
         try:
             project.run("up", "--wait", "--quiet-pull")
             yield project, time.monotonic() - began
         finally:
+            LOGS.parent.mkdir(exist_ok=True)
+            LOGS.write_text(project.run("--profile", "*", "logs", "--timestamps", "--no-color"))
             project.run("--profile", "*", "down", "-v", "--timeout", "20")
 
 
-def _without(services: list[str], folder: Path) -> Path:
-    """A file that leaves out services, whose images cannot be had."""
-    path = folder / "absent.yaml"
-    left_out: dict[str, object] = {name: {"profiles": ["absent"]} for name in services}
-    path.write_text(yaml.safe_dump({"services": left_out}))
+def _write_beside(absent: list[str], folder: Path) -> Path:
+    """A file that leaves out services whose images cannot be had, and adds an archivist."""
+    path = folder / "beside.yaml"
+    services: dict[str, object] = {name: {"profiles": ["absent"]} for name in absent}
+    path.write_text(yaml.safe_dump({"services": {**services, "archivist": ARCHIVIST}}))
     return path

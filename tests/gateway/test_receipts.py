@@ -80,6 +80,24 @@ async def test_they_are_sent_again_until_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_how_long_a_supplier_has_taken_none_is_known(tmp_path: Path) -> None:
+    fake = FakeSupplier("honest", refuse_receipts=10**9)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        assert gateway.deliverer.overdue_s == 0
+        await client.chat.completions.create(model=MODEL, messages=HI)
+        async with asyncio.timeout(10):
+            while not (first := gateway.deliverer.overdue_s):
+                await asyncio.sleep(0.01)
+            refused = fake.deliveries
+            while fake.deliveries == refused:
+                await asyncio.sleep(0.01)
+        assert gateway.deliverer.overdue_s > first
+        fake.refuse_receipts = 0
+        await gateway.settled()
+        assert gateway.deliverer.overdue_s == 0
+
+
+@pytest.mark.anyio
 async def test_a_killed_gateway_sends_them_after_its_restart(tmp_path: Path) -> None:
     fake = FakeSupplier("honest", refuse_receipts=10**9)
     async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:

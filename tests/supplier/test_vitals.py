@@ -40,6 +40,15 @@ def test_of_several_sessions_the_most_urgent_counts() -> None:
     assert window_left([], 205, CLOCK) == 1.0
 
 
+def test_every_stage_is_shown_before_anything_came_to_it() -> None:
+    """A counter that begins with a loss has not risen: no alert would tell of the first."""
+    shown = Metrics().render().decode()
+
+    for stage in ("lost", "voided"):
+        assert f'supplier_funnel_token_base_units_total{{stage="{stage}"}} 0.0' in shown
+    assert 'supplier_funnel_units_total{stage="lost"} 0.0' in shown
+
+
 @pytest.mark.anvil
 def test_gas_stake_roster_and_disk_are_shown(operator: Operating, tmp_path: Path) -> None:
     seen: list[Metrics] = []
