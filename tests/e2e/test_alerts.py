@@ -54,6 +54,8 @@ def test_each_alert_fires_once(tmp_path: Path) -> None:
         wait_fired(prometheus, "EngineDown", "TriesFailing")
         signal_engines(market.suppliers, signal.SIGCONT)
         wait_fired(prometheus, "Overclaimed", "ClaimVoided", "SettlementFailing", "WindowClosing")
+        drain_escrow(market)
+        wait_fired(prometheus, "EscrowLow")
         bind_stake(market.suppliers[DEAF], prometheus)
         os.kill(market.chain.node.process.pid, signal.SIGSTOP)
         wait_fired(prometheus, "StakeBound", "ChainStalled")
@@ -121,6 +123,12 @@ def signal_engines(suppliers: Iterable[SupplierNode], number: signal.Signals) ->
     for supplier in suppliers:
         for engine in engines_of(supplier.node.process.pid):
             os.kill(engine, number)
+
+
+def drain_escrow(market: LocalMarket) -> None:
+    """Ask all back but what the next sessions need to be valid."""
+    terms = PLAN.terms
+    market.run_gateway("withdraw", str(terms.deposit - 4 * terms.cap))
 
 
 def bind_stake(supplier: SupplierNode, prometheus: Prometheus) -> None:
