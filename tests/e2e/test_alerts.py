@@ -126,9 +126,9 @@ def signal_engines(suppliers: Iterable[SupplierNode], number: signal.Signals) ->
 
 
 def drain_escrow(market: LocalMarket) -> None:
-    """Ask all back but what the next sessions need to be valid."""
-    terms = PLAN.terms
-    market.run_gateway("withdraw", str(terms.deposit - 4 * terms.cap))
+    """Ask all back but what the next session needs to be valid."""
+    funds = market.run_gateway("funds")
+    market.run_gateway("withdraw", str(funds["escrow"] - funds["escrow_needed"]))
 
 
 def bind_stake(supplier: SupplierNode, prometheus: Prometheus) -> None:
