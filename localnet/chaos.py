@@ -47,7 +47,8 @@ from localnet.faults import REORG_DEPTH_MAX, Cast, Injection, plan_injections, s
 from localnet.injector import Injector
 from localnet.ledger import ChainBooks, ChainLedger, Conservation, check_conservation
 from localnet.load import Load
-from localnet.market import LocalMarket, MarketPlan, SupplierNode
+from localnet.market import LocalMarket, MarketPlan
+from localnet.nodes import SupplierNode
 from localnet.processes import wait_until
 from localnet.provision import MODEL, TOKEN, Terms
 from localnet.stage import Stage
@@ -279,7 +280,6 @@ def run_chaos(plan: ChaosPlan, console: Console, logs: Path, *, database: bool) 
 
 
 def _stage(market: LocalMarket, cluster: Cluster | None, rpc: FaultProxy, logs: Path) -> Stage:
-    assert market.gateway is not None, "a market without a gateway"
     page = market.base_url.removesuffix("/v1") + "/healthz"
     gateway = Watched(market.gateway, page_answers(page), logs)
     single = [

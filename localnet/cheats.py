@@ -24,6 +24,7 @@ from adversaries.cheat import Finding, Line
 from adversaries.scene import Scene
 from adversaries.zoo import SCRIPTS, SUPPLIERS
 from contracts import Event, Market
+from localnet.accounts import gateway_owner, supplier_operator
 from localnet.chain import test_account
 from localnet.cheat_evidence import (
     Answers,
@@ -45,8 +46,9 @@ from localnet.cheat_rows import (
 )
 from localnet.demo import Demo
 from localnet.load import Tally
-from localnet.market import LocalMarket, MarketPlan, SupplierNode
-from localnet.provision import DEFAULT_TERMS, GATEWAY_OWNER, MODEL, TOKEN, supplier_operator
+from localnet.market import LocalMarket, MarketPlan
+from localnet.nodes import SupplierNode
+from localnet.provision import DEFAULT_TERMS, MODEL, TOKEN
 from localnet.up import end
 from node.append_log import AppendLog
 
@@ -90,7 +92,7 @@ class CheatZoo(Demo):
             book=market.book,
             service=market.service,
             model=MODEL,
-            payer=GATEWAY_OWNER.raw,
+            payer=gateway_owner().raw,
             suppliers=tuple(each.supplier for each in market.suppliers if not each.cheat),
             operator_key=bytes.fromhex(supplier_operator(0).key[2:]),
             base_url=market.base_url,
@@ -140,12 +142,10 @@ class CheatZoo(Demo):
 
     async def _usage(self) -> dict[str, Answers]:
         """What the gateway wrote down; it is stopped, so that its log can be read."""
-        if self.market.gateway is not None:
-            self.market.gateway.stop()
+        self.market.gateway.stop()
         async with AppendLog(self.market.gateway_config.parent / "gateway" / "usage") as usage:
             answers = read_answers(usage.replay())
-        if self.market.gateway is not None:
-            add_doubts(answers, self.market.gateway.log)
+        add_doubts(answers, self.market.gateway.log)
         return answers
 
     def _supplier_rows(self, answers: dict[str, Answers], prices: Prices) -> list[Row]:

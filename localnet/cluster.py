@@ -13,7 +13,8 @@ from localnet.audit import SessionBooks, fold_sessions
 from localnet.chain import free_port
 from localnet.databases import Postgres
 from localnet.fault_proxy import FaultProxy
-from localnet.market import OK, LocalMarket, status_of
+from localnet.market import LocalMarket
+from localnet.nodes import OK, status_of
 from localnet.processes import Node, module
 from localnet.provision import add_lines, run_gateway
 from relay_mining import Hash32
@@ -76,12 +77,12 @@ def clustered(market: LocalMarket, postgres: Postgres) -> Iterator[Cluster]:
 
 def _move_gateway(market: LocalMarket, postgres: Postgres, stack: ExitStack) -> FaultProxy:
     gateway = market.gateway
-    assert gateway is not None, "a market without a gateway"
     gateway.stop()
     way = stack.enter_context(FaultProxy())
     config = market.gateway_config
     config.write_text(f'database_url = "{way.front(postgres.create())}"\n{config.read_text()}')
-    market.api_key = run_gateway(config, "keys", "create", "localnet")["key"]
+    key = run_gateway(config, "keys", "create", "localnet")["key"]
+    market.gateways[0] = replace(market.gateways[0], api_key=key)
     gateway.start_again()
     page = f"{market.base_url.removesuffix('/v1')}/readyz"
     gateway.wait_ready(lambda: status_of(page) == OK)

@@ -16,11 +16,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from localnet.accounts import gateway_owner
 from localnet.chain import DevChain
 from localnet.opening import open_first_session
 from localnet.provision import (
     DEMO_ENGINE,
-    GATEWAY_OWNER,
     Done,
     EnginePlan,
     Place,
@@ -139,7 +139,7 @@ def _dial_replicas(config: Path) -> None:
     """Have a supplier dial each replica, not whichever the front picks; may run again."""
     urls = ", ".join(f'"http://{each}:{GATEWAY_PORT}/v1"' for each in GATEWAYS)
     text = config.read_text().partition(DIAL_SECTION)[0]
-    config.write_text(f'{text}{DIAL_SECTION}"{GATEWAY_OWNER.address}" = [{urls}]\n')
+    config.write_text(f'{text}{DIAL_SECTION}"{gateway_owner().address}" = [{urls}]\n')
 
 
 def open_market(site: Site, folder: Path, members: int, block_time_s: int) -> None:

@@ -22,7 +22,8 @@ from rich.table import Table
 from contracts import ClaimAccepted, ClaimPaid, ClaimVoided, Market, Outcome
 from localnet.ledger import ChainLedger, Conservation, check_conservation
 from localnet.load import Load, Tally
-from localnet.market import LocalMarket, MarketPlan, SupplierNode
+from localnet.market import LocalMarket, MarketPlan
+from localnet.nodes import SupplierNode
 from localnet.provision import MODEL, TOKEN
 from localnet.up import end, keep
 from node.output import Output

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import Market, TxSender
-from localnet.market import LocalMarket, SupplierNode
-from localnet.provision import DEPLOYER, SOURCE, run_supplier
+from localnet.accounts import DEPLOYER, SOURCE
+from localnet.market import LocalMarket
+from localnet.nodes import SupplierNode
+from localnet.provision import run_supplier
 
 
 @dataclass(frozen=True, slots=True)

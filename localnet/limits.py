@@ -68,7 +68,7 @@ def judge(
 def nodes_of(market: LocalMarket) -> list[Node]:
     """Chain, suppliers and gateway."""
     nodes = [market.chain.node, *(each.node for each in market.suppliers)]
-    return nodes if market.gateway is None else [*nodes, market.gateway]
+    return [*nodes, *(each.node for each in market.gateways)]
 
 
 def read_used(market: LocalMarket) -> dict[str, float]:

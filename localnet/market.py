@@ -7,26 +7,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
-from localnet.chain import LocalChain, TestAccount
+from localnet.accounts import SOURCE, gateway_owner, supplier_owner
+from localnet.chain import LocalChain
+from localnet.nodes import (
+    OK,
+    GatewayNode,
+    SupplierNode,
+    has_lines,
+    session_of,
+    status_of,
+)
 from localnet.opening import open_first_session
 from localnet.processes import Node, module, wait_until
 from localnet.provision import (
     DEFAULT_TERMS,
     DEMO_ENGINE,
-    GATEWAY_OWNER,
-    SOURCE,
     EnginePlan,
     Place,
     Site,
     Terms,
     run_gateway,
     run_supplier,
-    supplier_owner,
 )
-
-OK = 200
 
 Say = Callable[[str], None]
 
@@ -39,6 +41,8 @@ class MarketPlan:
     engines: tuple[EnginePlan, ...] = (DEMO_ENGINE,)
     """The suppliers take them in turn; all serve the one service that the source lists of the
     first."""
+    gateways: int = 1
+    """Each with an owner, an application and a key of its own; the first is the clients'."""
     cheats: tuple[str, ...] = ()
     """Modules of `adversaries` to run as further suppliers, as `inventor`."""
     members: int = 0
@@ -56,23 +60,6 @@ class MarketPlan:
         return ("",) * self.suppliers + self.cheats
 
 
-@dataclass(frozen=True, slots=True)
-class SupplierNode:
-    """One supplier of the market."""
-
-    name: str
-    config: Path
-    supplier: bytes
-    owner: TestAccount
-    url: str
-    """Where this machine reaches it; gateways perhaps do not."""
-    page_url: str
-    """Its own page, and its metrics under `/metrics`."""
-    cheat: str
-    """The adversary it runs; empty for an honest one."""
-    node: Node
-
-
 @dataclass(slots=True)
 class LocalMarket:
     """A running market; `with LocalMarket.start(plan) as market` stops it at the end."""
@@ -83,10 +70,7 @@ class LocalMarket:
     site: Site
     service: bytes = b""
     suppliers: list[SupplierNode] = field(default_factory=list)
-    gateway: Node | None = None
-    base_url: str = ""
-    control_url: str = ""
-    api_key: str = ""
+    gateways: list[GatewayNode] = field(default_factory=list)
 
     @classmethod
     def start(
@@ -124,55 +108,77 @@ class LocalMarket:
         return self.site.book
 
     @property
+    def gateway(self) -> Node:
+        """The first gateway's process."""
+        return self.gateways[0].node
+
+    @property
     def gateway_config(self) -> Path:
-        """The gateway's settings."""
-        return self.folder / "gateway.toml"
+        """The first gateway's settings."""
+        return self.gateways[0].config
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach the first gateway."""
+        return self.gateways[0].base_url
+
+    @property
+    def control_url(self) -> str:
+        """Where operators reach the first gateway."""
+        return self.gateways[0].control_url
+
+    @property
+    def api_key(self) -> str:
+        """A key of the first gateway's."""
+        return self.gateways[0].api_key
 
     @property
     def applications(self) -> list[bytes]:
         """Addresses with escrow."""
-        return [GATEWAY_OWNER.raw]
+        return [each.owner.raw for each in self.gateways]
 
     @property
     def payees(self) -> list[bytes]:
         """Everybody whom claims may pay, the treasury aside."""
-        return [SOURCE.raw, GATEWAY_OWNER.raw, *(each.owner.raw for each in self.suppliers)]
+        return [SOURCE.raw, *self.applications, *(each.owner.raw for each in self.suppliers)]
 
     def is_alive(self) -> bool:
-        """Whether chain, gateway and all suppliers still run."""
-        nodes = [self.chain.node, *(each.node for each in self.suppliers)]
-        return all(each.is_alive() for each in nodes) and bool(
-            self.gateway and self.gateway.is_alive()
-        )
+        """Whether chain, gateways and suppliers all still run."""
+        return all(each.is_alive() for each in (self.chain.node, *self._nodes()))
 
     def supplier_status(self, supplier: SupplierNode) -> dict[str, Any]:
         """What `supplier status --json` says."""
         return run_supplier(supplier.config, "status", "--limit", "1000")
 
     def run_gateway(self, *arguments: str) -> dict[str, Any]:
-        """Run a command of the gateway's and return its JSON object."""
+        """Run a command of the first gateway's and return its JSON object."""
         return run_gateway(self.gateway_config, *arguments)
 
     def stop(self) -> None:
         """Stop every process and remove what the market wrote."""
-        if self.gateway is not None:
-            self.gateway.stop()
-        for supplier in self.suppliers:
-            supplier.node.stop()
+        for node in self._nodes():
+            node.stop()
         self.chain.node.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _nodes(self) -> list[Node]:
+        """In the order in which they are stopped."""
+        return [
+            *(each.node for each in self.gateways), *(each.node for each in self.suppliers),
+        ]  # fmt: skip
 
     def _build(self, say: Say) -> None:
         count = len(self.plan.roles)
         say("contracts: registry, escrow, sessions, claims, parameters, a test token")
         self.site.deploy(self.plan.members or count)
-        self.site.mint(count)
+        self.site.mint(count, self.plan.gateways)
         say(f"source: lists the service {self.plan.engines[0].name}")
         self.service = self.site.list_service(self.folder, self.plan.engines[0])
         for number in range(count):
             self._add_supplier(number, say)
         say("gateway: registers, funds an application's escrow, delegates to itself")
-        self._add_gateway()
+        for number in range(self.plan.gateways):
+            self._add_gateway(number)
         say("idle blocks are skipped until the first session with a roster")
         first = open_first_session(
             self.chain, self.book, self.service, count, self.plan.block_time_s
@@ -185,9 +191,9 @@ class LocalMarket:
         A relay in a session before the skipped blocks would be receipted when it is long over.
         """
         return (
-            self._health("readyz")
+            all(each.answers("readyz") for each in self.gateways)
             and all(session_of(each.url) >= session for each in self.suppliers)
-            and self.run_gateway("status")["session"] >= session
+            and all(each.session() >= session for each in self.gateways)
             and all(has_lines(each.url) for each in self.suppliers[: self.plan.dialling])
         )
 
@@ -218,16 +224,16 @@ class LocalMarket:
         health = f"{place.url}/lode/v1/health"
         node.wait_ready(lambda: status_of(health) == OK, engine.start_s_max)
 
-    def _add_gateway(self) -> None:
+    def _add_gateway(self, number: int) -> None:
         place, control = Place.local(), Place.local()
-        self.base_url, self.control_url = f"{place.url}/v1", control.url
-        self.api_key = self.site.add_gateway(self.gateway_config, self.service, place, control)
-        argv = module("gateway", "serve", "--config", str(self.gateway_config))
-        self.gateway = Node.start("gateway", argv, self.folder)
-        self.gateway.wait_ready(lambda: self._health("healthz"))
-
-    def _health(self, page: str) -> bool:
-        return status_of(f"{self.base_url.removesuffix('/v1')}/{page}") == OK
+        name = f"gateway-{number}" if number else "gateway"
+        config = self.folder / f"{name}.toml"
+        key = self.site.add_gateway(config, self.service, place, control, number=number)
+        argv = module("gateway", "serve", "--config", str(config))
+        node = Node.start(name, argv, self.folder)
+        gateway = GatewayNode(config, gateway_owner(number), place, control.url, key, node)
+        self.gateways.append(gateway)
+        node.wait_ready(lambda: gateway.answers("healthz"))
 
 
 def _make_folder(folder: Path | None) -> Path:
@@ -235,26 +241,3 @@ def _make_folder(folder: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="lode-"))
     folder.mkdir(parents=True, mode=0o700)
     return folder.resolve()
-
-
-def session_of(url: str) -> int:
-    """The session that the supplier at `url` sees."""
-    return int(_health_of(url)["session"])
-
-
-def has_lines(url: str) -> bool:
-    """Whether the supplier at `url`, which dials, has a line to a gateway."""
-    return any(each["lines"] for each in _health_of(url)["gateways"])
-
-
-def _health_of(url: str) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{url}/lode/v1/health", timeout=5.0).json()
-    return found
-
-
-def status_of(url: str) -> int:
-    """The status of a GET; 0 while nobody answers."""
-    try:
-        return httpx.get(url, timeout=5.0).status_code
-    except httpx.HTTPError:
-        return 0

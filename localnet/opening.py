@@ -22,7 +22,8 @@ def open_first_session(
     if asyncio.run(_roster_count(chain.url, book, service, epoch)) == suppliers:
         chain.mine_every(block_time_s)
         return clock.session_at(chain.height())
-    chain.skip_to(clock.start((epoch + 1) * clock.epoch_sessions))
+    window = clock.roster_window(epoch + 2)
+    chain.skip_to((window.opens + window.closes) // 2)  # suppliers build it from then on
     chain.mine_every(block_time_s)
     wait_until(
         lambda: asyncio.run(_roster_count(chain.url, book, service, epoch + 2)) == suppliers,

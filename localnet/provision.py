@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from contracts import Market, TxSender
-from localnet.chain import TestAccount, free_port, test_account
+from localnet.accounts import (
+    DEPLOYER,
+    SOURCE,
+    gateway_owner,
+    gateway_signer,
+    supplier_operator,
+    supplier_owner,
+)
+from localnet.chain import free_port
 from localnet.processes import ROOT, module, run_json
 from relay_mining import DIALS_OUT
 
@@ -21,19 +29,6 @@ MODEL = "lode-demo"
 MODEL_DIR = ROOT / "models" / "demo"
 TOKEN = 10**6
 """Base units of one whole test token."""
-
-DEPLOYER, SOURCE, GATEWAY_OWNER, GATEWAY_SIGNER = (test_account(index) for index in range(4))
-FIRST_SUPPLIER_ACCOUNT = 10
-
-
-def supplier_owner(number: int) -> TestAccount:
-    """The account that owns supplier `number`; the next one is its operator's."""
-    return test_account(FIRST_SUPPLIER_ACCOUNT + 2 * number)
-
-
-def supplier_operator(number: int) -> TestAccount:
-    """The account that operates supplier `number`."""
-    return test_account(FIRST_SUPPLIER_ACCOUNT + 2 * number + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +130,9 @@ class Site:
             )
         )  # fmt: skip
 
-    def mint(self, suppliers: int) -> None:
+    def mint(self, suppliers: int, gateways: int = 1) -> None:
         """Give everybody who stakes or pays some of the test token, which anyone can mint."""
-        holders = [GATEWAY_OWNER, *(supplier_owner(number) for number in range(suppliers))]
+        holders = [*map(gateway_owner, range(gateways)), *map(supplier_owner, range(suppliers))]
         asyncio.run(self._mint([each.raw for each in holders]))
 
     async def _mint(self, holders: list[bytes]) -> None:
@@ -193,15 +188,15 @@ class Site:
 
     def add_gateway(
         self, config: Path, service: bytes, place: Place, control: Place,
-        settings: tuple[str, ...] = (),
+        settings: tuple[str, ...] = (), number: int = 0,
     ) -> str:  # fmt: skip
-        """Configure and register the gateway, fund it and delegate to it; returns an API key.
+        """Configure and register gateway `number`, fund it and delegate to it; returns an API key.
 
         `settings` are more lines of its file.
         """
-        self._write_gateway(config, place, control, settings)
+        self._write_gateway(config, place, control, settings, number)
         run_gateway(config, "register", "--url", f"{place.url}/v1")
-        missing = self.terms.deposit - asyncio.run(self._escrow(GATEWAY_OWNER.raw))
+        missing = self.terms.deposit - asyncio.run(self._escrow(gateway_owner(number).raw))
         if missing > 0:
             run_gateway(config, "fund", str(missing))
         self.delegate(config, service)
@@ -218,7 +213,7 @@ class Site:
         run_gateway(config, "delegate", "0x" + service.hex(), cap, "--fee-bps", "100")
 
     def _write_gateway(
-        self, config: Path, place: Place, control: Place, settings: tuple[str, ...]
+        self, config: Path, place: Place, control: Place, settings: tuple[str, ...], number: int
     ) -> None:
         if config.exists():
             return
@@ -228,7 +223,7 @@ class Site:
         config.write_text(
             f"""
 {more}
-data_dir = "gateway"
+data_dir = "{config.stem}"
 public_url = "{place.url}/v1"
 [chain]
 rpc_urls = ["{self.rpc}"]
@@ -236,8 +231,8 @@ address_book = "{self.book}"
 confirmations = {self.terms.confirmations}
 poll_s = 0.2
 [keys]
-owner_key = "{GATEWAY_OWNER.key}"
-signing_key = "{GATEWAY_SIGNER.key}"
+owner_key = "{gateway_owner(number).key}"
+signing_key = "{gateway_signer(number).key}"
 [server]
 host = "{place.host}"
 port = {place.port}

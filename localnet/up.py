@@ -16,13 +16,14 @@ from typing import NoReturn
 
 from adversaries.zoo import SUPPLIERS
 from contracts import AddressBook
+from localnet.accounts import FIRST_SUPPLIER_ACCOUNT
 from localnet.chain import ACCOUNTS
 from localnet.market import LocalMarket, MarketPlan, Say
-from localnet.provision import FIRST_SUPPLIER_ACCOUNT, MODEL
+from localnet.provision import MODEL
 from node.output import Output
 
-SUPPLIERS_MAX = (ACCOUNTS - FIRST_SUPPLIER_ACCOUNT) // 2
-"""Each has two of the chain's accounts."""
+NODES_MAX = (ACCOUNTS - FIRST_SUPPLIER_ACCOUNT) // 2
+"""Suppliers and further gateways, each of which has two of the chain's accounts."""
 FOLDER = Path(".lode")
 ENV_FILE = "env"
 
@@ -54,7 +55,9 @@ def write_environment(market: LocalMarket) -> Path:
 def keep(market: LocalMarket, say: Say) -> None:
     """Say how to use the market and leave it up until Ctrl-C, or until a node of it ends."""
     path = write_environment(market)
-    say(f"URL  {market.base_url}\nkey  {market.api_key}\npage {market.control_url}/\nenv  {path}\n")
+    for each in market.gateways:
+        say(f"URL  {each.base_url}\nkey  {each.api_key}\npage {each.control_url}/\n")
+    say(f"env  {path}\n")
     say(
         f"curl {market.base_url}/chat/completions -H 'authorization: Bearer {market.api_key}' "
         f"-H 'content-type: application/json' -d "
@@ -77,6 +80,7 @@ def read_plan(options: argparse.Namespace) -> MarketPlan:
     """The market that was asked for."""
     return MarketPlan(
         suppliers=options.suppliers,
+        gateways=options.gateways,
         cheats=tuple(filter(None, options.cheats.split(","))),
         members=options.members,
         block_time_s=options.block_time,
@@ -88,15 +92,18 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--suppliers", type=int, default=3, help=f"at most {SUPPLIERS_MAX}")
+    parser.add_argument("--suppliers", type=int, default=3, help="default 3")
+    parser.add_argument("--gateways", type=int, default=1, help="of owners of their own")
     parser.add_argument("--cheats", default="", help="adversaries beside them, joined by commas")
     parser.add_argument("--members", type=int, default=0, help="of a session; default all")
     parser.add_argument("--block-time", type=int, default=1, help="seconds")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"default {FOLDER}")
     options = parser.parse_args(argv)
     plan = read_plan(options)
-    if not 1 <= len(plan.roles) <= SUPPLIERS_MAX:
-        parser.error(f"from 1 to {SUPPLIERS_MAX} suppliers, the cheats among them")
+    if not (plan.roles and plan.gateways > 0):
+        parser.error("at least one supplier and one gateway")
+    if len(plan.roles) + plan.gateways - 1 > NODES_MAX:
+        parser.error(f"at most {NODES_MAX} suppliers, cheats and further gateways together")
     if unknown := set(plan.cheats) - set(SUPPLIERS):
         parser.error(f"no such cheat: {', '.join(sorted(unknown))}")
     if options.folder.exists():

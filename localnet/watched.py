@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localnet.market import OK, status_of
+from localnet.nodes import OK, status_of
 from localnet.processes import Node
 
 LOOK_S = 0.2

@@ -13,7 +13,7 @@ import yaml
 
 from localnet import LocalMarket
 from localnet.chain import free_port
-from localnet.market import OK, status_of
+from localnet.nodes import OK, status_of
 from localnet.processes import ROOT, Node
 
 CONFIG = ROOT / "compose" / "prometheus"

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from contracts import Market
+from localnet.accounts import gateway_owner
 from localnet.lies.absence import Absence, Cast, measure_absence, used_share
 from localnet.lies.books import Staged
 from localnet.lies.evidence import read_rounds
@@ -15,7 +16,7 @@ from localnet.lies.load import use
 from localnet.lies.rows import Row, make_row
 from localnet.lies.stage import ABSENT, CHEAPER, DEARER, LIAR, POLL_S, TWIN, Stage, set_up
 from localnet.market import LocalMarket
-from localnet.provision import GATEWAY_OWNER, TOKEN
+from localnet.provision import TOKEN
 from node.output import Output
 from relay_mining import Clock
 
@@ -173,5 +174,5 @@ def _cast(stage: Stage, book: Staged) -> Cast:
         absent=stage.suppliers[ABSENT],
         absent_wish=book.absent,
         costs={stage.suppliers[number]: each.price for number, each in costs.items()},
-        values={GATEWAY_OWNER.raw: book.buyer.truth.price, TWIN.raw: book.twin.price},
+        values={gateway_owner().raw: book.buyer.truth.price, TWIN.raw: book.twin.price},
     )

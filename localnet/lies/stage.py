@@ -11,20 +11,14 @@ from dataclasses import dataclass, replace
 
 from contracts import Call, Market, OrderSide, OrderTerms, SendPolicy, TxSender, compute_service_id
 from contracts.trading import AuctionTrader, Clearer, SealedOrders
+from localnet.accounts import DEPLOYER, SOURCE, gateway_owner, supplier_operator
 from localnet.chain import TestAccount, test_account
 from localnet.lies.books import PRICE, Staged, Wish
 from localnet.lies.gains import Liar
 from localnet.lies.load import MAX_TOKENS, Client
-from localnet.market import LocalMarket, MarketPlan, SupplierNode
-from localnet.provision import (
-    DEMO_ENGINE,
-    DEPLOYER,
-    GATEWAY_OWNER,
-    SOURCE,
-    TOKEN,
-    Terms,
-    supplier_operator,
-)
+from localnet.market import LocalMarket, MarketPlan
+from localnet.nodes import SupplierNode
+from localnet.provision import DEMO_ENGINE, TOKEN, Terms
 from relay_mining import UNITS_PER_PRICE, Address, Hash32, UnitWeights
 
 LIAR, CHEAPER, DEARER, SECOND, ABSENT = range(5)
@@ -70,7 +64,7 @@ class Stage:
     def liars(self, book: Staged) -> tuple[Liar, Liar]:
         """The two liars of a book."""
         sellers = (self.suppliers[LIAR], self.suppliers[SECOND])
-        buyers = (GATEWAY_OWNER.raw, SECOND_BUYER.raw)
+        buyers = (gateway_owner().raw, SECOND_BUYER.raw)
         return (
             Liar(OrderSide.ASK, book.supplier, sellers[: len(book.supplier.said)]),
             Liar(OrderSide.BID, book.buyer, buyers[: len(book.buyer.said)]),
@@ -116,7 +110,7 @@ async def _fund(market: LocalMarket, chain: Market, services: Sequence[Hash32]) 
     """Tokens and allowances for bonds and deposits, and every buyer's delegations."""
     operators = [supplier_operator(number) for number in range(len(market.suppliers))]
     clearers = [test_account(FIRST_CLEARER + number) for number in range(len(services))]
-    buyers = [GATEWAY_OWNER, TWIN, SECOND_BUYER]
+    buyers = [gateway_owner(), TWIN, SECOND_BUYER]
     minter = TxSender(chain.chain, _key(DEPLOYER), POLICY)
     people = (*operators, *clearers, *buyers)
     await _send(minter, *(chain.token.mint(each.raw, MONEY) for each in people))
@@ -127,7 +121,7 @@ async def _fund(market: LocalMarket, chain: Market, services: Sequence[Hash32]) 
         *(_send(senders[each.raw], approve(book.auction, MONEY)) for each in (*operators, *buyers)),
         *(_send(senders[each.raw], approve(book.escrow, MONEY)) for each in buyers),
     )
-    delegations = [escrow.delegate(GATEWAY_OWNER.raw, each, CAP, 100) for each in services]
+    delegations = [escrow.delegate(gateway_owner().raw, each, CAP, 100) for each in services]
     await asyncio.gather(
         *(_send(senders[each.raw], escrow.deposit(each.raw, MONEY // 4)) for each in buyers)
     )
@@ -148,7 +142,6 @@ def _configure(
             asks[ABSENT][service] = book.absent
     for supplier, wishes in zip(market.suppliers, asks, strict=True):
         _tell_supplier(market, supplier, wishes)
-    assert market.gateway is not None
     market.gateway.stop()
     bids = {service: book.buyer.said[0] for book, service in named}
     models = "".join(f'{book.name} = "{_hex(service)}"\n' for book, service in named)
@@ -211,7 +204,7 @@ def _buyer(
         OrderSide.BID,
         account.raw,
         {
-            service: OrderTerms(each.price, each.quantity, GATEWAY_OWNER.raw)
+            service: OrderTerms(each.price, each.quantity, gateway_owner().raw)
             for service, each in wishes.items()
         },
         SealedOrders(market.folder / f"{account.address}.json"),

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from localnet.accounts import DEPLOYER, SOURCE
 from localnet.chain import LocalChain, free_port
 from localnet.fault_proxy import FaultProxy, Mode
 from localnet.faults import Injection, Kind
 from localnet.injector import GWEI, Injector, engines_of
 from localnet.processes import Node, module, wait_until
-from localnet.provision import DEPLOYER, SOURCE
 from localnet.stage import Stage
 from localnet.watched import Watched, members_of, page_answers
 

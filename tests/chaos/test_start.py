@@ -9,7 +9,7 @@ import pytest
 from localnet import LocalMarket, MarketPlan
 from localnet.chain import free_port
 from localnet.fault_proxy import FaultProxy, Mode
-from localnet.market import OK, status_of
+from localnet.nodes import OK, status_of
 from localnet.processes import Node, module, wait_until
 from supplier.config_file import set_value
 from tests.clis import MarketOnChain, market_on_chain
@@ -29,7 +29,6 @@ def test_nodes_started_without_a_chain_wait_for_it_and_serve() -> None:
         plan = MarketPlan(suppliers=1, front=proxy.front)
         with LocalMarket.start(plan) as market:
             gateway, supplier = market.gateway, market.suppliers[0]
-            assert gateway is not None
             nodes = (
                 (supplier.node, f"{supplier.url}/lode/v1/health"),
                 (gateway, f"{market.base_url.removesuffix('/v1')}/readyz"),

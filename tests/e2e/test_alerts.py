@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from localnet import LocalMarket, MarketPlan, Terms
+from localnet.accounts import supplier_operator
 from localnet.errors import NotReadyError
 from localnet.injector import engines_of
-from localnet.market import OK, SupplierNode, status_of
+from localnet.nodes import OK, SupplierNode, status_of
 from localnet.processes import wait_until
-from localnet.provision import run_supplier, supplier_operator
+from localnet.provision import run_supplier
 from tests.compose.traffic import Traffic
 from tests.prometheus import CONFIG, Prometheus, scraping
 
@@ -60,7 +61,6 @@ def test_each_alert_fires_once(tmp_path: Path) -> None:
         os.kill(market.chain.node.process.pid, signal.SIGSTOP)
         wait_fired(prometheus, "StakeBound", "ChainStalled")
         os.kill(market.chain.node.process.pid, signal.SIGCONT)
-        assert market.gateway is not None
         market.gateway.kill()
         wait_fired(prometheus, "NoLines", "ReceiptsLost")
         wait_fired(prometheus, *ALERTS, within_s=900.0)

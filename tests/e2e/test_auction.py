@@ -11,17 +11,14 @@ import pytest
 
 from contracts import Market, TxSender, read_claims
 from localnet import LocalMarket, MarketPlan
+from localnet.accounts import DEPLOYER, SOURCE, gateway_owner, supplier_operator
 from localnet.processes import wait_until
 from localnet.provision import (
-    DEPLOYER,
-    GATEWAY_OWNER,
     MODEL,
-    SOURCE,
     TOKEN,
     Terms,
     run_gateway,
     run_supplier,
-    supplier_operator,
 )
 
 pytestmark = [
@@ -84,7 +81,6 @@ bids = {{ "{service}" = {{ price = {BID}, quantity = {2 * QUANTITY} }} }}
 clears = ["{service}"]
 """
         )
-    assert market.gateway is not None
     market.gateway.stop()
     market.gateway.start_again()
     return service
@@ -97,7 +93,7 @@ async def mint(market: LocalMarket) -> None:
         for number in range(len(market.suppliers)):
             holder = supplier_operator(number).raw
             await sender.send(chain.token.mint(holder, 10 * TOKEN))
-        await sender.send(chain.token.mint(GATEWAY_OWNER.raw, 1_000 * TOKEN))
+        await sender.send(chain.token.mint(gateway_owner().raw, 1_000 * TOKEN))
 
 
 def is_served(auctioned: Auctioned) -> bool:

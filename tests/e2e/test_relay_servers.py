@@ -212,7 +212,6 @@ def assert_books_balance(running: World) -> None:
     """Every receipt is accounted for, by the gateway's log, the suppliers', and the chain."""
     market = running.market
     settle(market)
-    assert market.gateway is not None
     market.gateway.stop()
     claims = asyncio.run(read_claims(market))
     sessions = read_archive(running.url)

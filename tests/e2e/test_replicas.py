@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from localnet import LocalMarket, MarketPlan, Terms
-from localnet.market import OK, status_of
+from localnet.nodes import OK, status_of
 from localnet.processes import Node, module, wait_until
 from localnet.provision import MODEL, TOKEN, Place, run_gateway
 from tests.databases import Postgres, Redis, postgres, redis
@@ -120,7 +120,6 @@ def market() -> Iterator[LocalMarket]:
 def test_replicas_share_keys_and_budgets_and_survive_each_other(
     market: LocalMarket, postgres: Postgres, redis: Redis
 ) -> None:
-    assert market.gateway is not None
     market.gateway.stop()
     shared = f'database_url = "{postgres.create()}"\nlimits_url = "{redis.url}"\nreplicas = 2\n'
     pair = [Replica.start(market, name, shared) for name in ("one", "two")]

@@ -53,7 +53,6 @@ def assert_ends_well(node: Node) -> None:
 
 def test_a_node_that_is_told_to_end_finishes_what_it_streams(small_market: LocalMarket) -> None:
     gateway, supplier = small_market.gateway, small_market.suppliers[0]
-    assert gateway is not None
     with OpenAI(base_url=small_market.base_url, api_key=small_market.api_key) as client:
         for node in (supplier.node, gateway):
             stream = open_stream(client)

@@ -9,9 +9,19 @@ import pytest
 
 from contracts import Market
 from localnet import provision
-from localnet.chain import LocalChain
+from localnet.accounts import (
+    DEPLOYER,
+    FIRST_SUPPLIER_ACCOUNT,
+    SOURCE,
+    gateway_owner,
+    gateway_signer,
+    supplier_operator,
+    supplier_owner,
+)
+from localnet.chain import ACCOUNTS, LocalChain
 from localnet.errors import CommandFailedError
-from localnet.provision import GATEWAY_OWNER, Place, Site
+from localnet.provision import Place, Site
+from localnet.up import NODES_MAX
 
 Run = Callable[..., dict[str, Any]]
 
@@ -44,7 +54,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 async def read_money(site: Site, supplier: bytes) -> tuple[int, int]:
     """What the gateway has in escrow, and the supplier at stake."""
     async with await Market.connect([site.rpc], site.book) as market:
-        escrow = await market.escrow.account(GATEWAY_OWNER.raw)
+        escrow = await market.escrow.account(gateway_owner().raw)
         return escrow.balance, (await market.registry.supplier(supplier)).stake
 
 
@@ -68,3 +78,16 @@ def test_money_is_put_in_once_however_often_a_setup_is_cut_off(
 
     money = asyncio.run(read_money(site, staked))
     assert money == (site.terms.deposit, site.terms.stake)
+
+
+@pytest.mark.parametrize("gateways", [1, 2, NODES_MAX])
+def test_no_account_has_two_parts(gateways: int) -> None:
+    suppliers = NODES_MAX - gateways + 1
+    parts = [
+        DEPLOYER, SOURCE,
+        *map(gateway_owner, range(gateways)), *map(gateway_signer, range(gateways)),
+        *map(supplier_owner, range(suppliers)), *map(supplier_operator, range(suppliers)),
+    ]  # fmt: skip
+
+    assert len({each.address for each in parts}) == len(parts)
+    assert len(parts) <= ACCOUNTS - FIRST_SUPPLIER_ACCOUNT + 4

@@ -15,7 +15,7 @@ from rich.console import Console
 from localnet import EnginePlan, LocalMarket, MarketPlan, Terms
 from localnet.chain import free_port
 from localnet.demo import Demo
-from localnet.market import SupplierNode
+from localnet.nodes import SupplierNode
 from localnet.provision import MODEL
 from tests.vllm.parts import (
     NEVER_END,
