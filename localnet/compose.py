@@ -143,9 +143,13 @@ def _dial_replicas(config: Path) -> None:
 
 
 def open_market(site: Site, folder: Path, members: int, block_time_s: int) -> None:
-    """Skip idle blocks until suppliers are in a roster."""
-    service = bytes.fromhex(Done(folder / "shared" / "done").read("service"))
+    """Skip idle blocks until suppliers are in a roster; of a market that was open, none."""
+    done = Done(folder / "shared" / "done")
+    if done.read("open"):
+        return  # its blocks are the windows of claims, and whoever has joined or left is no matter
+    service = bytes.fromhex(done.read("service"))
     open_first_session(DevChain(site.rpc), site.book, service, members, block_time_s)
+    done.write("open", True)
 
 
 def main() -> None:

@@ -112,6 +112,12 @@ class Compose:
         status: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         return status
 
+    def down(self, *arguments: str) -> None:
+        """Take the market down, once its logs are kept."""
+        with LOGS.open("a") as file:
+            file.write(self.run("--profile", "*", "logs", "--timestamps", "--no-color"))
+        self.run("--profile", "*", "down", "--timeout", "30", *arguments)
+
     def copy(self, service: str, path: str, to: Path) -> Path:
         """Copy what a container has at `path`; returns where it is now."""
         self.run("cp", f"{service}:{path}", str(to))
@@ -153,6 +159,8 @@ def left_behind() -> list[str]:
 def market() -> Iterator[tuple[Compose, float]]:
     """The market, up, and how many seconds it took; nothing of it is left afterwards."""
     with tempfile.TemporaryDirectory() as folder:
+        LOGS.parent.mkdir(exist_ok=True)
+        LOGS.write_text("")
         beside = _write_beside(prepare(), Path(folder))
         ports = {f"{name}_PORT": str(free_port()) for name in PUBLISHED}
         project = Compose(("-f", "compose.yaml", "-f", str(beside)), ports)
@@ -161,9 +169,7 @@ def market() -> Iterator[tuple[Compose, float]]:
             project.run("up", "--wait", "--quiet-pull")
             yield project, time.monotonic() - began
         finally:
-            LOGS.parent.mkdir(exist_ok=True)
-            LOGS.write_text(project.run("--profile", "*", "logs", "--timestamps", "--no-color"))
-            project.run("--profile", "*", "down", "-v", "--timeout", "20")
+            project.down("-v")
 
 
 def _write_beside(absent: list[str], folder: Path) -> Path:

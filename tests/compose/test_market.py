@@ -179,7 +179,7 @@ def test_the_cheat_is_slashed_and_nobody_else(compose: Compose) -> None:
 
 def test_the_market_goes_on_after_down_and_up(compose: Compose) -> None:
     height = _height(compose)
-    compose.run("--profile", "*", "down", "--timeout", "30")
+    compose.down()
     compose.run("up", "--wait", "--no-build")
 
     assert _height(compose) >= height
@@ -189,7 +189,7 @@ def test_the_market_goes_on_after_down_and_up(compose: Compose) -> None:
 def test_down_leaves_nothing_and_a_second_market_is_as_good(
     compose: Compose, say: Callable[[str], None]
 ) -> None:
-    compose.run("--profile", "*", "down", "-v", "--timeout", "20")
+    compose.down("-v")
     assert left_behind() == []
     began = time.monotonic()
     compose.run("up", "--wait", "--no-build")

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from localnet.compose import POSTGRES_PASSWORD, REDIS_CONFIG, REDIS_PASSWORD, make_secrets
-from localnet.provision import Done
+from localnet.compose import (
+    POSTGRES_PASSWORD,
+    REDIS_CONFIG,
+    REDIS_PASSWORD,
+    make_secrets,
+    open_market,
+)
+from localnet.provision import Done, Site
 
 
 @pytest.mark.parametrize("name", [POSTGRES_PASSWORD, REDIS_PASSWORD])
@@ -39,3 +45,11 @@ def test_what_is_done_is_remembered_step_by_step(tmp_path: Path) -> None:
 
     assert done.read("service") == "0xab"
     assert done.read("gateway") is True
+
+
+def test_a_market_that_was_open_loses_no_block_to_another_start(tmp_path: Path) -> None:
+    """Its windows are counted in them; nobody even answers at this chain's address."""
+    (tmp_path / "shared").mkdir()
+    Done(tmp_path / "shared" / "done").write("open", True)
+
+    open_market(Site("http://127.0.0.1:9", tmp_path / "none.json"), tmp_path, 3, 1)
