@@ -163,7 +163,7 @@ def test_the_gateway_tells_the_book_the_price_path_and_what_its_own_bid_did_pay(
         for each, price in zip(market.suppliers, ASKS, strict=True)
     }
     assert asks <= wanted  # of the newest round, whose orders may be being revealed
-    bid = {"application": "0x" + GATEWAY_OWNER.raw.hex(), "price": str(BID),
+    bid = {"application": "0x" + gateway_owner().raw.hex(), "price": str(BID),
            "quantity": 2 * QUANTITY, "in": True}  # fmt: skip
     assert page["bids"] in ([], [bid])
     assert asks or page["bids"]
@@ -236,7 +236,7 @@ async def read_settled(market: LocalMarket, service: str) -> dict[int, tuple[int
             for event in (await reader.read()).events:
                 at = event.values
                 if event.name == "SettleBid" and at["service"].hex() == service[2:]:
-                    assert at["application"] == GATEWAY_OWNER.raw
+                    assert at["application"] == gateway_owner().raw
                     found[at["epoch"]] = (at["units"], at["charge"])
     return found
 

@@ -34,9 +34,8 @@ from edge import (
 )
 from edge.cli import measure_rates
 from localnet import LocalMarket, MarketPlan
-from localnet.market import EnginePlan
 from localnet.processes import ROOT, module, wait_until
-from localnet.provision import TOKEN, Terms, add_lines
+from localnet.provision import TOKEN, EnginePlan, Terms, add_lines
 from pricing import EdgeTask
 from relay_mining import Claim
 from tests.edge.widening import widen
@@ -156,7 +155,6 @@ def set_up(market: LocalMarket) -> None:
         add_lines(supplier.config, "[credit]", credit)
         supplier.node.stop()
         supplier.node.start_again()
-    assert market.gateway is not None
     market.gateway.stop()
     with market.gateway_config.open("a") as file:
         file.write(f"[edge]\nwindow_ms = {WINDOW_MS}\n")
