@@ -143,7 +143,6 @@ def test_a_gateway_that_is_killed_between_the_last_chunk_and_the_receipt(
     market: LocalMarket, client: OpenAI
 ) -> None:
     gateway = market.gateway
-    assert gateway is not None
     wait_until(lambda: is_served(client), "nobody serves", 90.0)
     before = ledger(market)
     for _ in range(3):
