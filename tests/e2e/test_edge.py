@@ -241,7 +241,7 @@ def test_users_beyond_the_capacity_bid_for_it_and_the_rest_are_refused(edge: Edg
     task = edge.task(0.6 * edge.listed)
     with edge.client() as client:
         alone = edge.buy(client, task, edge.images[0]).plan
-    task = replace(task, deadline_us=alone.latency_us)
+    task = replace(task, deadline_us=alone.latency_us * 11 // 10)
     bids = [alone.price + 1_000 * (number + 1) for number in range(USERS)]
     clients = [edge.client() for _ in bids]
     ready = Barrier(USERS)
