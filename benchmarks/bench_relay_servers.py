@@ -1,7 +1,8 @@
 """Relays a second and processor time a relay, of one relay server and of two over one PostgreSQL.
 
 Each relay server is a process with an engine of its own, in another process, that answers after a
-fixed time and works on so many requests at once: what bounds the rate is the engine. Each gateway
+fixed time and works on so many requests at once: what bounds the rate is the engine. In the last
+line the engine answers at once, and what bounds it is the relay server and this load. Each gateway
 keeps twice as many requests under way, receipts every answer in batches, and follows where it is
 misdirected. The PostgreSQL runs here too; its processor time is of itself and its children.
 
@@ -50,23 +51,24 @@ ANSWER = orjson.dumps(
 LAVISH = CreditPolicy(10**12, CREDIT.growth, 10**13, receipt_due_s=30.0)
 
 
-def bound_engine() -> Handler:
-    """An engine that takes `SLOTS` requests at once, each for `LATENCY_S`."""
+def bound_engine(latency_s: float) -> Handler:
+    """An engine that takes `SLOTS` requests at once, each for so long; any number, for 0."""
     places = asyncio.Semaphore(SLOTS)
 
     async def handle(request: Request) -> Response:
-        async with places:
-            await asyncio.sleep(LATENCY_S)
+        if latency_s:
+            async with places:
+                await asyncio.sleep(latency_s)
         return Response(200, ANSWER)
 
     return handle
 
 
-def run_engine(pipe: Connection) -> None:
+def run_engine(pipe: Connection, latency_s: float = 0.0) -> None:
     """An engine in this process, until the other end is closed."""
 
     async def work() -> None:
-        server = await serve(bound_engine())
+        server = await serve(bound_engine(latency_s))
         pipe.send(server.port)
         await asyncio.to_thread(pipe.poll, None)
         await server.close(0)
@@ -199,13 +201,15 @@ async def send(gateways: Sequence[Gateway], seconds: float) -> None:
     await asyncio.gather(*(each.work(until) for each in gateways for _ in range(2 * SLOTS)))
 
 
-def measure(name: str, servers: int, database: Postgres | None) -> Row:
+def measure(
+    name: str, servers: int, database: Postgres | None, latency_s: float = LATENCY_S
+) -> Row:
     """One line: so many relay servers, each with an engine."""
     url = database.create() if database is not None else ""
     with ExitStack() as stack:
         pids, urls = [], []
         for at in range(servers):
-            _, port = stack.enter_context(started(run_engine))
+            _, port = stack.enter_context(started(run_engine, latency_s))
             pid, place = stack.enter_context(started(run_relay_server, port, url, f"server-{at}"))
             pids.append(pid)
             urls.append(str(place))
@@ -220,6 +224,7 @@ def main() -> None:
     with run_postgres() as database:
         print(measure("one server over PostgreSQL", 1, database))
         print(measure("two servers over one PostgreSQL", 2, database))
+    print(measure("one server, an engine without delay", 1, None, 0.0))
 
 
 if __name__ == "__main__":
