@@ -94,8 +94,8 @@ class Dispatcher:
     observe: Observe
     owe: Callable[[Served], None]
     """Takes every accepted answer whose units are to be receipted."""
-    renew: Callable[[Relay], Awaitable[Relay | None]]
-    """Gives the relay for the next session, None where none follows soon."""
+    renew: Callable[[Relay], Awaitable[Relay]]
+    """Gives the relay for the session that runs a little later."""
     tries_max: int = 3
     beat_s: float = 10.0
     """Seconds of silence after which the client of a stream is sent a comment."""
@@ -127,7 +127,9 @@ class Dispatcher:
         finally:
             stream.stop_beating()
 
-    async def _ask(self, relay: Relay, client: Client, stream: EventStream | None) -> Answer:
+    async def _ask(
+        self, relay: Relay, client: Client, stream: EventStream | None, *, is_renewed: bool = False
+    ) -> Answer:
         left = [each for each in relay.session.members if self._may_ask(each, relay)]
         failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
         rejections = 0
@@ -148,10 +150,8 @@ class Dispatcher:
                     failure = error
             if client.disconnected.done():
                 return None
-        if isinstance(failure, SessionOverError):
-            renewed = await self.renew(relay)
-            if renewed is not None:
-                return await self._ask(renewed, client, stream)
+        if isinstance(failure, SessionOverError) and not is_renewed:
+            return await self._ask(await self.renew(relay), client, stream, is_renewed=True)
         raise failure
 
     def _may_ask(self, member: Member, relay: Relay) -> bool:

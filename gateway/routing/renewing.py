@@ -6,7 +6,7 @@ from gateway.routing.relay import Relay
 from gateway.routing.sessions import SessionTable
 
 NEXT_S_MAX = 3.0
-"""A supplier may see a session's end so much earlier than this gateway."""
+"""A supplier may see the chain so much earlier or later than this gateway."""
 
 
 def bring_up_to_date(table: SessionTable, relay: Relay) -> Relay:
@@ -24,8 +24,7 @@ def bring_up_to_date(table: SessionTable, relay: Relay) -> Relay:
     return replace(relay, session=session)
 
 
-async def renew(table: SessionTable, relay: Relay) -> Relay | None:
-    """The relay in a later session, waited for; None where none opens in time."""
+async def renew(table: SessionTable, relay: Relay) -> Relay:
+    """The relay in a later session, waited for; in its own, where its supplier is the late one."""
     await table.wait_beyond(relay.session.key.number, NEXT_S_MAX)
-    renewed = bring_up_to_date(table, relay)
-    return None if renewed is relay else renewed
+    return bring_up_to_date(table, relay)

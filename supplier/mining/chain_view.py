@@ -29,7 +29,9 @@ class ChainView:
         self._confirmations = confirmations
         self._poll_s = poll_s
         self._services: dict[Hash32, Service] = {}
-        self._refreshed_at = 0.0
+        self._seen_at = 0.0
+        """When the look began that `head` is from."""
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the clock and the head; raises ChainError."""
@@ -47,11 +49,12 @@ class ChainView:
         return max(0, self.head - self._confirmations)
 
     async def refresh(self) -> None:
-        """Look at the head now."""
-        self._refreshed_at = time.monotonic()
+        """Look at the head now; an earlier look that ends later changes nothing."""
+        began = time.monotonic()
         head = await self.market.chain.head()
-        self.skew.see(head)
-        self.head = head.number
+        if began >= self._seen_at:
+            self.skew.see(head)
+            self.head, self._seen_at = head.number, began
 
     async def heads(self) -> AsyncIterator[int]:
         """Each new head's number, the newest only; a chain that does not answer is waited for."""
@@ -68,13 +71,24 @@ class ChainView:
             await asyncio.sleep(self._poll_s)
 
     async def is_current(self, number: int) -> bool:
-        """Whether session `number` is running; the head is looked at where it may just be."""
-        if number == self.current + 1 and time.monotonic() - self._refreshed_at > REFRESH_S_MIN:
+        """Whether session `number` is running; where it may just be, as of after this question."""
+        asked = time.monotonic()
+        while number == self.current + 1 and self._seen_at < asked:
             try:
-                await self.refresh()
+                await self._look_again()
             except ChainError as error:
                 raise ChainUnavailableError("the chain does not answer") from error
         return number == self.current
+
+    async def _look_again(self) -> None:
+        """Look at the head, with whoever else waits for that; looks begin some time apart."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_in_turn())
+        await asyncio.shield(self._looking)
+
+    async def _look_in_turn(self) -> None:
+        await asyncio.sleep(self._seen_at + REFRESH_S_MIN - time.monotonic())
+        await self.refresh()
 
     def has_just_ended(self, number: int) -> bool:
         """Whether session `number` is over for so short that a gateway may not have seen it."""

@@ -75,7 +75,20 @@ async def test_where_no_session_follows_the_supplier_s_word_is_the_client_s(
     async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
         with pytest.raises(openai.APIStatusError, match="refused the session: no more"):
             await client.chat.completions.create(model=MODEL, messages=HI)
-        assert gateway.results == ["refused"]
+        assert gateway.results == ["refused", "refused"]
+
+
+async def test_a_supplier_that_sees_the_session_begin_late_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "NEXT_S_MAX", 0.2)
+    fake = FakeSupplier("one", over=7)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        asked = asyncio.create_task(client.chat.completions.create(model=MODEL, messages=HI))
+        await until_served(fake, 1)
+        fake.over = 6
+        await asked
+        assert sessions_asked(fake) == [7, 7]
 
 
 async def test_who_waited_for_a_place_is_served_in_the_session_that_runs_then(
