@@ -103,10 +103,20 @@ class Refresher:
             await self._switch(number, wanted)
         elif wanted != self._applications or not self.table.sessions:
             await self._load_current(number, wanted)
+        await self._drop_outdated()
         if self._is_preparing_due(clock, number, head.number):
             sessions, models = await self._load(number + 1, wanted)
             if sessions:
                 self._next = (number + 1, sessions, models)
+
+    async def _drop_outdated(self) -> None:
+        """Forget a prepared session that another key signs for by now, as after a rotation."""
+        if self._next is None:
+            return
+        number, sessions, _ = self._next
+        signer = await self.market.registry.gateway_key(self.gateway, number)
+        if any(each.signer != signer for each in sessions):
+            self._next = None
 
     def _is_preparing_due(self, clock: Clock, number: int, block: int) -> bool:
         if self._next is not None and self._next[0] == number + 1:
