@@ -290,7 +290,8 @@ def test_what_vllm_served_is_claimed_proved_and_paid(world: World) -> None:
     result = asyncio.run(Demo(world.market, Console(quiet=True)).run())
 
     assert all(each["paid"] > 0 and each["slashed"] == 0 for each in result["suppliers"])
-    assert all(each["receipted"] == each["served"] for each in result["suppliers"])
+    counts = [(each["served"], each["receipted"]) for each in result["suppliers"]]
+    assert all(served == receipted for served, receipted in counts), counts
     assert result["conserved"]
     assert result["outcomes"].keys() == {"plain", "streamed", "abandoned"}
 
