@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from contracts import Market, OrderSide, PastClaim, read_claims
+from contracts import Market, PastClaim, read_claims, read_past_round
 from contracts.events import decode_log, read_logs
 from localnet.lies.gains import Round, Use
-from pricing import Book
 from relay_mining import Address, Hash32
 
 
@@ -32,20 +31,14 @@ async def _read_round(
     claims: Sequence[PastClaim],
     charges: dict[Address, int],
 ) -> Round:
-    auction = market.auction
-    found = await auction.round(service, epoch)
-    orders = await auction.revealed(service, epoch)
-    clock = await market.sessions.clock()
+    past, clock = await read_past_round(market, service, epoch), await market.sessions.clock()
     return Round(
         epoch=epoch,
-        price=found.price,
-        fee_bps=(await auction.terms()).fee_bps,
-        seed=await auction.draw_seed(service, epoch) or b"",
-        is_cleared=found.is_cleared,
-        book=Book(
-            tuple(each.order for each in orders if each.side is OrderSide.BID),
-            tuple(each.order for each in orders if each.side is OrderSide.ASK),
-        ),
+        price=past.price,
+        fee_bps=past.fee_bps,
+        seed=past.seed or b"",
+        is_cleared=past.is_cleared,
+        book=past.book,
         roster=await market.sessions.roster(service, epoch),
         charges=charges,
         uses=tuple(

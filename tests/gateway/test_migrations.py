@@ -1,12 +1,9 @@
 """Tables of any version come to the newest, in SQLite and in PostgreSQL, with what is in them."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Engine, inspect
 from sqlmodel import SQLModel
 
 from gateway.access.api_keys import KeyStore, KeyTerms
@@ -15,11 +12,11 @@ from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
 from gateway.access.revision import read_revision
 from gateway.migrations import LINEAGE
-from node.migrations import configure, upgrade
-from tests.databases import Postgres, postgres
+from node.migrations import upgrade
 from tests.factories import APPLICATION, SUPPLIER
+from tests.migrating import Place, engine, names_of, place, postgres, read_columns
 
-__all__ = ["postgres"]
+__all__ = ["engine", "place", "postgres"]
 
 FIRST_SCHEMA = """
 CREATE TABLE api_key (
@@ -38,33 +35,6 @@ MODELS = [
     for each in SQLModel._sa_registry.mappers
     if each.class_.__module__.startswith("gateway.")
 ]
-Column = tuple[str, str, str, bool, bool]
-Place = Path | str
-
-
-def versions() -> list[str]:
-    """Every version there is, the first one first."""
-    walked = ScriptDirectory.from_config(configure(LINEAGE)).walk_revisions()
-    return [each.revision for each in walked][::-1]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Where new tables go."""
-    if request.param == "sqlite":
-        return tmp_path / "keys.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create()
-
-
-@pytest.fixture
-def engine(place: Place) -> Iterator[Engine]:
-    url = f"sqlite:///{place}"
-    if isinstance(place, str):
-        url = place.replace("postgresql:", "postgresql+psycopg:")
-    engine = create_engine(url)
-    yield engine
-    engine.dispose()
 
 
 def write_first(engine: Engine) -> None:
@@ -72,23 +42,6 @@ def write_first(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql(FIRST_SCHEMA)
         connection.exec_driver_sql(FIRST_ROWS)
-
-
-def read_columns(place: Engine | Connection) -> set[Column]:
-    """Table, name, type, whether it may be null and whether it is the key of every column."""
-    seen, dialect = inspect(place), place.dialect
-    return {
-        (
-            table,
-            each["name"],
-            each["type"].compile(dialect=dialect),
-            each["nullable"],
-            each["name"] in seen.get_pk_constraint(table)["constrained_columns"],
-        )
-        for table in seen.get_table_names()
-        if table != "alembic_version"
-        for each in seen.get_columns(table)
-    }
 
 
 def test_keys_of_the_first_version_stay_as_they_were(engine: Engine, place: Place) -> None:
@@ -108,7 +61,7 @@ def test_keys_of_the_first_version_stay_as_they_were(engine: Engine, place: Plac
 
 def test_version_by_version_leads_where_a_new_database_begins(engine: Engine, place: Place) -> None:
     write_first(engine)
-    for version in versions():
+    for version in names_of(LINEAGE):
         upgrade(engine, LINEAGE, version)
         with engine.connect() as connection:
             found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

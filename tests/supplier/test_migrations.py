@@ -1,52 +1,22 @@
 """The supplier's tables of any version come to the newest, with what is in them."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect
+from sqlalchemy import Engine, inspect
 from sqlmodel import SQLModel
 
 import gateway.migrations
 import supplier.migrations
 from node.errors import OperatorError
-from node.migrations import Lineage, configure, read_version, upgrade
+from node.migrations import Lineage, read_version, upgrade
 from supplier.migrations import LINEAGE
 from supplier.mining.store import SentAction, SessionRecord, Store
-from tests.databases import Postgres, postgres
-from tests.gateway.test_migrations import read_columns
+from tests.migrating import Place, engine, names_of, place, postgres, read_columns
 from tests.supplier.test_earnings import a_record
 
-__all__ = ["postgres"]
-
-Place = Path | str
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Where new tables go."""
-    if request.param == "sqlite":
-        return tmp_path / "supplier.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.create()
-
-
-@pytest.fixture
-def engine(place: Place) -> Iterator[Engine]:
-    url = f"sqlite:///{place}"
-    if isinstance(place, str):
-        url = place.replace("postgresql:", "postgresql+psycopg:")
-    engine = create_engine(url)
-    yield engine
-    engine.dispose()
-
-
-def names_of(lineage: Lineage) -> list[str]:
-    """Every version there is, the first one first."""
-    walked = ScriptDirectory.from_config(configure(lineage)).walk_revisions()
-    return [each.revision for each in walked][::-1]
+__all__ = ["engine", "place", "postgres"]
 
 
 @pytest.mark.parametrize("lineage", [supplier.migrations.LINEAGE, gateway.migrations.LINEAGE])
