@@ -180,6 +180,10 @@ class SettlementSettings(BaseModel):
         delay = self.claim_delay_blocks
         return clock.session_blocks // 4 if delay is None else delay
 
+    def claim_patience(self, clock: Clock) -> int:
+        """Blocks of the claim window left where receipts are missing; a half is rounded down."""
+        return clock.session_blocks // 2
+
 
 class SharedSettings(BaseModel):
     """What several relay servers of one supplier share."""

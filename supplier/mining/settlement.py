@@ -30,6 +30,8 @@ class OpenSession:
     """Worth of its payable leaves less the shares of others, in token base units, rounded down."""
     points: int | None = None
     """Points to be proved; None until the challenge can be known, and once its seed is lost."""
+    is_owed: bool = False
+    """Whether relays of it are still served, or their receipts have not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class PlanParams:
     value_min: int
     """The smallest claim that covers its gas, in token base units."""
     rosters: tuple[RosterState, ...] = ()
+    claim_patience_blocks: int = 0
+    """Blocks of n+1 after which a session is claimed whose last receipts have not come."""
     claimable: int = 0
     """What the payout address can collect, in token base units."""
     collect_min: int = 0
@@ -228,7 +232,7 @@ def _claims(
         window = clock.claim_window(each.key.number)
         if block >= window.closes:
             actions.append(Abandon(each.key, CLAIM_MISSED))
-        elif block < window.opens + params.claim_delay_blocks:
+        elif block < window.opens + _wait(each, params):
             continue
         elif each.value == 0:
             actions.append(Abandon(each.key, NOTHING_PAYABLE))
@@ -237,6 +241,12 @@ def _claims(
         else:
             ready.append(each.key)
     return [*actions, *(SubmitClaims(batch) for batch in _batches(ready))]
+
+
+def _wait(session: OpenSession, params: PlanParams) -> int:
+    """Blocks of the claim window to let pass: a claim made later is paid no later."""
+    patience = params.claim_patience_blocks if session.is_owed else 0
+    return max(params.claim_delay_blocks, patience)
 
 
 def _collections(params: PlanParams) -> list[Action]:

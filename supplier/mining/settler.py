@@ -123,7 +123,7 @@ class Settler:
         """Where a session stands by the chain's state, whatever was sent or mined before."""
         if not book.claims:
             net = book.facts.net(self._miner.estimate(book))
-            return OpenSession(book.key, Stage.SERVED, net)
+            return OpenSession(book.key, Stage.SERVED, net, is_owed=bool(book.relays))
         if await self._claimer.is_open(book, head):
             claim = book.claims[-1]
             challenge = await self._view.market.claims.challenge(claim, block=head)
@@ -148,6 +148,7 @@ class Settler:
         ]
         return PlanParams(
             claim_delay_blocks=settings.claim_delay(self._view.clock),
+            claim_patience_blocks=settings.claim_patience(self._view.clock),
             value_min=self.value_min,
             rosters=tuple(each for each in rosters if each is not None),
             claimable=await _read("the earnings", self._claimable(), 0),

@@ -33,8 +33,10 @@ from supplier.mining.settlement import (
 from tests.factories import CLOCK, SERVICE, a_session
 
 KEY = a_session(number=7)
-PARAMS = PlanParams(claim_delay_blocks=3, value_min=50)
+PARAMS = PlanParams(claim_delay_blocks=3, value_min=50, claim_patience_blocks=6)
 SERVED = OpenSession(KEY, Stage.SERVED, value=100)
+OWED = OpenSession(KEY, Stage.SERVED, value=100, is_owed=True)
+UNPAID = OpenSession(KEY, Stage.SERVED, value=0, is_owed=True)
 SMALL = OpenSession(KEY, Stage.SERVED, value=49)
 EMPTY = OpenSession(KEY, Stage.SERVED, value=0)
 CLAIMED = OpenSession(KEY, Stage.CLAIMED, value=100)
@@ -48,6 +50,10 @@ UNCHALLENGED = OpenSession(KEY, Stage.CLAIMED, value=100, points=0)
         pytest.param(SERVED, 195, [], id="still served"),
         pytest.param(SERVED, 198, [], id="last receipts may come"),
         pytest.param(SERVED, 199, [SubmitClaims((KEY,))], id="claim"),
+        pytest.param(OWED, 201, [], id="receipts that are missing are waited for"),
+        pytest.param(OWED, 202, [SubmitClaims((KEY,))], id="not for ever"),
+        pytest.param(UNPAID, 201, [], id="nothing is given up while receipts may come"),
+        pytest.param(UNPAID, 202, [Abandon(KEY, NOTHING_PAYABLE)], id="nothing came"),
         pytest.param(SERVED, 207, [SubmitClaims((KEY,))], id="last block to claim"),
         pytest.param(SERVED, 208, [Abandon(KEY, CLAIM_MISSED)], id="too late to claim"),
         pytest.param(SMALL, 199, [Abandon(KEY, BELOW_GAS)], id="smaller than its gas"),
@@ -150,6 +156,11 @@ def test_bonds_are_enough_and_never_more_than_the_free_stake(
     assert sum(bond for bond in bonds if bond is not None) <= free
     for value, bond in zip(values, bonds, strict=True):
         assert bond is None or bond >= minimum_bond(value, ratio)
+
+
+def test_a_patience_below_the_delay_shortens_no_wait() -> None:
+    assert plan([OWED], 198, CLOCK, PlanParams(3, 50)) == []
+    assert plan([OWED], 199, CLOCK, PlanParams(3, 50)) == [SubmitClaims((KEY,))]
 
 
 def test_a_single_claim_gets_the_bond_it_wants_where_stake_allows() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from contracts import ClaimAccepted, ClaimPaid, RpcError
 from supplier.mining.ends import NEVER_ACCEPTED, SETTLED, VOIDED
+from supplier.mining.receipt_log import ReceiptLog
+from supplier.mining.records import Served
 from supplier.mining.settlement import CLAIM_MISSED
 from tests.clis import MarketOnChain
 from tests.contracts.conftest import restored
@@ -96,6 +98,25 @@ async def test_a_claim_survives_a_kill_before_it_was_mined(
         await is_paid_in_the_end(running)
         accepted = [each for each in await running.outcomes() if isinstance(each, ClaimAccepted)]
         assert len(accepted) == 1
+
+
+async def test_a_claim_waits_for_a_receipt_until_half_its_window_has_passed(
+    still: World, tmp_path: Path
+) -> None:
+    """It never comes here; what is receipted is claimed and paid all the same."""
+    await serve_session(still, tmp_path)
+    log = ReceiptLog(tmp_path / "receipts")
+    await log.enter(SERVED)
+    await log.append([Served(still.key(SERVED).id, bytes(32), bytes(32), 10, "")])
+    await log.close()
+
+    async with settling(still, tmp_path) as running:
+        still.anvil.mine_to(running.claim_block)
+        await running.mine_until(running.claimed)
+        clock = still.clock
+        waited = still.anvil.height - clock.claim_window(SERVED).opens
+        assert clock.session_blocks // 2 < waited < clock.session_blocks
+        await is_paid_in_the_end(running)
 
 
 async def test_a_claim_waits_for_no_proof(

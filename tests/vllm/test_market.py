@@ -30,6 +30,7 @@ from tests.vllm.parts import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anvil]
 STORY = "Tell me a story."
+RUNNING = "vllm:num_requests_running"
 LEAVING = 8
 """Clients that go away at once."""
 CLOSED = (
@@ -174,7 +175,7 @@ def test_clients_that_leave_stop_the_engine_and_pay_for_what_they_got(world: Wor
     asked = asyncio.run(leave_early(world))
 
     until(
-        lambda: not any(engine_metric(url, "vllm:num_requests_running") for url in engines),
+        lambda: not any(engine_metric(url, RUNNING) for url in engines),
         "the engine goes on",
     )
     assert sum(map(generated, engines)) - made < asked / 2, "stopped long before its limit"
@@ -238,52 +239,70 @@ def test_the_engine_s_queue_is_shown(world: World) -> None:
 
 def test_an_engine_killed_under_load_costs_nobody_anything(world: World) -> None:
     """Plain answers come from the other supplier, broken streams are not charged."""
-    outcomes = asyncio.run(kill_under_load(world))
+    seen = asyncio.run(kill_under_load(world))
 
-    assert outcomes["plain failed"] == 0
-    assert outcomes["streams broken"] > 0
+    assert seen.plain_failed == 0
+    assert seen.streams_broken > 0
     until(lambda: world.engine_of(world.child)["up"], "the engine is not back", START_S_MAX)
     assert world.engine_of(world.child)["restarts"] == 1
     assert_exact(world)
 
 
-async def kill_under_load(world: World) -> dict[str, int]:
-    market, counts = world.market, {"plain failed": 0, "streams broken": 0}
+@dataclass
+class Crowd:
+    """Clients of which some stream for long and some ask for a plain answer."""
+
+    client: AsyncOpenAI
+    streaming: int = 0
+    streams_broken: int = 0
+    plain_failed: int = 0
+
+    async def stream(self) -> None:
+        try:
+            chunks = await self._ask(
+                stream=True, n=4, max_tokens=200, extra_body={"logit_bias": NEVER_END}
+            )
+            await anext(chunks)
+            self.streaming += 1
+            async for _ in chunks:
+                pass
+        except APIError:
+            self.streams_broken += 1
+
+    async def plain(self) -> None:
+        try:
+            await self._ask(max_tokens=16)
+        except APIStatusError:
+            self.plain_failed += 1
+
+    async def _ask(self, **options: Any) -> Any:
+        messages = [{"role": "user", "content": STORY}]
+        return await self.client.chat.completions.create(model=MODEL, messages=messages, **options)
+
+
+async def kill_under_load(world: World) -> Crowd:
     victim = processes_of(world.child_url)[0]
-    async with AsyncOpenAI(
-        base_url=market.base_url, api_key=market.api_key, max_retries=0
-    ) as client:
-        ask: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": STORY}]}
-
-        async def stream(number: int) -> None:
-            try:
-                chunks = await client.chat.completions.create(
-                    **ask, stream=True, n=4, max_tokens=900, extra_body={"logit_bias": NEVER_END}
-                )
-                async for _ in chunks:
-                    started.add(number)
-            except APIError:
-                counts["streams broken"] += 1
-
-        async def plain() -> None:
-            try:
-                await client.chat.completions.create(**ask, max_tokens=16)
-            except APIStatusError:
-                counts["plain failed"] += 1
-
-        started: set[int] = set()
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(8):
-                tasks.create_task(stream(number))
-            async with asyncio.timeout(60):
-                while len(started) < 8:
-                    await asyncio.sleep(0.01)
-            os.kill(victim, signal.SIGKILL)
-            for _ in range(8):
-                tasks.create_task(plain())
+    async with (
+        AsyncOpenAI(
+            base_url=world.market.base_url, api_key=world.market.api_key, max_retries=0
+        ) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        crowd = Crowd(client)
+        for _ in range(8):
+            tasks.create_task(crowd.stream())
+        async with asyncio.timeout(60):
+            while crowd.streaming < 8:
+                await asyncio.sleep(0.01)
+            while not await asyncio.to_thread(engine_metric, world.child_url, RUNNING):
+                tasks.create_task(crowd.stream())  # who refused of late is asked less
+                await asyncio.sleep(0.5)
+        os.kill(victim, signal.SIGKILL)
+        for _ in range(8):
+            tasks.create_task(crowd.plain())
         for _ in range(4):
-            await plain()
-    return counts
+            await crowd.plain()
+    return crowd
 
 
 def test_what_vllm_served_is_claimed_proved_and_paid(world: World) -> None:
