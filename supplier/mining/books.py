@@ -185,6 +185,14 @@ class Books:
             else (since + self.credit.receipt_due_s - now)
         )
 
+    def is_owed(self, book: SessionBook, now: float) -> bool:
+        """Whether relays of a session are still served, or receipts for them are due in time."""
+        due_s = self.credit.receipt_due_s
+        return any(
+            not relay.is_ended or self.account(book.facts).awaits(relay, now, due_s)
+            for relay in book.relays.values()
+        )
+
     def apply_receipt(
         self, book: SessionBook, receipt: Receipt, digest: Hash32, leaf: Leaf | None
     ) -> None:

@@ -31,7 +31,7 @@ class OpenSession:
     points: int | None = None
     """Points to be proved; None until the challenge can be known, and once its seed is lost."""
     is_owed: bool = False
-    """Whether relays of it are still served, or their receipts have not come."""
+    """Whether relays of it are still served, or receipts for them are due in time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Coroutine, Iterable
 from typing import TypeVar
 
@@ -123,7 +124,8 @@ class Settler:
         """Where a session stands by the chain's state, whatever was sent or mined before."""
         if not book.claims:
             net = book.facts.net(self._miner.estimate(book))
-            return OpenSession(book.key, Stage.SERVED, net, is_owed=bool(book.relays))
+            is_owed = self._books.is_owed(book, time.monotonic())
+            return OpenSession(book.key, Stage.SERVED, net, is_owed=is_owed)
         if await self._claimer.is_open(book, head):
             claim = book.claims[-1]
             challenge = await self._view.market.claims.challenge(claim, block=head)

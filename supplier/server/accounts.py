@@ -97,6 +97,11 @@ class Account:
             (self._awaited[each][1] for each in relay.parts if each in self._awaited), default=None
         )
 
+    def awaits(self, relay: Relay, now: float, due_s: float) -> bool:
+        """Whether a part of a relay went out, is not receipted, and not overdue."""
+        since = self.awaited_since(relay)
+        return since is not None and now - since <= due_s
+
     def settle(self, relay: Relay, response_hash: Hash32, units: int, signed: int) -> None:
         """Take in the receipt of what is left of a relay, which `signed` units were asked for."""
         self._awaited.pop(response_hash, None)

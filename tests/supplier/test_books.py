@@ -49,3 +49,18 @@ def test_a_relay_is_reserved_once() -> None:
         books.reserve(book, Relay(a_hash(0), 100), a_hash("nonce"))
 
     assert held(books, book) == before
+
+
+def test_a_session_is_owed_while_it_is_served_and_until_its_receipts_are_overdue() -> None:
+    books, book = a_book()
+    assert not books.is_owed(book, 0.0)
+    relay, response = Relay(a_hash(0), 100), a_hash("response")
+    books.reserve(book, relay, a_hash("nonce"))
+    assert books.is_owed(book, 1_000.0), "it is still served"
+
+    books.sign(book, relay, response, 60)
+    books.end(book, relay)
+    assert not books.is_owed(book, 0.0), "nobody has the response"
+    books.delivered(book, relay, response, 0.0)
+    assert books.is_owed(book, 30.0)
+    assert not books.is_owed(book, 30.1)
