@@ -19,7 +19,7 @@ from contracts.auction_values import (
     compute_windows,
     open_round,
 )
-from contracts.block_time import BlockTime, describe_span, read_block_time
+from contracts.block_time import BlockTime, Pace, describe_span, read_block_time
 from contracts.chain import Call, Chain
 from contracts.claim_history import PastClaim, read_claims
 from contracts.claims import (
@@ -128,6 +128,7 @@ __all__ = [
     "OrderState",
     "OrderTerms",
     "Outcome",
+    "Pace",
     "Parameters",
     "PastClaim",
     "PastRound",

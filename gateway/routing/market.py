@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from contracts import Market, Service, SessionState, SkewWatch, read_block_time
+from contracts import Market, Pace, Service, SessionState, SkewWatch, read_block_time
 from contracts.errors import ChainError, ChainUnavailableError
 from gateway.errors import UpstreamError
 from gateway.routing.sessions import Member, ServiceView, Session, SessionTable
@@ -41,12 +41,8 @@ class Refresher:
     on_session: Callable[[int], None] = lambda number: None
     head_block: int = -1
     skew: SkewWatch = field(default_factory=SkewWatch)
-    block_s: float = 0.0
-    """Seconds that a block takes, by the last ones when the session began; 0 is not known."""
-    _seen_at: float = 0.0
-    """When the head was seen last, by the loop's clock."""
-    _began: tuple[int, float] = (0, 0.0)
-    """The head when the session was first seen, and when that was."""
+    pace: Pace = field(default_factory=Pace)
+    """Of blocks in this session, by the loop's clock."""
     _clock: Clock | None = None
     _confirmed: int = -1
     """The session that the chain was asked about when it was open."""
@@ -76,19 +72,12 @@ class Refresher:
         """Close a session that is over by all that is known, though the chain is not seen."""
         if self._clock is None or not self.table.is_ready:
             return
-        ends, unseen_s = self._clock.start(self.table.number + 1), now - self._seen_at
-        if is_over_by_pace(ends, self.head_block, unseen_s, self._pace()):
+        if self.pace.is_past(self._clock.start(self.table.number + 1), now):
             logger.warning(
                 "the session is over by its pace and the chain is not seen: nothing is served",
-                extra={"session": self.table.number, "unseen_s": round(unseen_s)},
+                extra={"session": self.table.number, "seen": self.head_block},
             )
             self.table.close()
-
-    def _pace(self) -> float:
-        """Seconds a block: by timestamps or as seen in this session, whichever is slower."""
-        block, at = self._began
-        passed = self.head_block - block
-        return max(self.block_s, (self._seen_at - at) / passed if passed > 0 else 0.0)
 
     async def step(self) -> None:
         """Look at the head once: switch, prepare or complete sessions as it says."""
@@ -96,7 +85,7 @@ class Refresher:
         head = await self.market.chain.head()
         self.head_block = head.number
         self.skew.see(head)
-        self._seen_at = asyncio.get_running_loop().time()
+        self.pace.see(head.number, asyncio.get_running_loop().time())
         number = clock.session_at(head.number)
         wanted = frozenset(self.applications())
         if number != self._confirmed:
@@ -128,10 +117,9 @@ class Refresher:
         if self._next is not None and self._next[0] == number:
             _, sessions, models = self._next
             self.table.replace(number, sessions, models)
-        self.block_s = (await read_block_time(self.market.chain)).block_s
+        self.pace.begin((await read_block_time(self.market.chain)).block_s)
         await self._load_current(number, wanted)
         self._next, self._confirmed = None, number
-        self._began = self.head_block, self._seen_at
         self._places = {
             place: at for place, at in self._places.items() if place[1] > number - KEPT_SESSIONS
         }
@@ -239,15 +227,6 @@ class Refresher:
             place = replace(place_of(supplier, account.url, operators), owner=account.owner)
             self._places[(supplier, number)] = place
         return place
-
-
-def is_over_by_pace(ends_block: int, head_block: int, unseen_s: float, block_s: float) -> bool:
-    """Whether a chain that was not seen for so long has come to a block; not, where none is due.
-
-    `block_s` is what a block takes, 0 where that is not known.
-    """
-    due = int(unseen_s / block_s) if block_s > 0 else 0
-    return due > 0 and head_block + due >= ends_block
 
 
 def place_of(supplier: Address, url: str, operators: frozenset[Address]) -> SupplierAddress:

@@ -4,7 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from contracts import ChainError, ContractError, Market, Service, SkewWatch
+from contracts import (
+    ChainError,
+    ContractError,
+    Market,
+    Pace,
+    Service,
+    SkewWatch,
+    read_block_time,
+)
 from relay_mining import Address, Clock, Hash32, SessionKey
 from supplier.errors import ChainUnavailableError, NotMemberError, WrongSessionError
 from supplier.mining.facts import SessionFacts
@@ -32,6 +40,9 @@ class ChainView:
         self._seen_at = 0.0
         """When the look began that `head` is from."""
         self._looking: asyncio.Task[None] | None = None
+        self._pace = Pace()
+        self._paced = -1
+        """The session whose pace is measured."""
 
     async def start(self) -> None:
         """Read the clock and the head; raises ChainError."""
@@ -55,6 +66,7 @@ class ChainView:
         if began >= self._seen_at:
             self.skew.see(head)
             self.head, self._seen_at = head.number, began
+            self._pace.see(head.number, began)
 
     async def heads(self) -> AsyncIterator[int]:
         """Each new head's number, the newest only; a chain that does not answer is waited for."""
@@ -62,6 +74,7 @@ class ChainView:
         while True:
             try:
                 await self.refresh()
+                await self._measure()
             except ChainError:
                 await asyncio.sleep(self._poll_s)
                 continue
@@ -70,15 +83,33 @@ class ChainView:
                 yield seen
             await asyncio.sleep(self._poll_s)
 
+    async def _measure(self) -> None:
+        """Measure the pace of blocks anew in each session; raises ChainError."""
+        if self.current != self._paced:
+            block_s = (await read_block_time(self.market.chain)).block_s
+            self._pace.begin(block_s)
+            self._paced = self.current
+
     async def is_current(self, number: int) -> bool:
-        """Whether session `number` is running; where it may just be, as of after this question."""
+        """Whether session `number` is running; where it may just be, as of after this question.
+
+        Raises ChainUnavailableError where the chain is not seen and the session over by its pace:
+        receipts for it may come too late to be claimed, and nobody would be told.
+        """
         asked = time.monotonic()
         while number == self.current + 1 and self._seen_at < asked:
             try:
                 await self._look_again()
             except ChainError as error:
                 raise ChainUnavailableError("the chain does not answer") from error
+        if number == self.current and self._is_over_unseen(number):
+            raise ChainUnavailableError("the session is over by its pace, the chain is not seen")
         return number == self.current
+
+    def _is_over_unseen(self, number: int) -> bool:
+        """Whether no gateway may be served in a session any more, by the pace of blocks."""
+        end = self.clock.start(number + 1) + GRACE_BLOCKS
+        return self._pace.is_past(end, time.monotonic())
 
     async def _look_again(self) -> None:
         """Look at the head, with whoever else waits for that; looks begin some time apart."""
@@ -93,7 +124,8 @@ class ChainView:
     def has_just_ended(self, number: int) -> bool:
         """Whether session `number` is over for so short that a gateway may not have seen it."""
         is_last = number == self.current - 1
-        return is_last and self.head < self.clock.start(self.current) + GRACE_BLOCKS
+        end = self.clock.start(self.current) + GRACE_BLOCKS
+        return is_last and self.head < end and not self._is_over_unseen(number)
 
     async def service(self, service: Hash32) -> Service:
         """A listed service; immutable, so read once."""

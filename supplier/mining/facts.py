@@ -123,7 +123,10 @@ class MarketView(Protocol):
         ...
 
     async def is_current(self, number: int) -> bool:
-        """Whether session `number` is the one that is running."""
+        """Whether session `number` is the one that is running.
+
+        Raises ChainUnavailableError where that cannot be known.
+        """
         ...
 
     def has_just_ended(self, number: int) -> bool:

@@ -3,32 +3,10 @@
 import pytest
 
 from gateway.errors import NoSupplierError
-from gateway.routing.market import is_over_by_pace
 from gateway.routing.sessions import SessionTable
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway_session, a_service
-
-HEAD, ENDS = 100, 110
-
-
-@pytest.mark.parametrize(
-    ("unseen_s", "block_s", "is_over"),
-    [
-        (0.0, 2.0, False),
-        (19.9, 2.0, False),  # nine blocks are due: the last of the session is the newest
-        (20.0, 2.0, True),
-        (10_000.0, 0.0, False),  # a chain that mines on demand has no pace
-    ],
-)
-def test_a_session_lasts_as_long_as_the_pace_of_blocks_says(
-    unseen_s: float, block_s: float, is_over: bool
-) -> None:
-    assert is_over_by_pace(ENDS, HEAD, unseen_s, block_s) is is_over
-
-
-def test_a_chain_that_failed_to_answer_once_ends_nothing() -> None:
-    assert not is_over_by_pace(ENDS, ENDS + 1, 1.9, 2.0)
 
 
 def test_a_closed_table_asks_to_be_tried_again_and_is_opened_again() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from supplier.errors import ChainUnavailableError
 from supplier.mining.chain_view import GRACE_BLOCKS, ChainView
 from tests.factories import CLOCK, SUPPLIER
 from tests.supplier.market import until
@@ -87,3 +88,61 @@ async def test_an_older_answer_that_comes_later_changes_nothing() -> None:
     late.set()
     await first
     assert view.head == NEXT
+
+
+BLOCK_S = 2
+
+
+class SteadyChain:
+    """A chain of one pace, as far as it has come."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.chain = self
+
+    async def head(self) -> Any:
+        return await self.block(self.number)
+
+    async def block(self, number: int) -> Any:
+        return SimpleNamespace(number=number, timestamp=BLOCK_S * number)
+
+
+async def seen_once(chain: SteadyChain, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """A view that has looked at the chain once, and the clock it goes by."""
+    clock = SimpleNamespace(now=50.0)
+    fake = SimpleNamespace(monotonic=lambda: clock.now)
+    monkeypatch.setattr("supplier.mining.chain_view.time", fake)
+    view = a_view(chain)
+    heads = view.heads()
+    await anext(heads)
+    return view, clock
+
+
+@pytest.mark.anyio
+async def test_while_the_chain_is_away_a_session_is_served_as_long_as_its_blocks_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = SteadyChain(NEXT - 3)
+    view, clock = await seen_once(chain, monkeypatch)
+
+    clock.now += (3 + GRACE_BLOCKS) * BLOCK_S - 0.1
+    assert await view.is_current(7)
+    clock.now += 0.1
+    with pytest.raises(ChainUnavailableError, match="over by its pace"):
+        await view.is_current(7)
+    chain.number = NEXT - 1  # blocks came slower
+    await view.refresh()
+    assert await view.is_current(7)
+
+
+@pytest.mark.anyio
+async def test_while_the_chain_is_away_no_session_has_just_ended_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view, clock = await seen_once(SteadyChain(NEXT), monkeypatch)
+
+    clock.now += GRACE_BLOCKS * BLOCK_S - 0.1
+    assert view.has_just_ended(7)
+    clock.now += 0.1
+    assert not view.has_just_ended(7)
+    assert await view.is_current(8)
