@@ -60,7 +60,8 @@ port = {port}
 {more_tls}
 
 [engine]
-# "embedded" or "vllm", started as a child; or set url to use one that is already running.
+# "embedded" or "vllm", started as a child; or set url to use one that is already running, of
+# either kind or any other, by its name: "llama.cpp".
 kind = {kind}
 model = {model}
 served_model_name = {served_model_name}

@@ -19,6 +19,8 @@ from relay_mining import DIALS_OUT, RECEIPTS_BYTES_MAX, Address, Clock
 
 ENVIRONMENT_PREFIX = "SUPPLIER_"
 ENGINE_NAME_MAX = 64
+OWN_KINDS = ("embedded", "vllm")
+"""The engines that a supplier starts itself; one of any kind may run at a URL."""
 
 
 class KeySettings(BaseModel):
@@ -75,7 +77,11 @@ class EngineSettings(BaseModel):
         default=[], description="of `services` those it serves; unset: all that are of its model"
     )
     url: str | None = Field(default=None, description="unset: start the engine as a child")
-    kind: str = Field(default="embedded", pattern="^(embedded|vllm)$")
+    kind: str = Field(
+        default="embedded",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,31}$",
+        description="embedded, vllm, or of one at a URL its name, as llama.cpp; in the digest",
+    )
     model: str = Field(default="", description="model directory")
     served_model_name: str = "lode-demo"
     context_length: int | None = Field(
@@ -104,6 +110,15 @@ class EngineSettings(BaseModel):
     count_prompts: bool = Field(
         default=True, description="check maxUnits against the counted prompt before serving"
     )
+
+    @model_validator(mode="after")
+    def _start_own_kinds_only(self) -> Self:
+        if self.url is None and self.kind not in OWN_KINDS:
+            raise ValueError(
+                f"an engine of kind {self.kind} is started by you: set its url, or a kind that the "
+                f"supplier starts ({' or '.join(OWN_KINDS)})"
+            )
+        return self
 
 
 class AdmissionSettings(BaseModel):

@@ -11,8 +11,7 @@ from node.keys import raw_key
 from node.keystore import LOCALNET_CHAIN_ID, create_keystore, read_password
 from supplier.cli.command import Command, Config, Json
 from supplier.config_file import write_config
-
-KINDS = ("embedded", "vllm")
+from supplier.settings import OWN_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,9 @@ def init(  # noqa: PLR0913, PLR0917  options of a command line
     address_book: Annotated[str | None, typer.Option(help="default addressbook.json")] = None,
     model: Annotated[str | None, typer.Option(help="model directory")] = None,
     served_model_name: Annotated[str | None, typer.Option(help="default lode-demo")] = None,
-    engine: Annotated[str | None, typer.Option(help="embedded or vllm")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="embedded or vllm; with --engine-url any, as llama.cpp")
+    ] = None,
     engine_url: Annotated[str | None, typer.Option(help="an engine already running")] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8800,
@@ -78,7 +79,7 @@ def init(  # noqa: PLR0913, PLR0917  options of a command line
                 questions.take("address book", address_book, "addressbook.json")
             ),
             "confirmations": confirmations,
-            "kind": questions.choose("engine", engine, KINDS),
+            "kind": _engine_kind(questions, engine, engine_url),
             "model": _model_path(questions.take("model directory", model, "")),
             "served_model_name": questions.take("name to serve", served_model_name, "lode-demo"),
             "public_url": questions.take(
@@ -98,6 +99,13 @@ def init(  # noqa: PLR0913, PLR0917  options of a command line
         return {"config": str(command.path), **addresses}
 
     command.run(work)
+
+
+def _engine_kind(questions: _Questions, engine: str | None, engine_url: str | None) -> str:
+    """What the engine is; of one that runs already anything it is called."""
+    if engine is not None and engine_url:
+        return engine
+    return questions.choose("engine", engine, OWN_KINDS)
 
 
 def _absolute(path: str) -> str:

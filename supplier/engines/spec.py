@@ -115,8 +115,8 @@ class EngineSpec:
 def compute_service_spec(directory: Path, engine: EngineSpec) -> ServiceSpec:
     """Return the spec of the model in `directory` served by `engine`.
 
-    Raises FileNotFoundError without weights, ValueError where config.json states no context
-    length.
+    Raises FileNotFoundError without weights (safetensors, else GGUF), ValueError where
+    config.json states no context length.
     """
     files = read_model_files(directory)
     config: dict[str, Any] = json.loads(files.config)
@@ -180,9 +180,9 @@ def _sha256(data: bytes) -> str:
 
 def _hash_weights(directory: Path) -> str:
     """Return the digest of one weights file, or of the lines `digest  name` of several."""
-    paths = sorted(directory.glob("*.safetensors"))
+    paths = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("*.gguf"))
     if not paths:
-        raise FileNotFoundError(f"no *.safetensors in {directory}")
+        raise FileNotFoundError(f"no *.safetensors and no *.gguf in {directory}")
     digests = [_hash_file(path) for path in paths]
     if len(paths) == 1:
         return digests[0]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from localnet.processes import ROOT
 from node.settings import setting_names
 from supplier.cli import cli as app
 from supplier.config_file import set_value
-from supplier.settings import Settings
+from supplier.settings import EngineSettings, Settings
 from tests.clis import (
     CommandLine,
     MarketOnChain,
@@ -201,6 +202,21 @@ def test_init_asks_for_what_is_not_given(tmp_path: Path) -> None:
     assert settings.public_url == "http://127.0.0.1:8800"  # an empty answer takes the default
     refused = CliRunner().invoke(app, ["init", "--engine", "abacus"])
     assert refused.exit_code != 0
+
+
+def test_an_engine_that_runs_already_may_be_of_any_kind(tmp_path: Path) -> None:
+    config, password = tmp_path / "supplier.toml", tmp_path / "password"
+    password.write_text("correct horse")
+    arguments = ["--engine", "llama.cpp", "--engine-url", "http://127.0.0.1:8080"]
+    cli = CommandLine(app)
+
+    cli.run("init", "--config", config, "--password-file", password, *arguments)
+
+    assert Settings.load(config).engine.kind == "llama.cpp"
+    with pytest.raises(ValidationError, match="started by you: set its url"):
+        EngineSettings(kind="llama.cpp")
+    with pytest.raises(ValidationError, match="kind"):
+        EngineSettings(kind="Llama CPP", url="http://127.0.0.1:8080")
 
 
 def test_every_setting_is_in_a_new_file_with_its_default(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ async def check_engine(
     pool: ClientPool, settings: EngineSettings, spec: ServiceSpec, live: dict[str, Any] | None
 ) -> Finding:
     """Whether an engine is up and serves what the spec says; `live` is the node's health page."""
-    name = _name(settings)
+    name = name_finding(settings)
     if live is not None:
         return judge_live(name, _find_live(live, settings.name))
     if settings.url is not None:
@@ -54,7 +54,7 @@ async def check_engine(
     return ok(name, f"`supplier serve` starts {settings.program}")
 
 
-def _name(settings: EngineSettings, what: str = "engine") -> str:
+def name_finding(settings: EngineSettings, what: str = "engine") -> str:
     """A finding's name; an only engine needs none of its own."""
     return what if settings.name == "engine" else f"{what} {settings.name}"
 
@@ -92,7 +92,7 @@ async def _check_remote(name: str, url: str, pool: ClientPool, spec: ServiceSpec
 
 def check_tokenizer(settings: EngineSettings) -> Finding:
     """Whether prompts are counted with the service's own tokenizer and template."""
-    name = _name(settings, "tokenizer")
+    name = name_finding(settings, "tokenizer")
     try:
         face, spec = build_face(settings)
     except (OperatorError, RelayMiningError) as error:

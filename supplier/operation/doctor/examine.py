@@ -23,6 +23,7 @@ from node.settings import parse_hex
 from relay_mining import Address, Clock, Params
 from supplier.keys import load_operator
 from supplier.mining.store import read_records
+from supplier.operation.doctor.answer_checks import check_answers
 from supplier.operation.doctor.chain_checks import (
     ServiceView,
     judge_gas,
@@ -32,7 +33,7 @@ from supplier.operation.doctor.chain_checks import (
     judge_url,
 )
 from supplier.operation.doctor.engine_checks import check_engine, check_spec, check_tokenizer
-from supplier.operation.doctor.finding import Finding, failed, ok, skipped
+from supplier.operation.doctor.finding import Finding, Verdict, failed, ok, skipped
 from supplier.operation.doctor.host_checks import check_disk, check_files, check_port, judge_clock
 from supplier.operation.doctor.reach_checks import (
     check_address,
@@ -174,7 +175,10 @@ class _Examination:
             except OperatorError as error:
                 yield failed("model", str(error), "set engine.model to a model's directory")
                 return
-            yield await check_engine(self.pool, engine, specs[-1], self.live)
+            found = await check_engine(self.pool, engine, specs[-1], self.live)
+            yield found
+            if found.verdict is Verdict.OK and engine.url is not None:
+                yield await check_answers(self.pool, engine, specs[-1])
         if not self.settings.services:
             yield failed("services", "none is served", "supplier list SERVICE --price PRICE")
         epoch = clock.epoch_of(clock.session_at(pace.head))

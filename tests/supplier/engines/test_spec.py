@@ -115,5 +115,18 @@ def test_weights_in_several_files_have_one_digest(tmp_path: Path) -> None:
         spec_hash(directory)
 
 
+def test_weights_may_be_gguf_where_there_are_no_others(tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(DEMO, directory)
+    gguf = directory / "model-q4.gguf"
+    gguf.write_bytes(b"GGUF of four bits")
+    assert spec_hash(directory) == spec_hash(DEMO)
+    (directory / "model.safetensors").unlink()
+
+    spec = compute_service_spec(directory, ENGINE)
+
+    assert spec.weights_sha256 == hashlib.sha256(b"GGUF of four bits").hexdigest()
+
+
 def test_the_door_says_what_it_exports() -> None:
     assert all(hasattr(engines, name) for name in engines.__all__)
