@@ -1,6 +1,7 @@
 """A Prometheus of this machine's that scrapes a running market, with compose's rules."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from localnet.nodes import OK, status_of
 from localnet.processes import ROOT, Node
 
 CONFIG = ROOT / "compose" / "prometheus"
+DURATION = re.compile(r"\b(\d+)(s|m)\b")
+MILLISECONDS = {"s": 1_000, "m": 60_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,17 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(market: LocalMarket, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes a market every second; skips where none is installed."""
+def scraping(market: LocalMarket, folder: Path, haste: int = 1) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes a market every second; skips where none is installed.
+
+    Its rules wait, and look back, a `haste`-th of the time that compose's do.
+    """
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus is installed")
-    config = folder / "prometheus.yml"
-    config.write_text(_scrape_config(market))
+    config, rules = folder / "prometheus.yml", folder / "rules.yml"
+    rules.write_text(_hasten((CONFIG / "rules.yml").read_text(), haste))
+    config.write_text(_scrape_config(market, rules))
     address = f"127.0.0.1:{free_port()}"
     argv = [
         program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
@@ -58,11 +65,16 @@ def scraping(market: LocalMarket, folder: Path) -> Iterator[Prometheus]:
         node.stop()
 
 
-def _scrape_config(market: LocalMarket) -> str:
-    """As compose's, with this market's addresses and the same rules."""
+def _hasten(rules: str, times: int) -> str:
+    """The rules with every duration divided."""
+    return DURATION.sub(lambda each: f"{int(each[1]) * MILLISECONDS[each[2]] // times}ms", rules)
+
+
+def _scrape_config(market: LocalMarket, rules: Path) -> str:
+    """As compose's, with this market's addresses."""
     config = yaml.safe_load((CONFIG / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(CONFIG / "rules.yml")]
+    config["rule_files"] = [str(rules)]
     urls = {"gateway": [market.control_url], "supplier": [s.page_url for s in market.suppliers]}
     for job in config["scrape_configs"]:
         targets = [each.removeprefix("http://") for each in urls[job["job_name"]]]
