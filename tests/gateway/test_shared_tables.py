@@ -30,9 +30,9 @@ pytestmark = pytest.mark.anyio
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
 
 
-async def follow(stack: AsyncExitStack, gateway: Gateway, url: str) -> TableReload:
-    """Have a gateway follow tables in PostgreSQL."""
-    tables = stack.enter_context(Database(url))
+async def follow(stack: AsyncExitStack, gateway: Gateway, place: Path | str) -> TableReload:
+    """Have a gateway follow tables elsewhere."""
+    tables = stack.enter_context(Database(place))
     reload = TableReload(
         tables, KeyStore(tables), DenyList(tables), gateway.accounts, gateway.standing
     )
