@@ -19,7 +19,7 @@ from gateway.dashboard import Board, Desk, Sources
 from gateway.opening import open_batches, read_models
 from gateway.parts import Node, open_node
 from gateway.reloading import open_reloader
-from gateway.routing.market import KEPT_SESSIONS
+from gateway.routing.loading import KEPT_SESSIONS
 from gateway.settings import Settings
 from gateway.settlement.bidding import open_bidder
 from gateway.settlement.reclaiming import Reclaimer

@@ -41,6 +41,7 @@ from gateway.opening import (
 )
 from gateway.routing.auditing import Auditor
 from gateway.routing.dispatch import Dispatcher
+from gateway.routing.loading import SessionLoader
 from gateway.routing.market import Refresher
 from gateway.routing.observation import fan_out
 from gateway.routing.reaching import FOLDER as REACH_FOLDER
@@ -164,13 +165,16 @@ async def open_node(
         )
         application = parse_hex("application", settings.application, 20)
         refresher = Refresher(
-            market, table, SpecLibrary(pool, worker, {}, settings.edge.audit_ppm), gateway,
+            market, table,
+            SessionLoader(
+                market, SpecLibrary(pool, worker, {}, settings.edge.audit_ppm), gateway,
+                read_models(settings),
+            ),
             lambda: accounts.applications | {application},
-            read_models(settings),
             settings.chain.poll_s, skew=SkewWatch(settings.now),
         )  # fmt: skip
         deliverer = Deliverer(
-            outbox, receipts_log, signer, pool, refresher.locate, standing,
+            outbox, receipts_log, signer, pool, refresher.loader.locate, standing,
             sending.receipts_flush_s, upstream.servers,
         )  # fmt: skip
         relay_limits = RelayLimits(settings.server.limits(), settings.server.output_tokens_default)
@@ -185,7 +189,9 @@ async def open_node(
             settings.server.cors(),
         )  # fmt: skip
         data_plane.mount(REACH_FOLDER, Reacher(pool, urls_in(market)).answer)
-        keeper = open_door(settings, data_plane, lines, Directory(refresher, signer), metrics)
+        keeper = open_door(
+            settings, data_plane, lines, Directory(refresher.loader, table, signer), metrics
+        )
         watch(metrics, deliverer, settler, refresher, accounts)
         funds = FundsWatch(
             market, table, refresher.applications, spending, FUNDS_PAUSE * settings.chain.poll_s

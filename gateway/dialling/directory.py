@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from gateway.errors import DialBusyError
-from gateway.routing.market import Refresher
+from gateway.routing.loading import SessionLoader
 from gateway.routing.relay import RelaySigner
+from gateway.routing.sessions import SessionTable
 from gateway.settlement.delivery import SupplierAddress
 from relay_mining import Address, Domain, Signer
 
@@ -13,7 +14,8 @@ from relay_mining import Address, Domain, Signer
 class Directory:
     """Reads the sessions that the gateway follows."""
 
-    refresher: Refresher
+    loader: SessionLoader
+    table: SessionTable
     signer: RelaySigner
     _keys: dict[int, Address] = field(default_factory=dict)
 
@@ -25,27 +27,27 @@ class Directory:
     @property
     def gateway(self) -> Address:
         """Who this gateway is."""
-        return self.refresher.gateway
+        return self.loader.gateway
 
     @property
     def number(self) -> int:
         """The session being served; below 0 before the first."""
-        return self.refresher.table.number
+        return self.table.number
 
     def is_listed(self, supplier: Address) -> bool:
         """Whether a supplier may be drawn for a session, or may be owed receipts of one."""
-        return self.refresher.is_listed(supplier)
+        return self.loader.is_listed(supplier)
 
     async def locate(self, supplier: Address, number: int) -> SupplierAddress:
         """Where a supplier is, and its operator in a session; raises ChainError."""
-        return await self.refresher.locate(supplier, number)
+        return await self.loader.locate(supplier, number)
 
     async def signer_of(self, number: int) -> Signer:
         """The gateway's signer on record for a session; raises ChainError or DialBusyError."""
         address = self._keys.get(number)
         if address is None:
-            refresher = self.refresher
-            address = await refresher.market.registry.gateway_key(refresher.gateway, number)
+            registry = self.loader.market.registry
+            address = await registry.gateway_key(self.gateway, number)
             if address is None:
                 raise DialBusyError("this gateway has no signing key on record in that session")
             if number <= self.number:  # of a later one it may still change

@@ -12,7 +12,7 @@ import pytest
 from contracts.service import Service
 from gateway.errors import UpstreamError
 from gateway.opening import build_pool
-from gateway.routing.market import place_of
+from gateway.routing.loading import place_of
 from gateway.routing.specs import SpecLibrary
 from gateway.settings import Settings
 from gateway.settlement.delivery import SupplierAddress
