@@ -13,6 +13,7 @@ from gateway.access.deny_list import DenyList
 from gateway.access.limits import SECOND_NS
 from gateway.access.shared_limits import SharedLimits, load_replica
 from gateway.access.table_reload import TableReload
+from gateway.api.batch_documents import BatchDocuments
 from gateway.api.batch_run import BatchRunner
 from gateway.api.batches import Batches
 from gateway.api.data_plane import DataPlane
@@ -58,9 +59,8 @@ def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batc
     store = DirectoryStore(data / "batches")
     runner = BatchRunner(relays, accounts, store, rules.yield_above, rules.width)
     files = Files(relays.admission, DirectoryStore(data / "files"))
-    return Batches(
-        relays.admission, files, store, runner, Leases(store, load_replica(settings.data_dir))
-    )
+    leases = Leases(store, load_replica(settings.data_dir))
+    return Batches(relays.admission, files, BatchDocuments(store), runner, leases)
 
 
 def complete(ledger: Ledger, usage_log: AppendLog, receipts_log: AppendLog, once: Once) -> None:

@@ -92,6 +92,10 @@ class BatchRunner:
                  if each.startswith(batch + ".")]  # fmt: skip
         return [result for part in parts for result in read_results(part)]
 
+    def with_parts(self) -> set[str]:
+        """The batches that there are parts of."""
+        return {each.partition(".")[0] for each in self.store.names(PART)}
+
     def write_files(self, files: Files, key_id: str, batch: str) -> dict[str, Any]:
         """Put the parts together as files; what the batch is to say of them."""
         results = self.read_parts(batch)

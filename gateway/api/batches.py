@@ -6,16 +6,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from gateway.access.admission import Admission
+from gateway.api.batch_documents import OPEN, BatchDocuments, Document
 from gateway.api.batch_lines import ENDPOINTS, read_lines
 from gateway.api.batch_run import BatchRunner
 from gateway.api.body import RequestLimits, parse_object
-from gateway.api.file_store import NAME, FileStore
-from gateway.api.files import META, Files
+from gateway.api.files import Files
 from gateway.api.leases import Leases
 from gateway.errors import (
     FileNotFoundHereError,
@@ -30,10 +29,8 @@ from node.http import Response
 logger = logging.getLogger("gateway.api.batches")
 
 WINDOW = "24h"
-CANCEL = ".cancel"
 LOOK_S = 3.0
 """How often a gateway looks for batches that nobody works on, and holds on to its own."""
-OPEN = ("in_progress", "cancelling")
 OPEN_MAX = 64
 """Batches under way at once."""
 
@@ -47,12 +44,10 @@ class Batches:
 
     admission: Admission
     files: Files
-    store: FileStore
+    documents: BatchDocuments
     runner: BatchRunner
     leases: Leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _over: set[str] = field(default_factory=set)
-    """Documents of batches that are over, and stay so."""
 
     async def answer(self, call: Call, path: bytes) -> Answer:
         """Create, list, show or cancel; raises RequestError."""
@@ -103,33 +98,32 @@ class Batches:
 
     async def _tidy(self) -> None:
         """Remove what an earlier process left of batches that are over."""
-        for document in await asyncio.to_thread(self._read_all):
-            if document["status"] not in OPEN:
-                await asyncio.to_thread(self._forget, document["id"])
+        left = await asyncio.to_thread(lambda: self.runner.with_parts() | self.documents.marked())
+        for name in await asyncio.to_thread(self.documents.over, left):
+            await asyncio.to_thread(self._forget, name)
 
     async def look(self) -> None:
         """Hold on to the batches that are worked on here, and take up those that nobody has."""
-        for document in await asyncio.to_thread(self._read_open):
+        for document in await asyncio.to_thread(self.documents.open):
             name = document["id"]
             task = self._tasks.get(name)
             if task is None:
                 await self._take_up(name)
             elif not await asyncio.to_thread(self.leases.renew, name):
                 task.cancel()  # another gateway has it
-            elif await asyncio.to_thread(self._is_cancelled, document):
+            elif await asyncio.to_thread(self.documents.is_cancelled, document):
                 self.runner.cancel(name)
 
     async def _take_up(self, name: str) -> None:
         if not await asyncio.to_thread(self.leases.take, name):
             return
-        known = await asyncio.to_thread(self.store.get, name + META)
-        document = orjson.loads(known or b"{}")
+        document = await asyncio.to_thread(self.documents.get, name)
         if document.get("status") in OPEN:  # still, now that nobody else can end it
             self._start(document)
         else:
             await asyncio.to_thread(self.leases.release, name)
 
-    async def _create(self, key_id: str, body: bytes) -> dict[str, Any]:
+    async def _create(self, key_id: str, body: bytes) -> Document:
         asked = parse_object(body, RequestLimits())
         file_id, endpoint = asked.get("input_file_id"), asked.get("endpoint")
         if not isinstance(endpoint, str) or endpoint not in ENDPOINTS:
@@ -155,28 +149,28 @@ class Batches:
             "request_counts": {"total": len(lines), "completed": 0, "failed": 0}, "key": key_id,
         }  # fmt: skip
         await asyncio.to_thread(self.leases.take, name)
-        await asyncio.to_thread(self._write, document)
+        await asyncio.to_thread(self.documents.put, document)
         self._start(document)
         return _shown(document)
 
-    async def _cancel(self, key_id: str, batch_id: str) -> dict[str, Any]:
+    async def _cancel(self, key_id: str, batch_id: str) -> Document:
         document = await asyncio.to_thread(self._find, key_id, batch_id)
         if document["status"] == "in_progress":
-            await asyncio.to_thread(self.store.put, batch_id + CANCEL, b"")
+            await asyncio.to_thread(self.documents.mark_cancelled, batch_id)
             self.runner.cancel(batch_id)
             document["status"] = "cancelling"
         return _shown(document)
 
-    def _start(self, document: dict[str, Any]) -> None:
+    def _start(self, document: Document) -> None:
         name = document["id"]
         task = asyncio.ensure_future(self._work(document))
         self._tasks[name] = task
         task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
-    async def _work(self, document: dict[str, Any]) -> None:
+    async def _work(self, document: Document) -> None:
         """Answer what is left of a batch, then put its files together."""
         key_id, name = document["key"], document["id"]
-        if await asyncio.to_thread(self._is_cancelled, document):
+        if await asyncio.to_thread(self.documents.is_cancelled, document):
             self.runner.cancel(name)
         data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
         lines = read_lines(data, document["endpoint"])
@@ -187,26 +181,25 @@ class Batches:
         if not done and not self.runner.is_cancelled(name):
             status = "expired"
         document |= {**written, "status": status, f"{status}_at": int(time.time())}
-        await asyncio.to_thread(self._write, document)
+        await asyncio.to_thread(self.documents.put, document)
         await asyncio.to_thread(self._forget, name)
         await asyncio.to_thread(self.leases.release, name)
 
-    def _find(self, key_id: str, batch_id: str) -> dict[str, Any]:
-        known = self.store.get(batch_id + META) if NAME.fullmatch(batch_id) else None
-        document: dict[str, Any] = orjson.loads(known or b"{}")
+    def _find(self, key_id: str, batch_id: str) -> Document:
+        document = self.documents.get(batch_id)
         if document.get("key") != key_id:
             raise FileNotFoundHereError(f"this key has no batch {batch_id[:64]!r}", param="id")
         return self._count(document)
 
-    def _list(self, key_id: str) -> list[dict[str, Any]]:
-        mine = [each for each in self._read_all() if each.get("key") == key_id]
+    def _list(self, key_id: str) -> list[Document]:
+        mine = [each for each in self.documents.all() if each["key"] == key_id]
         mine.sort(key=lambda each: (each["created_at"], each["id"]), reverse=True)
         return [_shown(self._count(each)) for each in mine]
 
-    def _count(self, document: dict[str, Any]) -> dict[str, Any]:
+    def _count(self, document: Document) -> Document:
         """A batch under way with what is answered of it by now."""
         if document["status"] in OPEN:
-            if self._is_cancelled(document):
+            if self.documents.is_cancelled(document):
                 document["status"] = "cancelling"
             results = self.runner.read_parts(document["id"])
             failed = sum(each.is_error for each in results)
@@ -214,28 +207,11 @@ class Batches:
             document["request_counts"] |= counts
         return document
 
-    def _read_all(self) -> list[dict[str, Any]]:
-        return [orjson.loads(self.store.get(each) or b"{}") for each in self.store.names(META)]
-
-    def _is_cancelled(self, document: dict[str, Any]) -> bool:
-        is_marked = self.store.get(document["id"] + CANCEL) is not None
-        return is_marked or document["status"] == "cancelling"
-
     def _forget(self, name: str) -> None:
         """Remove what was needed to answer a batch."""
         self.runner.forget(name)
-        self.store.delete(name + CANCEL)
-
-    def _read_open(self) -> list[dict[str, Any]]:
-        """The batches that are not over; those that are, are read once."""
-        names = [each for each in self.store.names(META) if each not in self._over]
-        found = [orjson.loads(self.store.get(each) or b"{}") for each in names]
-        self._over |= {each["id"] + META for each in found if each["status"] not in OPEN}
-        return [each for each in found if each["status"] in OPEN]
-
-    def _write(self, document: dict[str, Any]) -> None:
-        self.store.put(document["id"] + META, orjson.dumps(document))
+        self.documents.unmark(name)
 
 
-def _shown(document: dict[str, Any]) -> dict[str, Any]:
+def _shown(document: Document) -> Document:
     return {name: value for name, value in document.items() if name != "key"}

@@ -105,6 +105,10 @@ class Ledger:
                 [orjson.dumps(lines[i : i + LINES_MAX]) for i in range(0, len(lines), LINES_MAX)]
             )
 
+    def forget_days(self, before: int) -> None:
+        """Show use by day from a day on, counted from 1970: of earlier ones no lines are kept."""
+        self.totals.forget_days(before)
+
     def summary(self) -> dict[str, object]:
         """Totals by supplier and by key, and over all; what each key has spent lately."""
         books = self.totals

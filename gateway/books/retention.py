@@ -36,6 +36,8 @@ class Retention:
     outbox: Outbox
     data_dir: Path
     kept_days: int
+    on_gone: Callable[[int], None] = lambda day: None
+    """Told the first day, counted from 1970, whose lines are kept."""
     now: Callable[[], float] = time.time
 
     async def run(self) -> None:
@@ -60,9 +62,14 @@ class Retention:
         ):
             for name in names:
                 await asyncio.to_thread(log.delete, name)
+        self.on_gone(int(self._limit() // DAY_S))
+
+    def _limit(self) -> float:
+        """When what is removed now was written last, or before; Unix seconds."""
+        return self.now() - self.kept_days * DAY_S
 
     def _find_old(self, folder: str, log: AppendLog) -> list[str]:
-        limit = self.now() - self.kept_days * DAY_S
+        limit = self._limit()
         return [
             path.stem
             for path in sorted((self.data_dir / folder).glob("*.log"))

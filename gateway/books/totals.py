@@ -96,6 +96,11 @@ class Totals:
             day.input_tokens += line["input_tokens"]
             day.output_tokens += line["output_tokens"]
 
+    def forget_days(self, before: int) -> None:
+        """Drop the days before one, counted from 1970."""
+        for place in [each for each in self.days if each.day < before]:
+            del self.days[place]
+
     def show_days(self) -> list[dict[str, object]]:
         """Use by day, key and model, in that order."""
         return [

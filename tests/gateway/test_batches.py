@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.batch_documents import BatchDocuments
 from gateway.api.batch_lines import LINES_MAX, BatchResult, join_results, read_lines, read_results
-from gateway.api.batch_run import BatchRunner
+from gateway.api.batch_run import YIELD_S, BatchRunner
 from gateway.api.batches import Batches
 from gateway.api.file_store import DirectoryStore
 from gateway.api.files import Files
@@ -55,7 +56,7 @@ async def with_batches(
     store = DirectoryStore(folder / "batches")
     files = Files(relays.admission, DirectoryStore(folder / "files"))
     runner = BatchRunner(relays, gateway.accounts, store, width=width)
-    batches = Batches(relays.admission, files, store, runner, Leases(store, holder))
+    batches = Batches(relays.admission, files, BatchDocuments(store), runner, Leases(store, holder))
     gateway.plane.mount_all(b"/v1/files", files.answer)
     gateway.plane.mount_all(b"/v1/batches", batches.answer)
     task = asyncio.create_task(batches.run())
@@ -163,8 +164,28 @@ async def test_a_cancelled_batch_keeps_what_was_answered(tmp_path: Path) -> None
         assert len(output) == done.request_counts.completed == fake.served < 200
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Counter[float]:
+    """How often something paused for so many seconds."""
+    sleep, seen = asyncio.sleep, Counter[float]()
+
+    async def counted(seconds: float) -> None:
+        seen[seconds] += 1
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    return seen
+
+
+async def held_up(lines: int, pauses: Counter[float]) -> None:
+    """Return when each of the lines has looked again and again, and was not let through."""
+    async with asyncio.timeout(30):
+        while pauses[YIELD_S] < 5 * lines:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.anyio
-async def test_a_batch_waits_while_clients_wait(tmp_path: Path) -> None:
+async def test_a_batch_waits_while_clients_wait(tmp_path: Path, pauses: Counter[float]) -> None:
     fake = FakeSupplier("one")
     async with (
         a_gateway(tmp_path, fake) as gateway,
@@ -174,8 +195,7 @@ async def test_a_batch_waits_while_clients_wait(tmp_path: Path) -> None:
         batches.runner.yield_above = 1
         gateway.plane.relays.in_flight = 1
         batch = await begin(client, an_input(3))
-        for _ in range(20):
-            await asyncio.sleep(0.01)
+        await held_up(3, pauses)
         assert fake.served == 0
         gateway.plane.relays.in_flight = 0
         assert (await finished(client, batch.id)).request_counts.completed == 3
@@ -183,7 +203,9 @@ async def test_a_batch_waits_while_clients_wait(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_a_batch_waits_while_no_session_is_open(tmp_path: Path, is_cancelled: bool) -> None:
+async def test_a_batch_waits_while_no_session_is_open(
+    tmp_path: Path, pauses: Counter[float], is_cancelled: bool
+) -> None:
     async with (
         a_gateway(tmp_path, FakeSupplier("one")) as gateway,
         gateway.client() as client,
@@ -193,8 +215,7 @@ async def test_a_batch_waits_while_no_session_is_open(tmp_path: Path, is_cancell
         number, sessions, models = table.number, [*table.sessions.values()], table.models
         table.close()
         batch = await begin(client, an_input(3))
-        for _ in range(20):
-            await asyncio.sleep(0.01)
+        await held_up(3, pauses)
         assert batches.runner.read_parts(batch.id) == []
         if is_cancelled:
             await client.batches.cancel(batch.id)
@@ -202,6 +223,31 @@ async def test_a_batch_waits_while_no_session_is_open(tmp_path: Path, is_cancell
         else:
             table.replace(number, sessions, models)
             assert (await finished(client, batch.id)).request_counts.completed == 3
+
+
+@pytest.mark.anyio
+async def test_of_batches_that_are_over_the_last_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.batch_documents.KEPT_MAX", 2)
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        made = []
+        for _ in range(4):
+            made.append(await begin(client, an_input(1)))
+            await finished(client, made[-1].id)
+        batches.runner.yield_above = 0
+        made.append(await begin(client, an_input(1)))  # which goes on for as long as one looks
+        await batches.look()
+        kept = {each.id async for each in await client.batches.list()}
+        assert kept == {each.id for each in made[-2:]}
+        with pytest.raises(openai.NotFoundError):
+            await client.batches.retrieve(made[0].id)
+        await batches.look()
+        assert len(batches.documents._over) == 1
 
 
 CHILD = """

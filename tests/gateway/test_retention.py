@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from gateway.access.budgets import DAY_S
+from gateway.books.ledger import Ledger
 from gateway.books.records import read_log
 from gateway.books.retention import Retention, name_segment, open_daily
 from gateway.settlement.outbox import Outbox, encode_owed, encode_settled, read_owed
 from node.append_log import AppendLog
 from tests.gateway.test_receipts import owed
+from tests.gateway.test_recovery import a_try
 
 pytestmark = pytest.mark.anyio
 NOW = 1_800_000_000.0
@@ -33,7 +35,7 @@ async def test_a_day_has_a_segment_and_what_is_owed_outlives_it(tmp_path: Path) 
         await usage.append(b"[]")
         outbox.replay(receipts.replay())
         assert set(outbox) == {second, third}
-        retention = Retention(receipts, usage, outbox, tmp_path, 35, lambda: clock[0])
+        retention = Retention(receipts, usage, outbox, tmp_path, 35, now=lambda: clock[0])
         age(tmp_path / "receipts" / "main.log", 34)
         await retention.turn()
         assert receipts.segments() == ("main", name_segment(NOW))
@@ -60,3 +62,25 @@ async def test_a_clock_that_goes_back_never_puts_records_before_older_ones(tmp_p
     async with open_daily(tmp_path / "usage", NOW - 3 * DAY_S) as log:
         await log.append(b"second")
         assert list(log.replay()) == [b"first", b"second"]
+
+
+async def test_use_by_day_goes_back_as_far_as_the_lines_do(tmp_path: Path) -> None:
+    kept, clock = 35, [NOW]
+    async with (
+        open_daily(tmp_path / "receipts", NOW) as receipts,
+        open_daily(tmp_path / "usage", NOW) as usage,
+    ):
+        ledger = Ledger(usage, now=lambda: clock[0])
+        retention = Retention(
+            receipts, usage, Outbox(), tmp_path, kept, ledger.forget_days, lambda: clock[0]
+        )
+        for day in range(kept + 20):
+            clock[0] = NOW + day * DAY_S
+            await retention.turn()
+            ledger.observe(a_try(1))
+            await ledger.flush()
+            os.utime(tmp_path / "usage" / (usage.segment + ".log"), (clock[0], clock[0]))
+        assert len(ledger.totals.days) == kept + 1
+        again = Ledger(usage)
+        again.replay(usage.replay())
+        assert again.totals.days == ledger.totals.days
