@@ -8,6 +8,7 @@ handed out has to be taken back, and goes on from there.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -154,12 +155,15 @@ class EventReader:
         return block is not None and block.hash == ref.hash
 
     async def _refs(self, first: int, last: Block) -> tuple[BlockRef, ...] | None:
-        """The newest blocks of a span; None if they do not follow each other."""
+        """The newest blocks of a span; None if they do not follow each other.
+
+        They begin behind the last that the endpoint lacks, which it may lack for good: anvil can
+        lose blocks in a reorganisation.
+        """
         numbers = range(max(first, last.number - self._recent_max + 1), last.number)
         blocks = await asyncio.gather(*(self._chain.block(each) for each in numbers))
-        found = [each for each in blocks if each is not None] + [last]
-        if len(found) != len(numbers) + 1:
-            return None
+        newest = list(takewhile(lambda each: each is not None, reversed(blocks)))
+        found = [*(each for each in reversed(newest) if each is not None), last]
         hashes = [each.hash for each in found[:-1]]
         children = found[1:]
         if found[0].number == first and self.cursor.recent:

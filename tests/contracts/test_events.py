@@ -1,11 +1,12 @@
 """Every event exactly once, in order, whatever the chain takes back."""
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
 
-from contracts import BlockRef, Cursor, Event, EventReader
+from contracts import Block, BlockRef, Cursor, Event, EventReader
 from tests.contracts.world import APPLICATION, OWNER, SERVICE_ID, SUPPLIER, World, address
 
 pytestmark = [pytest.mark.anvil, pytest.mark.anyio]
@@ -141,3 +142,29 @@ async def test_a_cursor_of_another_chain_starts_over(world: World) -> None:
     expected = await Consumer(world.market.events(confirmations=0)).catch_up()
     assert await consumer.catch_up() == expected
     assert consumer.rolled_back_to == [world.market.book.deployment_block - 1]
+
+
+@pytest.mark.parametrize("back", [1, 2, 5])
+async def test_blocks_that_an_endpoint_has_lost_stop_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, back: int
+) -> None:
+    """anvil can lose the blocks of a reorganisation, and answers for them that there are none."""
+    market = world.market
+    expected = await Consumer(market.events(confirmations=0)).catch_up()
+    head, block = world.anvil.height, market.chain.block
+
+    async def without(number: int) -> Block | None:
+        return None if number in (head - back, head - back - 1) else await block(number)
+
+    monkeypatch.setattr(market.chain, "block", without)
+    consumer = Consumer(EventReader(market.chain, market.book, confirmations=0))
+    async with asyncio.timeout(30):
+        assert await consumer.catch_up() == expected
+    assert [each.number for each in consumer.reader.cursor.recent][-back:] == [
+        *range(head - back + 1, head + 1)
+    ]
+
+    world.anvil.mine()
+    await set_url(world, "http://later")
+    async with asyncio.timeout(30):
+        assert urls(await consumer.catch_up())[-1] == "http://later"
