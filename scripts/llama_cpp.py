@@ -1,6 +1,6 @@
 """Install llama.cpp's server into an environment of its own: `python scripts/llama_cpp.py FOLDER`.
 
-For the tests, and to try a supplier with an engine that it does not start: Linux, 130 MB on disk.
+For the tests, and to try a supplier with an engine that it does not start: Linux, 210 MB on disk.
 Prints the path of a Python that has it; `scripts/demo_gguf.py` and `scripts/serve_gguf.py` run on
 that. Where a `llama-server` is installed, that does the same.
 """
