@@ -7,6 +7,8 @@ only its share of what it buys; the gain measured is the most that can be had.
 
 from collections.abc import Callable
 
+from matplotlib.figure import Figure
+
 from pricing import Balance, StepBound, next_price
 from simulations.report import Cell, Report, Table
 
@@ -72,4 +74,24 @@ def run_own_volume(seed: int, trials: int, advance: Callable[[int], None]) -> Re
         "fee / (2 share). Negative: even the least volume loses. The bound speaks of the next "
         "epoch; a price that demand is slow to bring back can pay later.",
     )
-    return Report((table,))
+    return Report((table,), {"own-volume": plot(table)})
+
+
+def plot(table: Table) -> Figure:
+    """Return the best gain over the horizon by elasticity, without the bound and with it.
+
+    Linear up to a hundredth of a percent on either side of zero, logarithmic beyond.
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, place in zip(figure.subplots(1, 2, sharey=True), (2, 5), strict=True):
+        for elasticity in ELASTICITIES:
+            gains = [float(row[place]) for row in table.rows if row[0] == elasticity]
+            axes.plot(HORIZONS, gains, "o-", label=f"elasticity {elasticity:g}")
+        axes.set_title(table.columns[place])
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=0.01)
+        axes.axhline(0, color="black", linewidth=0.5)
+        axes.set_xlabel("epochs")
+    figure.axes[0].set_ylabel("gain, % of the turnover")
+    figure.axes[0].legend()
+    return figure

@@ -1,6 +1,7 @@
 """How a posted price finds the market: steady, drifting and shocked demand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,6 +23,9 @@ SCENARIOS: dict[str, Callable[[int], float]] = {
 }
 """By what factor buyers value a unit, over the epochs."""
 
+Path: TypeAlias = tuple[list[int], list[float], list[float]]
+"""Posted prices, the middle of what would clear, and the share of gains at the posted price."""
+
 
 def draw_epoch(rng: np.random.Generator, level: float) -> Market:
     """A market whose values are multiplied by the level (rounded down)."""
@@ -37,13 +41,8 @@ def step(controller: str, price: int, market: Market) -> int:
     return next_base_fee(price, balance.demand, max(balance.supply, 1))
 
 
-def price_path(
-    rng: np.random.Generator, controller: str, level: Callable[[int], float]
-) -> tuple[list[int], list[float], list[float]]:
-    """Posted prices, the middle of what would clear, and the share of gains at the posted price.
-
-    The share counts the pairs that trade at random among those who accept.
-    """
+def price_path(rng: np.random.Generator, controller: str, level: Callable[[int], float]) -> Path:
+    """One run of a market; the share counts pairs that trade at random among those who accept."""
     posted, clearing, shares = [START], [], []
     for epoch in range(EPOCHS):
         market = draw_epoch(rng, level(epoch))
@@ -70,22 +69,10 @@ def run_prices(seed: int, trials: int, advance: Callable[[int], None]) -> Report
     for place, (name, level) in enumerate(SCENARIOS.items()):
         for controller in CONTROLLERS:
             rng = np.random.default_rng([seed, place])
-            runs = [price_path(rng, controller, level) for _ in range(max(trials // 10, 2))]
-            posted, clearing, shares = (np.array(part) for part in zip(*runs, strict=True))
-            error = np.abs(posted - clearing) / clearing
-            near = [_first_within(run, 0.1) for run in error]
-            rows.append(
-                (
-                    name,
-                    controller,
-                    float(error[:, BURN_IN:].mean()),
-                    float(error[:, BURN_IN:].max()),
-                    float(np.mean(near)),
-                    float(shares[:, BURN_IN:].mean()),
-                )
-            )
-            axes[place].plot(posted[0], label=controller)
-        axes[place].plot(clearing[0], "k:", label="would clear")
+            paths = [price_path(rng, controller, level) for _ in range(max(trials // 10, 2))]
+            rows.append((name, controller, *errors_of(paths)))
+            axes[place].plot(paths[0][0], label=controller)
+        axes[place].plot(paths[0][1], "k:", label="would clear")
         axes[place].set_title(name)
         axes[place].legend()
         advance(1)
@@ -101,6 +88,20 @@ def run_prices(seed: int, trials: int, advance: Callable[[int], None]) -> Report
         "the shock doubles them for epochs 60 to 89.",
     )
     return Report((table,), {"prices": figure})
+
+
+def errors_of(paths: Sequence[Path]) -> tuple[float, float, float, float]:
+    """Mean and largest error, epochs until the first small one, and the share of gains."""
+    posted, clearing, shares = (np.array(part) for part in zip(*paths, strict=True))
+    error = np.abs(posted - clearing) / clearing
+    near = [_first_within(run, 0.1) for run in error]
+    kept = error[:, BURN_IN:]
+    return (
+        float(kept.mean()),
+        float(kept.max()),
+        float(np.mean(near)),
+        float(shares[:, BURN_IN:].mean()),
+    )
 
 
 def _first_within(errors: np.ndarray[tuple[int], np.dtype[np.float64]], bound: float) -> int:

@@ -29,6 +29,7 @@ from pricing import (
     whole_buyer_utility,
 )
 from simulations.auctions.forms import cost_shared, marginal, procured
+from simulations.auctions.gateway_round import gateway_round
 from simulations.auctions.grid import BIDDERS, PLANS, WORKERS, Grid
 from simulations.auctions.promises import PRICE_MAX, QUANTITY_MAX, Rule
 from simulations.auctions.subject import (
@@ -168,6 +169,15 @@ SALES = (
     Subject(
         "AERIA-P",
         aeria(aeria_posted),
+        planned_users,
+        frozenset({IDENTITIES, ENVY}),
+        ONE_SIDED,
+        WHOLE,
+        PLANS,
+    ),
+    Subject(
+        "the gateway's round",
+        seeded(gateway_round),
         planned_users,
         frozenset({IDENTITIES, ENVY}),
         ONE_SIDED,

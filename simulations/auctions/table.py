@@ -27,7 +27,9 @@ COUNTS_NOTE = (
     f"are judged knowing the seed; {IDENTITIES_MAX} identities at most, on either side, in the "
     "mean over seeds. Truth is read from the book, prices are integers, and `0` is what a theorem "
     "says or, where none does, what the search found. AERIA-T is not truthful in quantity: it "
-    "shows in so few books that a search may miss it, and the case is a test of its own."
+    "shows in so few books that a search may miss it, and the case is a test of its own. The "
+    "gateway's round is what the gateway runs for edge inference: AERIA-P on what a bid leaves "
+    "beyond its relay's cost."
 )
 LIES_NOTE = (
     "Gains in the money of the book. One identity: every price with every quantity, in every book "

@@ -1,15 +1,27 @@
 """What the tables of the docs claim of the auctions holds, and what they say fails, fails."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from pricing import Book, Deviation, Order, Side
+from pricing import (
+    Book,
+    Deviation,
+    EdgeOffer,
+    Ladder,
+    Order,
+    Side,
+    aeria_posted,
+    draw_word,
+)
+from simulations.auctions.gateway_round import BASE, CAPACITY, RATE_MAX, cost_of, gateway_round
 from simulations.auctions.grid import Grid, exhaust
 from simulations.auctions.promises import Promise
 from simulations.auctions.ratios import RATIOS, SLACK, Contest, measure
+from simulations.auctions.sales import planned_users
 from simulations.auctions.subject import Subject
 from simulations.auctions.subjects import SUBJECTS
 from simulations.auctions.table import (
@@ -89,6 +101,21 @@ def test_no_lie_in_a_small_book_pays_unless_the_page_says_by_how_much(subject: S
 def test_a_control_is_caught_by_the_short_search(subject: Subject) -> None:
     assert exhaust(subject.grid, subject.rule, subject.values, STRIDE).gain > 0
     assert try_books(subject, 1, BOOKS).best is not None
+
+
+def test_the_gateways_round_is_that_of_the_posted_variant_on_what_is_bid_beyond_cost() -> None:
+    rng = Random(5)
+    for _ in range(60):
+        book, seed = planned_users(rng), rng.randbytes(32)
+        net = [
+            replace(bid, price=bid.price - cost_of(bid.trader))
+            for bid in book.bids
+            if bid.price >= cost_of(bid.trader)
+        ]
+        ladder = Ladder(BASE, draw_word(seed, b"edge round"))
+        exact = aeria_posted(Book(tuple(net)), EdgeOffer(CAPACITY, 0, RATE_MAX), ladder)
+        paid = {each.trader: each.money + cost_of(each.trader) for each in exact.bought}
+        assert {each.trader: each.money for each in gateway_round(book, seed).bought} == paid
 
 
 def test_the_lie_that_is_written_is_the_one_that_was_found() -> None:

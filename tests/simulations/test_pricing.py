@@ -20,7 +20,7 @@ from simulations.auctions.gains import (
     run_gains,
 )
 from simulations.auctions.lies import run_regret, run_strategic
-from simulations.auctions.own_volume import FEE_BPS, SHARE_BPS, best_gain, run_own_volume
+from simulations.auctions.own_volume import FEE_BPS, SHARE_BPS, best_gain
 from simulations.auctions.prices import run_prices
 from simulations.auctions.revenue import (
     GOODS_SIZES,
@@ -124,8 +124,11 @@ def test_prices_come_near_what_would_clear_in_every_scenario() -> None:
 def test_lies_pay_only_under_the_rules_that_let_them() -> None:
     (table,) = run_regret(1, 150, ignore).tables
     gained = {name: 0.0 for name, *_ in table.rows}
-    for name, _, mean, _ in table.rows:
+    for name, _, mean, interval, largest in table.rows:
         gained[name] += float(mean)
+        # Of 15 gains between 0 and the largest, half at either end have the largest error.
+        assert (float(mean) == 0) == (float(interval) == 0)
+        assert float(interval) <= float(largest) / 14**0.5 + 1e-9
 
     assert gained.pop("P2V") == gained.pop("MUDA") == 0
     assert all(each > 0 for each in gained.values())
@@ -150,13 +153,6 @@ def test_own_volume_pays_unbounded_and_in_the_long_run_where_demand_is_inelastic
     assert best_gain(0.25, 100, StepBound(FEE_BPS, SHARE_BPS))[0] > 0
 
 
-def test_the_page_shows_what_is_computed() -> None:
-    (table,) = run_own_volume(1, 2, ignore).tables
-
-    page = Path(__file__).parents[2] / "docs" / "pricing-simulated.md"
-    assert table.to_markdown() in page.read_text()
-
-
 def test_the_command_writes_tables_plots_and_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     done = CliRunner().invoke(
@@ -167,7 +163,8 @@ def test_the_command_writes_tables_plots_and_a_page(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     tables = "gains worked goods-revenue plans-revenue envy prices regret strategic own-volume"
     assert {f"{name}.csv" for name in tables.split()} <= names
-    assert {"gains.png", "revenue.png", "envy.png", "prices.png", "regret.png"} <= names
+    plots = "gains revenue envy prices regret strategic own-volume"
+    assert {f"{name}.png" for name in plots.split()} <= names
     assert page.read_text().count("\n## ") == len(tables.split())
 
 
