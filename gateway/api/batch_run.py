@@ -96,12 +96,12 @@ class BatchRunner:
         """The batches that there are parts of."""
         return {each.partition(".")[0] for each in self.store.names(PART)}
 
-    def write_files(self, files: Files, key_id: str, batch: str) -> dict[str, Any]:
-        """Put the parts together as files; what the batch is to say of them."""
+    def write_files(self, files: Files, key_id: str, batch: str, total: int) -> dict[str, Any]:
+        """Put the parts of a batch of `total` lines together; what it is to say of its files."""
         results = self.read_parts(batch)
         failed = sum(each.is_error for each in results)
         said: dict[str, Any] = {"request_counts": {
-            "total": len(results), "completed": len(results) - failed, "failed": failed,
+            "total": total, "completed": len(results) - failed, "failed": failed,
         }}  # fmt: skip
         for name, is_error in (("output_file_id", False), ("error_file_id", True)):
             data = join_results(results, is_error=is_error)

@@ -172,18 +172,26 @@ class Batches:
         key_id, name = document["key"], document["id"]
         if await asyncio.to_thread(self.documents.is_cancelled, document):
             self.runner.cancel(name)
-        data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
-        lines = read_lines(data, document["endpoint"])
-        endpoint = ENDPOINTS[document["endpoint"]]
-        done = await self.runner.answer_all(name, endpoint, lines, key_id, document["expires_at"])
-        written = await asyncio.to_thread(self.runner.write_files, self.files, key_id, name)
-        status = "completed" if done else "cancelled"
-        if not done and not self.runner.is_cancelled(name):
-            status = "expired"
+        status = await self._answer(document)
+        total = document["request_counts"]["total"]
+        written = await asyncio.to_thread(self.runner.write_files, self.files, key_id, name, total)
         document |= {**written, "status": status, f"{status}_at": int(time.time())}
         await asyncio.to_thread(self.documents.put, document)
         await asyncio.to_thread(self._forget, name)
         await asyncio.to_thread(self.leases.release, name)
+
+    async def _answer(self, document: Document) -> str:
+        """Answer what is left of a batch; the status that it ends with."""
+        key_id, name, until = document["key"], document["id"], document["expires_at"]
+        try:
+            data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
+        except FileNotFoundHereError:  # deleted before this gateway took the batch up
+            return "failed"
+        lines = read_lines(data, document["endpoint"])
+        endpoint = ENDPOINTS[document["endpoint"]]
+        if await self.runner.answer_all(name, endpoint, lines, key_id, until):
+            return "completed"
+        return "cancelled" if self.runner.is_cancelled(name) else "expired"
 
     def _find(self, key_id: str, batch_id: str) -> Document:
         document = self.documents.get(batch_id)

@@ -162,6 +162,7 @@ async def test_a_cancelled_batch_keeps_what_was_answered(tmp_path: Path) -> None
         assert done.status == "cancelled"
         output = (await client.files.content(done.output_file_id)).text.splitlines()
         assert len(output) == done.request_counts.completed == fake.served < 200
+        assert done.request_counts.total == 200
 
 
 @pytest.fixture
@@ -248,6 +249,21 @@ async def test_of_batches_that_are_over_the_last_are_remembered(
             await client.batches.retrieve(made[0].id)
         await batches.look()
         assert len(batches.documents._over) == 1
+
+
+@pytest.mark.anyio
+async def test_a_batch_whose_file_is_deleted_before_it_is_taken_up_again_has_failed(
+    tmp_path: Path,
+) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("one")) as gateway, gateway.client() as client:
+        async with with_batches(gateway) as batches:
+            batches.runner.yield_above = 0
+            batch = await begin(client, an_input(3))
+        await client.files.delete(batch.input_file_id)
+        async with with_batches(gateway):
+            done = await finished(client, batch.id)
+        assert (done.status, done.output_file_id) == ("failed", None)
+        assert (done.request_counts.total, done.failed_at is None) == (3, False)
 
 
 CHILD = """
