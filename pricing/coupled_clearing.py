@@ -24,7 +24,7 @@ _SLACK = 1e-6
 
 
 class UnsolvedError(RuntimeError):
-    """The solver gave up, or its answer is further from the best than was allowed."""
+    """There is no solver, it gave up, or its answer is further from the best than was allowed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,9 +143,12 @@ def _solve(book: CoupledBook) -> tuple[Integers, NDArray[np.float64]]:
     A pair whose cost is not below the best bid for the service adds nothing, and is left out; no
     price needs to be above that bid.
     """
-    # Imported here: the nodes import this package, clear nothing coupled, and start in a second.
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array
+    # Imported here: the nodes import this package, clear nothing coupled, and do without.
+    try:
+        from scipy.optimize import linprog
+        from scipy.sparse import csr_array
+    except ImportError as error:
+        raise UnsolvedError("it takes scipy: pip install 'lode[clearing]'") from error
 
     suppliers, services = book.costs.shape
     bids = book.bid_prices.size
