@@ -4,6 +4,7 @@ Everything it needs is public: claims are in events, proofs in the calldata of w
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -27,6 +28,8 @@ from relay_mining import Claim, Hash32, LeafProof, keccak
 DEADLINE_S = 200.0
 CLAIM_ENDS = 4 + 13 * 32
 """Where the claim's struct ends in the calldata of a proof: selector, then thirteen words."""
+SETTLED = "Claims_ClaimUnknown"
+"""What the contract says of a claim that is settled, or was never made."""
 GARBAGE = LeafProof(
     request_hash=keccak(b"request"),
     response_hash=keccak(b"response"),
@@ -48,11 +51,10 @@ GARBAGE_PROOF = _cheat(
 COPIED_PROOF = _cheat(
     "proof of another claim", "proves a claim with the leaves that proved another", "Proof_"
 )
-PROOF_AGAIN = _cheat("one proof twice", "sends a good proof a second time", "Claims_ClaimUnknown")
+PROOF_AGAIN = _cheat("one proof twice", "sends a good proof a second time", SETTLED)
 DEARER_CLAIM = _cheat(
-    "dearer price", "settles an open claim with ten times its price and value",
-    "Claims_ClaimUnknown",
-)  # fmt: skip
+    "dearer price", "settles an open claim with ten times its price and value", SETTLED
+)
 
 
 class Stranger:
@@ -65,6 +67,8 @@ class Stranger:
         self.open: dict[Hash32, Claim] = {}
         self.paid: dict[Hash32, Event] = {}
         """Payments by claim."""
+        self.late: set[Hash32] = set()
+        """Claims that others had proved before we got there."""
 
     async def watch(self) -> None:
         """Take in what is new on the chain."""
@@ -82,7 +86,7 @@ class Stranger:
         """A claim of others that awaits its proof, and how many leaves it has to open."""
         while True:
             await self.watch()
-            for claim in self.open.values():
+            for claim in (each for each in self.open.values() if each.id not in self.late):
                 challenge = await self.market.claims.challenge(claim)
                 if challenge.seed is not None and challenge.points:
                     return claim, challenge.points
@@ -96,20 +100,38 @@ class Stranger:
             return Finding(cheat, f"contract: {error.name}", after="at once", cost="none")
         return Finding(cheat, "nobody", after="at once")
 
+    async def prove(
+        self, cheat: Cheat, call: Callable[[Claim, int], Call]
+    ) -> tuple[Claim, Finding]:
+        """A challenged claim that is not ours, and what refused a proof of it.
+
+        Where its owner proves it while ours is on its way, another is taken.
+        """
+        while True:
+            claim, points = await self.challenged()
+            found = await self.attempt(cheat, call(claim, points))
+            if SETTLED not in found.met:
+                return claim, found
+            self.late.add(claim.id)
+
     async def garbage(self) -> Finding:
         """Made-up leaves for a challenged claim."""
-        claim, points = await self.challenged()
-        call = self.market.claims.prove(claim, keccak(b"salt"), [GARBAGE] * points)
-        found = await self.attempt(GARBAGE_PROOF, call)
+        prove = self.market.claims.prove
+        claim, found = await self.prove(
+            GARBAGE_PROOF, lambda claim, points: prove(claim, keccak(b"salt"), [GARBAGE] * points)
+        )
         is_open = await self.market.claims.is_open(claim)
         return replace(found, cost="none: the claim stays open" if is_open else "")
 
     async def copied(self, calldata: bytes) -> Finding:
         """A proof as somebody sent it, under another claim that is challenged."""
-        claim, _ = await self.challenged()
-        own = self.market.claims.prove(claim, bytes(32), ())
-        data = own.data[:CLAIM_ENDS] + calldata[CLAIM_ENDS:]
-        return await self.attempt(COPIED_PROOF, replace(own, data=data))
+
+        def copy(claim: Claim, _: int) -> Call:
+            own = self.market.claims.prove(claim, bytes(32), ())
+            return replace(own, data=own.data[:CLAIM_ENDS] + calldata[CLAIM_ENDS:])
+
+        _, found = await self.prove(COPIED_PROOF, copy)
+        return found
 
     async def again(self, calldata: bytes) -> Finding:
         """A proof that has paid its claim, once more."""
