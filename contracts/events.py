@@ -8,7 +8,6 @@ handed out has to be taken back, and goes on from there.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +23,9 @@ SPAN_BLOCKS = 2_000
 
 RECENT_BLOCKS = 64
 """Block hashes kept: a deeper reorganisation reads everything again."""
+LAG_BLOCKS = 16
+"""An endpoint that lacks a block so far below the last final one does not lag: it has lost it, as
+anvil can in a reorganisation."""
 
 WATCHED = ("registry", "escrow", "sessions", "claims", "parameters", "auction")
 
@@ -113,13 +115,13 @@ class EventReader:
         was consistent when it was read: should the chain move meanwhile, nothing is returned.
         """
         rolled_back_to = await self._roll_back()
-        last = await self._last_final()
-        if last is None or last.number < self.cursor.next_block:
+        first, final = self.cursor.next_block, await self._last_final()
+        if final is None or final.number < first:
             return EventBatch((), self.cursor, rolled_back_to)
-        first = self.cursor.next_block
-        if last.number >= first + self._span:
+        last: Block | None = final
+        if final.number >= first + self._span:
             last = await self._chain.block(first + self._span - 1)
-        refs = await self._refs(first, last) if last else None
+        refs = await self._refs(first, last, final.number - LAG_BLOCKS) if last else None
         if last is None or refs is None:
             return EventBatch((), self.cursor, rolled_back_to)
         logs = await read_logs(self._chain, list(self._contracts), first, last.number)
@@ -154,16 +156,20 @@ class EventReader:
         block = await self._chain.block(ref.number)
         return block is not None and block.hash == ref.hash
 
-    async def _refs(self, first: int, last: Block) -> tuple[BlockRef, ...] | None:
-        """The newest blocks of a span; None if they do not follow each other.
+    async def _refs(self, first: int, last: Block, lost: int) -> tuple[BlockRef, ...] | None:
+        """The newest blocks of a span; None if one is missing, or they do not follow each other.
 
-        They begin behind the last that the endpoint lacks, which it may lack for good: anvil can
-        lose blocks in a reorganisation.
+        One that is missing at `lost` or below is missed no more, nor are those before it.
         """
         numbers = range(max(first, last.number - self._recent_max + 1), last.number)
         blocks = await asyncio.gather(*(self._chain.block(each) for each in numbers))
-        newest = list(takewhile(lambda each: each is not None, reversed(blocks)))
-        found = [*(each for each in reversed(newest) if each is not None), last]
+        found = [last]
+        for number, block in zip(reversed(numbers), reversed(blocks), strict=True):
+            if block is None and number > lost:
+                return None
+            if block is None:
+                break
+            found.insert(0, block)
         hashes = [each.hash for each in found[:-1]]
         children = found[1:]
         if found[0].number == first and self.cursor.recent:

@@ -70,12 +70,14 @@ async def _ask(pool: ClientPool, url: str, spec: ServiceSpec, *, is_stream: bool
     if is_stream:
         question |= {"stream": True, "stream_options": {"include_usage": True}}
     if spec.chat_template_sha256 == NO_TEMPLATE:
-        path, asked = COMPLETIONS_PATH, {"prompt": "hello"}
+        path = COMPLETIONS_PATH
+        question["prompt"] = "hello"
     else:
-        path, asked = CHAT_PATH, {"messages": [{"role": "user", "content": "hello"}]}  # type: ignore[dict-item]
+        path = CHAT_PATH
+        question["messages"] = [{"role": "user", "content": "hello"}]
     answer = await pool.request(
         b"POST", url + path, ((b"content-type", b"application/json"),),
-        orjson.dumps(question | asked), PATIENCE,
+        orjson.dumps(question), PATIENCE,
     )  # fmt: skip
     return Reply(answer.status, answer.body)
 
