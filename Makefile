@@ -111,8 +111,9 @@ bench: setup ## the figures in docs/performance.md, printed with the machine
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-gateway: setup ## the gateway beside LiteLLM's proxy and sglang-router, which it installs apart
-	@test -x .make/bench-venv/bin/python || $(PYTHON) -m venv .make/bench-venv
+	@test -e .make/bench-venv/installed || { rm -rf .make/bench-venv && $(PYTHON) -m venv .make/bench-venv; }
 	@for package in 'litellm[proxy]' sglang-router; do .make/bench-venv/bin/python -m pip install --quiet --disable-pip-version-check "$$package" || echo "$$package does not install here"; done
+	@touch .make/bench-venv/installed
 	@$(BIN)/python -m benchmarks.bench_gateway --all $(ARGS)
 
 contracts: setup ## compile the contracts into contracts/artifacts

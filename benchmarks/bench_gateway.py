@@ -4,23 +4,25 @@ One contestant at a time has a core to itself; the upstream (an instant engine t
 relay asks it to), the clients and the gateway's recount worker share the others. Every cell is
 measured in several rounds that go through the contestants in turn; shown are medians. "added" is
 a latency less that of clients asking the upstream itself, unsigned: what the supplier's
-cryptography takes counts as added by the gateway. "1/CPU" is what the processor time of its own
-process allows on a core that does nothing else.
+cryptography takes counts as added by the gateway.
 
     python -m benchmarks.bench_gateway           direct, gateway (and dialled in), FastAPI + httpx
     python -m benchmarks.bench_gateway --all     LiteLLM and sglang-router too, every cell
+    make bench-gateway ARGS="--page docs/gateway-speed.md"
 """
 
 import argparse
 import multiprocessing
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 
 from benchmarks.contestants import OURS, Contestant, Start, installed_rivals
+from benchmarks.gateway_report import Figures, median_of, plot, tabulate
 from benchmarks.instant_supplier import CHUNKS, PACED, serve_supplier
 from benchmarks.measuring import (
     Target,
@@ -33,6 +35,7 @@ from benchmarks.measuring import (
     split_cores,
 )
 from node.http import run
+from simulations.report import Report, Table, write_page
 from tests.gateway.harness import MODEL
 
 WARM_S = 0.5
@@ -63,19 +66,6 @@ class Cell:
             "stream": self.kind != "plain",
         }
         return orjson.dumps(members)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One round of one cell; times in milliseconds, processor time in microseconds a request."""
-
-    rate: float
-    p50: float
-    p99: float
-    own_cpu: float
-    cpu: float
-    """Including what it has started."""
-    memory_mb: float
 
 
 def quick_cells() -> list[Cell]:
@@ -117,37 +107,10 @@ def measure(contestant: Contestant, cell: Cell, seconds: float) -> Figures:
     )
 
 
-def median_of(rounds: Sequence[Figures]) -> Figures:
-    """The median of every figure."""
-    return Figures(
-        *(statistics.median(getattr(each, name) for each in rounds) for name in Figures.__slots__)
-    )
-
-
-def show(cell: Cell, found: dict[str, Figures]) -> None:
-    """The table of one cell."""
-    print(f"\n{cell}")
-    print(
-        f"{'':16} {'req/s':>8} {'gateway/it':>10} {'p50 ms':>8} {'added':>8} {'p99 ms':>8} "
-        f"{'added':>8} {'CPU us':>8} {'1/CPU':>7} {'helpers':>8} {'us/chunk':>8} {'MB':>6}"
-    )
-    direct, ours = found["direct"], found["gateway"]
-    for name, each in found.items():
-        line = (
-            f"{name:16} {each.rate:8.0f} {ours.rate / each.rate:10.2f} {each.p50:8.2f} "
-            f"{each.p50 - direct.p50:8.2f} {each.p99:8.2f} {each.p99 - direct.p99:8.2f}"
-        )
-        if each.own_cpu:
-            line += (
-                f" {each.own_cpu:8.0f} {1e6 / each.own_cpu:7.0f} {each.cpu - each.own_cpu:8.0f} "
-                + (f"{each.own_cpu / CHUNKS:8.1f}" if cell.kind != "plain" else " " * 8)
-                + f" {each.memory_mb:6.0f}"
-            )
-        print(line, flush=True)
-
-
-def compete(starts: dict[str, Start], cells: list[Cell], rounds: int, seconds: float) -> None:
-    """Start everything, measure every cell in turns, print."""
+def compete(
+    starts: dict[str, Start], cells: list[Cell], rounds: int, seconds: float
+) -> dict[Cell, dict[str, Figures]]:
+    """Start everything, measure every cell in turns, print; the medians."""
     core, others = split_cores()
     print(f"contestant on core {core}; upstream, clients, recount worker on {sorted(others)}")
     print(f"medians of {rounds} rounds of {seconds:g} s; {CHUNKS} chunks a stream", flush=True)
@@ -165,12 +128,33 @@ def compete(starts: dict[str, Start], cells: list[Cell], rounds: int, seconds: f
             except TimeoutError as error:
                 print(f"{name}: left out, {error}", flush=True)
         pin(others)
+        medians = {}
         for cell in cells:
             taken: dict[str, list[Figures]] = {name: [] for name in running}
             for _ in range(rounds):
                 for name, contestant in running.items():
                     taken[name].append(measure(contestant, cell, seconds))
-            show(cell, {name: median_of(each) for name, each in taken.items()})
+            medians[cell] = {name: median_of(each) for name, each in taken.items()}
+            print("\n" + table_of(cell, medians[cell]).to_markdown(), end="", flush=True)
+    return medians
+
+
+def table_of(cell: Cell, found: dict[str, Figures]) -> Table:
+    """What one cell came to."""
+    return tabulate(str(cell), cell.kind != "plain", found)
+
+
+def write(medians: dict[Cell, dict[str, Figures]], page: Path, command: str) -> None:
+    """Write all tables as a page, and the plot among the images beside it."""
+    panels: dict[str, dict[str, dict[str, Figures]]] = defaultdict(dict)
+    for cell, found in medians.items():
+        if cell.kind != "paced":
+            panels[cell.kind][f"{cell.tokens} tokens,\n{cell.concurrency} in flight"] = found
+    report = Report(tuple(table_of(cell, found) for cell, found in medians.items()))
+    write_page(report, "The gateway beside others", command, page)
+    images = page.parent / "images"
+    images.mkdir(exist_ok=True)
+    plot(panels).savefig(images / f"{page.stem}.png", dpi=110)
 
 
 def main() -> None:
@@ -179,10 +163,14 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="rivals from PyPI too, every cell")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--page", type=Path, help="write the tables to this file, a plot beside it")
     options = parser.parse_args()
     starts = {**OURS, **installed_rivals()} if options.all else OURS
     cells = all_cells() if options.all else quick_cells()
-    compete(starts, cells, options.rounds, options.seconds)
+    medians = compete(starts, cells, options.rounds, options.seconds)
+    if options.page:
+        arguments = f"--rounds {options.rounds} --seconds {options.seconds:g} --page {options.page}"
+        write(medians, options.page, f'make bench-gateway ARGS="{arguments}"')
 
 
 if __name__ == "__main__":
