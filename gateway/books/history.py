@@ -1,7 +1,7 @@
 """The requests of late, kept in memory for the applications that made them."""
 
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,12 +20,56 @@ class _Recent:
 
 
 @dataclass(slots=True)
+class _Shares:
+    """Whose the requests are that are kept, each key's in the order they came."""
+
+    _kept: dict[str, deque[bytes]] = field(default_factory=dict)
+    _holders: dict[int, OrderedDict[str, None]] = field(default_factory=dict)
+    """The keys that have so many, in the order they came to it."""
+    _most: int = 0
+
+    def add(self, key_id: str, request: bytes) -> None:
+        """Keep a request, a key's newest."""
+        kept = self._kept.get(key_id)
+        if kept is None:
+            kept = self._kept[key_id] = deque()
+        kept.append(request)
+        self._move(key_id, len(kept) - 1, len(kept))
+        self._most = max(self._most, len(kept))
+
+    def drop(self) -> bytes:
+        """Let go of the oldest request of whoever has the most, and first had so many."""
+        key_id = next(iter(self._holders[self._most]))
+        kept = self._kept[key_id]
+        request = kept.popleft()
+        self._move(key_id, len(kept) + 1, len(kept))
+        if self._most not in self._holders:
+            self._most -= 1
+        if not kept:
+            del self._kept[key_id]
+        return request
+
+    def _move(self, key_id: str, before: int, after: int) -> None:
+        if before:
+            del self._holders[before][key_id]
+            if not self._holders[before]:
+                del self._holders[before]
+        if after:
+            self._holders.setdefault(after, OrderedDict())[key_id] = None
+
+
+@dataclass(slots=True)
 class History:
-    """What happened to the last `size` requests of known keys; older ones are in the logs."""
+    """What happened to `size` requests of known keys; of others only the logs tell.
+
+    Where there are more, the oldest of the key that has the most goes: no key crowds out another's.
+    """
 
     size: int = 4096
     now: Callable[[], float] = time.time
-    _requests: OrderedDict[bytes, _Recent] = field(default_factory=OrderedDict)
+    _requests: dict[bytes, _Recent] = field(default_factory=dict)
+    """In the order they came."""
+    _shares: _Shares = field(default_factory=_Shares)
 
     def observe(self, event: Event) -> None:
         """Keep a try or a recount."""
@@ -65,8 +109,9 @@ class History:
         found = self._requests.get(event.request)
         if found is None:
             found = self._requests[event.request] = _Recent(event.key_id)
+            self._shares.add(event.key_id, event.request)
             if len(self._requests) > self.size:
-                self._requests.popitem(last=False)
+                del self._requests[self._shares.drop()]
         found.events.append((int(self.now()), event))
 
 

@@ -19,6 +19,7 @@ from gateway.books.lines import (
     Line,
     cost_of,
     count_request,
+    is_refusal,
     show_request,
     write_began,
     write_ended,
@@ -35,6 +36,8 @@ HEARD_MAX = 1_000
 PENDING_MAX = 100_000
 LINES_MAX = 500
 """Lines of one record."""
+REFUSALS_MAX = 2
+"""Lines of their own that a key's refused requests have in one flush; more are counted."""
 
 
 @dataclass(slots=True)
@@ -54,8 +57,10 @@ class Ledger:
     _pending: list[Line] = field(default_factory=list)
     _begun: dict[bytes, tuple[Began, int]] = field(default_factory=dict)
     """Requests that began since lines were last written, and have not ended."""
-    _strangers: Counter[str] = field(default_factory=Counter)
-    """Refusals of requests without a key since then, by their code."""
+    _refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Refusals since then without lines of their own, by key (empty for a stranger's) and code."""
+    _told: Counter[str] = field(default_factory=Counter)
+    """Refusals since then that have one, by key."""
 
     def observe(self, event: Event) -> None:
         """Charge a try or a recount; have it counted and written soon."""
@@ -97,7 +102,7 @@ class Ledger:
         """Make everything observed so far durable."""
         self._take_in()
         begun = [write_began(event, at) for event, at in self._begun.values()]
-        lines = [*begun, *self._pending, *self._take_strangers()]
+        lines = [*begun, *self._pending, *self._take_refused()]
         self._pending = []
         self._begun.clear()
         if lines:
@@ -142,16 +147,26 @@ class Ledger:
 
     def _end(self, event: Ended, now: int) -> None:
         self._begun.pop(event.request, None)
-        if event.key_id:
+        if self._is_told(event):
             self._add(write_ended(event, now))
         else:
-            self._strangers[event.code] += 1
+            self._refused[event.key_id, event.code] += 1
             self._requests.refuse(1)
 
-    def _take_strangers(self) -> list[Line]:
-        refused, self._strangers = self._strangers, Counter()
+    def _is_told(self, event: Ended) -> bool:
+        """Whether an end has a line of its own; of refusals before any work few have."""
+        if not event.key_id:
+            return False
+        if not is_refusal(event) or show_request(event.request) in self._requests.open:
+            return True
+        self._told[event.key_id] += 1
+        return self._told[event.key_id] <= REFUSALS_MAX
+
+    def _take_refused(self) -> list[Line]:
+        refused, self._refused = self._refused, Counter()
+        self._told.clear()
         now = int(self.now())
-        return [write_refusals(code, count, now) for code, count in refused.items()]
+        return [write_refusals(*whose, count, now) for whose, count in refused.items()]
 
     def _add(self, line: Line) -> None:
         self._count(line)

@@ -4,7 +4,7 @@ begin      a request was let in, and was still in flight when lines were last wr
 try        one supplier's turn at it
 recount    what was counted of one accepted response, and receipted
 end        the client was answered
-refusals   requests without a key, by the code they were refused with
+refusals   requests without a key, or more of one than are told one by one, by the code of refusal
 """
 
 from collections.abc import Sequence
@@ -124,9 +124,14 @@ def write_ended(event: Ended, now: int) -> Line:
     }
 
 
-def write_refusals(code: str, count: int, now: int) -> Line:
-    """The line of requests without a key."""
-    return {"kind": "refusals", "time": now, "code": code, "count": count}
+def is_refusal(event: Ended) -> bool:
+    """Whether the client was told no, which says nothing of whether it was let in before."""
+    return bool(event.code) and judge_status(event.status) is Disposition.REFUSED
+
+
+def write_refusals(key_id: str, code: str, count: int, now: int) -> Line:
+    """The line of requests that were refused; the key is empty where they had none."""
+    return {"kind": "refusals", "time": now, "key": key_id, "code": code, "count": count}
 
 
 def cost_of(line: Line) -> int:

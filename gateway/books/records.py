@@ -45,7 +45,7 @@ class Records:
         if story is None:
             raise RequestNotFoundError(
                 f"the usage log has no {request}: it is older than the log, began less than 0.2 "
-                "seconds ago, or is another gateway's"
+                "seconds ago, was refused as one of many, or is another gateway's"
             )
         settled = {
             each[1:33] for each in read_log(self.data_dir / "receipts") if each[0] == SETTLED

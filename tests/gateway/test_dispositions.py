@@ -4,12 +4,14 @@ import asyncio
 from pathlib import Path
 
 import openai
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.books.dispositions import Disposition, Dispositions, judge_status
-from gateway.books.ledger import Ledger
+from gateway.books.ledger import REFUSALS_MAX, Ledger
+from gateway.routing.observation import Began, Ended
 from node.append_log import AppendLog
 from node.http import ClientPool
 from tests.gateway.fakes import FakeSupplier
@@ -155,6 +157,42 @@ async def test_refusals_are_counted_with_a_key_and_without(tmp_path: Path) -> No
             assert answer.status in (400, 401)
             assert (answer.headers.get(b"x-request-id") or b"").startswith(b"req_")
         assert await end_of(gateway) == {"refused": 3}
+
+
+@pytest.mark.anyio
+async def test_a_key_that_is_refused_without_end_does_not_fill_the_disk(tmp_path: Path) -> None:
+    async with AppendLog(tmp_path) as log:
+        ledger, count = Ledger(log), 1_500
+        for number in range(count):
+            ledger.record(an_end(number, 429, "rate_limit_exceeded"))
+        ledger.record(Began(an_end(count).request, "key_1", MODEL))
+        ledger.record(an_end(count, 503, "no_supplier_available"))  # let in, so told
+        ledger.record(an_end(count + 1, 500, "internal_error"))
+        await ledger.flush()
+        ledger.record(an_end(count + 2, 400, "invalid_json"))
+        await ledger.flush()
+        lines = [line for record in log.replay() for line in orjson.loads(record)]
+        again = Ledger(log)
+        again.replay(log.replay())
+
+    summed = [each for each in lines if each["kind"] == "refusals"]
+    assert [(each["key"], each["code"], each["count"]) for each in summed] == [
+        ("key_1", "rate_limit_exceeded", count - REFUSALS_MAX)
+    ]
+    told = [each["code"] for each in lines if each["kind"] == "end"]
+    assert told == [
+        *["rate_limit_exceeded"] * REFUSALS_MAX,
+        "no_supplier_available", "internal_error", "invalid_json",
+    ]  # fmt: skip
+    expected = {"refused": count + 2, "failed": 1, "requests": count + 3}
+    for each in (ledger, again):
+        assert {name: each.requests.summary()[name] for name in expected} == expected
+        assert is_balanced(each.requests.summary())
+        assert not each.totals.keys
+
+
+def an_end(number: int, status: int = 200, code: str = "") -> Ended:
+    return Ended(number.to_bytes(16, "big"), "key_1", MODEL, status, code)
 
 
 @pytest.mark.anyio
