@@ -25,7 +25,16 @@ class SkewWatch:
     """Seconds by which the clock is ahead of a block that was just made; its way here is in it."""
     _number: int = -1
     _looked_at: float = -LOOK_S_MAX
+    _chain_ahead_s: float | None = None
+    """Of the elapsed time, by the last measurement."""
     _is_off: bool = False
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the clock is known to be the chain's: as measured, and not set anew since."""
+        if self._chain_ahead_s is None:
+            return False
+        return abs(self.now() - self.elapsed() - self._chain_ahead_s) <= SKEW_S_MAX
 
     def see(self, head: Block) -> None:
         """Take in the head as it is now; to be called at every look."""
@@ -36,6 +45,7 @@ class SkewWatch:
 
     def _measure(self, head: Block) -> None:
         self.skew_s = self.now() - head.timestamp
+        self._chain_ahead_s = head.timestamp - self.elapsed()
         is_off = abs(self.skew_s) > SKEW_S_MAX
         if is_off and not self._is_off:
             log.warning(

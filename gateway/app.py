@@ -138,6 +138,7 @@ async def work(
     retention = Retention(
         node.deliverer.log, node.ledger.log, node.deliverer.outbox, node.settings.data_dir,
         node.settings.records_kept_days, node.ledger.forget_days,
+        lambda: node.refresher.skew.is_right,
     )  # fmt: skip
     batches = open_batches(node.settings, node.data_plane.relays, node.accounts)
     node.data_plane.mount_all(b"/v1/files", batches.files.answer)

@@ -24,11 +24,17 @@ class Spending:
     month_ends: int = 0
 
     def turn(self, now: int) -> None:
-        """Begin a new day or month where `now`, in Unix seconds, is in one."""
+        """Begin a new day or month where `now`, in Unix seconds, is in one.
+
+        After a clock was ahead, what was spent meanwhile counts for the day and month it is in.
+        """
+        if 0 < self.day_ends - now <= DAY_S:
+            return
         if now >= self.day_ends:
-            self.today, self.day_ends = 0, end_of_day(now)
-            if now >= self.month_ends:
-                self.this_month, self.month_ends = 0, end_of_month(now)
+            self.today = 0
+        if now >= self.month_ends:
+            self.this_month = 0
+        self.day_ends, self.month_ends = end_of_day(now), end_of_month(now)
 
     def charge(self, cost: int, now: int) -> None:
         """Spend; a negative cost is money back, of which no more comes back than was spent."""

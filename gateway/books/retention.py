@@ -29,7 +29,11 @@ def open_daily(path: Path, now: float) -> AppendLog:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Turns the segments of both logs, and removes those last written `kept_days` ago."""
+    """Turns the segments of both logs, and removes those last written `kept_days` ago.
+
+    Nothing is removed while the clock may be wrong, and no line of use while there may be a debt
+    that it was written for: a restart would take that for one that was never charged.
+    """
 
     receipts: AppendLog
     usage: AppendLog
@@ -38,6 +42,7 @@ class Retention:
     kept_days: int
     on_gone: Callable[[int], None] = lambda day: None
     """Told the first day, counted from 1970, whose lines are kept."""
+    is_clock_right: Callable[[], bool] = lambda: True
     now: Callable[[], float] = time.time
 
     async def run(self) -> None:
@@ -52,16 +57,20 @@ class Retention:
             name = name_segment(self.now(), log.segment)
             if name != log.segment:
                 await log.rotate(name)
+        if self.is_clock_right():
+            await self._remove_old()
+
+    async def _remove_old(self) -> None:
         old = await asyncio.to_thread(self._find_old, "receipts", self.receipts)
         if old:
             carried = [replace(each, bill=None) for each in self.outbox]  # it was charged
             await self.receipts.append_many([encode_owed(each) for each in carried])
-        for log, names in (
-            (self.receipts, old),
-            (self.usage, await asyncio.to_thread(self._find_old, "usage", self.usage)),
-        ):
-            for name in names:
-                await asyncio.to_thread(log.delete, name)
+        for name in old:
+            await asyncio.to_thread(self.receipts.delete, name)
+        oldest = min(self.receipts.segments())
+        for name in await asyncio.to_thread(self._find_old, "usage", self.usage):
+            if name < oldest:
+                await asyncio.to_thread(self.usage.delete, name)
         self.on_gone(int(self._limit() // DAY_S))
 
     def _limit(self) -> float:

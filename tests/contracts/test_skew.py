@@ -77,3 +77,21 @@ def test_a_clock_that_was_set_right_and_goes_wrong_again_is_said_again(
             look(watch, clocks, number)
 
     assert len(caplog.records) == 2
+
+
+def test_a_clock_is_right_once_measured_and_until_it_is_set() -> None:
+    clocks = Clocks()
+    watch = SkewWatch(clocks.now, clocks.elapsed)
+    look(watch, clocks, 1)
+    assert not watch.is_right  # the first block may be of any age
+    look(watch, clocks, 2)
+    assert watch.is_right
+    clocks.seconds += 86_400.0  # no block since, and nobody set it
+    assert watch.is_right
+    clocks.offset_s = 14 * 86_400.0
+    assert not watch.is_right  # before the next block tells so
+    look(watch, clocks, 3)
+    look(watch, clocks, 4)
+    assert not watch.is_right
+    clocks.offset_s = 0.0
+    assert watch.is_right

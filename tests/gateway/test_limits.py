@@ -179,6 +179,18 @@ def test_a_request_that_never_fits_is_told_so() -> None:
     assert limiter.spending.reserved == 0
 
 
+def test_a_clock_that_was_ahead_leaves_days_and_months_as_they_are() -> None:
+    now, spending = 1_700_000_000, Spending()
+    spending.charge(5, now + 40 * DAY_S)
+    spending.charge(2, now)  # set right again: both count for this day and month
+    assert (spending.today, spending.this_month) == (7, 7)
+    assert (spending.day_ends, spending.month_ends) == (end_of_day(now), end_of_month(now))
+    spending.charge(1, end_of_day(now))
+    assert (spending.today, spending.this_month) == (1, 8)
+    spending.charge(1, end_of_month(now))
+    assert (spending.today, spending.this_month) == (1, 1)
+
+
 def test_a_budget_held_by_requests_in_flight_is_worth_another_try() -> None:
     limiter = a_limiter(daily_budget=5)
     grant = admit(limiter, 1, 3 * MILLIONTHS, 0, START_S)
