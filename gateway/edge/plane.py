@@ -111,17 +111,19 @@ class EdgePlane:
         _verify_fits(ask, plan, session, terms)
         self._relays.verify_room()
         cost = plan.quote.units * plan.quote.price_max + plan.premium * MILLIONTHS
-        grant = await self._admission.let_in(account, plan.quote.tokens, cost)
-        plan.is_used = True
+        plan.is_used = True  # before anything else has a turn
         try:
-            self._relays.record(Began(call.id, account.key_id, ask.tail.model))
-            headers = (*call.answer_headers, *self._admission.headers(account))
-            answer = await self._serve(call, _relay(call, session, plan, headers), plan)
-            self._plans.end(plan)
-            return answer
+            grant = await self._admission.let_in(account, plan.quote.tokens, cost)
+            try:
+                self._relays.record(Began(call.id, account.key_id, ask.tail.model))
+                headers = (*call.answer_headers, *self._admission.headers(account))
+                answer = await self._serve(call, _relay(call, session, plan, headers), plan)
+                self._plans.end(plan)
+                return answer
+            finally:
+                self._admission.leave(account, grant)
         finally:
             plan.is_used = False  # where nothing was served it may be sent again in its time
-            self._admission.leave(account, grant)
 
     async def _serve(self, call: Call, relay: Relay, plan: Plan) -> Answer:
         """The answer; only the try that gave it tells how long a relay takes."""

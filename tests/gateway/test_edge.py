@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from gateway.access.admission import Admission
 from gateway.access.api_keys import KeyTerms
 from gateway.edge.plane import EdgeRules
 from gateway.routing.sessions import Session
@@ -200,6 +201,43 @@ async def test_a_plan_is_used_once_by_its_key_and_in_its_time(tmp_path: Path) ->
             await asyncio.sleep(0.01)
         response = await client.post("/edge/infer", json=tail_of(late))
         assert refused(response) == (404, "plan_not_found", "plan")
+
+
+async def test_a_plan_that_is_sent_twice_at_once_is_served_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, let_in = TailSupplier("honest"), Admission.let_in
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def ask_elsewhere(self: Admission, *demand: Any) -> Any:
+        asked.set()
+        await told.wait()
+        return await let_in(self, *demand)
+
+    async with a_gateway_of_tails(tmp_path, fake) as (_, client):
+        plan = await plan_of(client)
+        monkeypatch.setattr(Admission, "let_in", ask_elsewhere)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(client.post("/edge/infer", json=tail_of(plan)))
+            await asked.wait()
+            second = tasks.create_task(client.post("/edge/infer", json=tail_of(plan)))
+            done, _ = await asyncio.wait({second}, timeout=1)
+            told.set()
+        assert done
+        assert first.result().status_code == 200
+        assert refused(second.result()) == (404, "plan_not_found", "plan")
+        assert fake.served == 1
+
+
+async def test_a_plan_that_was_refused_before_any_work_can_be_sent_again(tmp_path: Path) -> None:
+    async with a_gateway_of_tails(tmp_path, TailSupplier("honest")) as (gateway, client):
+        plan, account = await plan_of(client), gateway.accounts.get(gateway.key_id)
+        assert account is not None
+        allowed, account.in_flight_max = account.in_flight_max, 0
+        busy = await client.post("/edge/infer", json=tail_of(plan))
+        assert refused(busy) == (429, "rate_limit_exceeded", None)
+        account.in_flight_max = allowed
+        assert (await client.post("/edge/infer", json=tail_of(plan))).status_code == 200
 
 
 IMPOSSIBLE: list[tuple[dict[str, Any], str, str]] = [
