@@ -89,7 +89,7 @@ def reload_on_hangup(
     def reload() -> None:
         if tls is not None:
             tls.try_renew()
-        reloader.reload()
+        reloader.begin()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 

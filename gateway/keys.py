@@ -1,5 +1,8 @@
 """The gateway's keys: the owner's, which holds money, and the signing key, which signs relays."""
 
+from collections.abc import Container, Iterable
+from dataclasses import replace
+
 from pydantic import SecretStr
 
 from gateway.settings import KeySettings
@@ -22,12 +25,24 @@ def load_signing(keys: KeySettings, chain_id: int) -> PrivateKey:
 
 def load_keyring(keys: KeySettings, chain_id: int) -> dict[Address, Signer]:
     """The signing key, the ones before it and the next one, by address."""
-    source = signing_source(keys)
-    upcoming = load_next_signing(keys, chain_id)
-    found = [source.load(chain_id), *([] if upcoming is None else [upcoming])] + [
-        load_keystore(path, source.password(), chain_id=chain_id)
-        for path in keys.former_signing_keystores
-    ]
+    return _open(_ring(signing_source(keys), keys), chain_id)
+
+
+def load_missing(
+    keys: KeySettings, chain_id: int, held: Container[Address]
+) -> dict[Address, Signer]:
+    """Those of the keyring that are not held yet; nobody is asked for a password."""
+    source = replace(signing_source(keys), is_attended=False)
+    return _open([each for each in _ring(source, keys) if not each.is_among(held)], chain_id)
+
+
+def _ring(source: KeySource, keys: KeySettings) -> list[KeySource]:
+    others = (keys.next_signing_keystore, *keys.former_signing_keystores)
+    return [source, *(replace(source, raw=None, keystore=path) for path in others if path)]
+
+
+def _open(sources: Iterable[KeySource], chain_id: int) -> dict[Address, Signer]:
+    found = [each.load(chain_id) for each in sources]
     return {key.address: Signer(key.reveal()) for key in found}
 
 

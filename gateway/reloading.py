@@ -1,11 +1,12 @@
 """What of a gateway's settings can change while it serves, and who takes it up."""
 
+import asyncio
 from collections.abc import Callable, MutableMapping
 
-from gateway.keys import load_keyring
+from gateway.keys import load_missing
 from gateway.routing.relaying import Relays
 from gateway.settings import RelaySettings, Settings
-from node.reloading import Reloader
+from node.reloading import Reloader, Target
 from relay_mining import Address, Signer
 
 Reload = Callable[[Settings], None]
@@ -41,10 +42,12 @@ def open_reloader(
     def take_queue(new: Settings) -> None:
         relays.waiting.rules = new.queue.rules()
 
-    def take_keys(new: Settings) -> None:
-        keyring.update(load_keyring(new.keys, chain_id))
+    async def take_keys(new: Settings) -> None:
+        keyring.update(
+            await asyncio.to_thread(load_missing, new.keys, chain_id, frozenset(keyring))
+        )
 
-    targets: dict[str, Reload] = {
+    targets: dict[str, Target[Settings]] = {
         **{f"relays.{each}": take_routing for each in ROUTING},
         **{f"relays.{each}": take_timeouts for each in TIMEOUTS},
         **{f"relays.{each}": take_tries for each in ("tries_max", "beat_s", "retry_share")},

@@ -1,5 +1,6 @@
 """Where a node's key comes from: a keystore, or in the open on the local network only."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from node.keystore import (
     LOCALNET_CHAIN_ID,
     PrivateKey,
     load_keystore,
+    read_address,
     read_password,
 )
 from node.settings import parse_hex
@@ -24,6 +26,8 @@ class KeySource:
     raw: SecretStr | None
     keystore: Path | None
     password_file: Path | None
+    is_attended: bool = True
+    """Whether somebody may be asked for the password."""
 
     def load(self, chain_id: int) -> PrivateKey:
         """The key, for use on `chain_id`; raises OperatorError or KeystoreError."""
@@ -35,12 +39,18 @@ class KeySource:
             )
         return load_keystore(self.keystore, self.password(), chain_id=chain_id)
 
+    def is_among(self, held: Container[bytes]) -> bool:
+        """Whether the key is one of these addresses by what its keystore says, which stays shut."""
+        if self.raw is not None or self.keystore is None:
+            return False
+        return read_address(self.keystore) in held
+
     def password(self) -> str:
         """The keystore's password: from its file, the environment, or whoever is at a terminal."""
         return read_password(
             self.password_file,
             f"{self.node.upper()}_{self.name.upper()}_PASSWORD",
-            f"password of the {self.name} key: ",
+            f"password of the {self.name} key: " if self.is_attended else None,
         )
 
 

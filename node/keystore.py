@@ -142,6 +142,15 @@ def load_keystore(path: str | Path, password: str, *, chain_id: int) -> PrivateK
     return key
 
 
+def read_address(path: str | Path) -> bytes:
+    """The address that a keystore says its key has, empty where it says none; opens nothing."""
+    said = str(_read(Path(path)).get("address", ""))
+    try:
+        return bytes.fromhex(said.removeprefix("0x"))
+    except ValueError:
+        return b""
+
+
 def require_unpublished(key: PrivateKey, chain_id: int) -> None:
     """Raise PublishedKey where a key known to everybody would be used outside a test chain."""
     if chain_id != LOCALNET_CHAIN_ID and key.address in PUBLISHED:

@@ -1,7 +1,8 @@
 """Reading the settings again while the node serves: what can change does, the rest is named."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -12,6 +13,8 @@ from node.keystore import KeystoreError
 log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=BaseModel)
+Target = Callable[[S], Awaitable[None] | None]
+"""Takes new settings up; what takes time is awaited."""
 
 
 class Reloader(Generic[S]):
@@ -21,20 +24,37 @@ class Reloader(Generic[S]):
     """
 
     def __init__(
-        self, settings: S, reread: Callable[[], S], targets: Mapping[str, Callable[[S], None]]
+        self, settings: S, reread: Callable[[], S], targets: Mapping[str, Target[S]]
     ) -> None:
         self._settings = settings
         self._reread = reread
         self._targets = targets
+        self._turn = asyncio.Lock()
+        self._running = set[asyncio.Task[None]]()
 
-    def reload(self) -> None:
-        """Read the settings and apply them; ones that do not work change nothing."""
+    def begin(self) -> None:
+        """Have the settings read and applied; what serves meanwhile is not held up."""
+        task = asyncio.create_task(self.reload())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def reload(self) -> None:
+        """Read the settings and apply them, after whoever does so now.
+
+        Ones that do not work change nothing.
+        """
+        async with self._turn:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
-            settings = self._reread()
+            settings = await asyncio.to_thread(self._reread)
             changed = tuple(changed_names(self._settings, settings))
             taken = {target for each in changed if (target := self._target_of(each))}
             for target in sorted(taken):
-                self._targets[target](settings)
+                taking = self._targets[target](settings)
+                if taking is not None:
+                    await taking
         except (OperatorError, KeystoreError, OSError) as error:
             log.error("the old settings stay: %s", error)  # noqa: TRY400  no trace says more
             return

@@ -43,7 +43,7 @@ def hide(secret: str) -> None:
 
 def redact(text: str) -> str:
     """Return `text` with every known or likely secret replaced."""
-    for secret in _hidden:
+    for secret in tuple(_hidden):  # keys are also opened in other threads
         if secret in text:
             text = text.replace(secret, REDACTED)
     return PATTERN.sub(REDACTED, text)

@@ -8,7 +8,7 @@ from typing import Any
 from contracts import until_reachable
 from node.dashboard import site_handler
 from node.http import serve
-from node.reloading import Reloader
+from node.reloading import Reloader, Target
 from node.telemetry import metrics_handler
 from supplier.dashboard import Board, Sources
 from supplier.fleet import CONTROL, Control
@@ -36,14 +36,15 @@ def open_control(node: Node) -> Control:
 def reload_on_hangup(node: Node, settler: Settler) -> None:
     """At SIGHUP read certificates and settings again."""
 
-    def take_keys(settings: Settings) -> None:
-        for key in load_operators(settings.keys, node.market.book.chain_id):
+    async def take_keys(settings: Settings) -> None:
+        chain_id = node.market.book.chain_id
+        for key in await asyncio.to_thread(load_operators, settings.keys, chain_id):
             node.operators.add(key)
 
     def take_credit(settings: Settings) -> None:
         node.backing.books.credit = compute_policy(settings.credit)
 
-    targets: dict[str, Callable[[Settings], None]] = {
+    targets: dict[str, Target[Settings]] = {
         "admission": lambda settings: node.fleet.configure(settings.admission),
         "credit": take_credit,
         "engine": node.fleet.propose,
@@ -57,7 +58,7 @@ def reload_on_hangup(node: Node, settler: Settler) -> None:
     def reload() -> None:
         if node.tls is not None:
             node.tls.try_renew()
-        reloader.reload()
+        reloader.begin()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 

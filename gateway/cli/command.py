@@ -50,9 +50,14 @@ def resolve(settings: Settings, key: str | None) -> Settings:
     if settings.gateway_id and settings.application and key is None:
         return settings
     owner = "0x" + load_owner(settings.keys, chain_id(settings), key).address.hex()
+    return fill_in(settings, owner, owner)
+
+
+def fill_in(settings: Settings, gateway_id: str, application: str) -> Settings:
+    """Settings that say whose they are, these where they do not say it themselves."""
     return settings.model_copy(
         update={
-            "gateway_id": settings.gateway_id or owner,
-            "application": settings.application or owner,
+            "gateway_id": settings.gateway_id or gateway_id,
+            "application": settings.application or application,
         }
     )

@@ -1,7 +1,7 @@
 """The command that serves."""
 
 from contracts import Market
-from gateway.cli.command import Config, Json, Key, chain_id, find_config, resolve, run
+from gateway.cli.command import Config, Json, Key, chain_id, fill_in, find_config, resolve, run
 from gateway.keys import load_keyring, load_owner, load_signing
 from gateway.settings import Settings
 from node.output import Output
@@ -22,9 +22,13 @@ def serve(config: Config = None, key: Key = None, json: Json = False) -> None:
         resolved, path = resolve(settings, key), find_config(config)
         keyring = load_keyring(settings.keys, chain_id(settings))
         is_trading = bool(settings.auction.bids or settings.auction.clears)
+
+        def reread() -> Settings:  # without the owner's key, which may be shut by now
+            return fill_in(Settings.load(path), resolved.gateway_id, resolved.application)
+
         async with Market.unverified(settings.chain) as market:
             await run_node(
-                resolved, market, keyring, lambda: resolve(Settings.load(path), key),
+                resolved, market, keyring, reread,
                 parse_hex("gateway_id", resolved.gateway_id, 20),
                 load_signing(settings.keys, market.book.chain_id),
                 lambda port, control: output.line(

@@ -14,11 +14,11 @@ import pytest
 
 from contracts import Market
 from gateway.cli import app
-from gateway.keys import load_keyring
+from gateway.keys import load_keyring, load_missing
 from gateway.reloading import open_reloader
 from gateway.settings import KeySettings, Settings
 from node.http import Request, Response
-from node.keystore import LOCALNET_CHAIN_ID, create_keystore
+from node.keystore import LOCALNET_CHAIN_ID, WrongPassword, create_keystore
 from relay_mining import Address, Clock, Signer
 from tests.beside import serving
 from tests.clis import CommandLine, MarketOnChain, market_on_chain, stranger
@@ -158,7 +158,7 @@ async def test_new_settings_are_taken_up_without_a_restart(
             lambda settings: named.append(settings.models),
         )  # fmt: skip
         with caplog.at_level(logging.INFO):
-            reloader.reload()
+            await reloader.reload()
 
         assert relays.dispatcher.router.rules.policy == "weighted"
         assert relays.dispatcher.upstream.timeouts == new.relays.timeouts()
@@ -169,7 +169,35 @@ async def test_new_settings_are_taken_up_without_a_restart(
     assert caplog.records[-1].wait_for_a_restart == ["relays.credit_units"]  # type: ignore[attr-defined]
 
 
-def test_a_setting_is_not_taken_for_another_that_it_begins() -> None:
+def test_keys_that_are_held_stay_shut_and_nobody_is_asked_for_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prompt(_: str) -> str:
+        raise AssertionError("nobody is at the terminal")
+
+    paths = [tmp_path / f"{name}.json" for name in ("one", "two", "three")]
+    one, two, three = (create_keystore(each, "correct horse", scrypt_n=16) for each in paths)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", prompt)
+    monkeypatch.delenv("GATEWAY_SIGNING_PASSWORD", raising=False)
+    typed = KeySettings(
+        signing_keystore=paths[0], next_signing_keystore=paths[1],
+        former_signing_keystores=[paths[2]],
+    )  # fmt: skip
+    held = {one.address, two.address, three.address}
+    assert load_missing(typed, LOCALNET_CHAIN_ID, held) == {}
+    with pytest.raises(WrongPassword, match="name a file that holds it"):
+        load_missing(typed, LOCALNET_CHAIN_ID, held - {two.address})
+    (tmp_path / "password").write_text("correct horse")
+    filed = typed.model_copy(update={"signing_password_file": tmp_path / "password"})
+    assert set(load_missing(filed, LOCALNET_CHAIN_ID, {one.address, three.address})) == {
+        two.address
+    }
+    assert set(load_keyring(filed, LOCALNET_CHAIN_ID)) == held
+
+
+@pytest.mark.anyio
+async def test_a_setting_is_not_taken_for_another_that_it_begins() -> None:
     from node.reloading import Reloader
 
     taken: list[str] = []
@@ -177,7 +205,7 @@ def test_a_setting_is_not_taken_for_another_that_it_begins() -> None:
     new = old.model_copy(
         update={"relays": replace_setting(old.relays, "stall_s"), "queue": old.queue}
     )
-    Reloader(old, lambda: new, {"relays.stall": lambda _: taken.append("no")}).reload()
+    await Reloader(old, lambda: new, {"relays.stall": lambda _: taken.append("no")}).reload()
 
     assert taken == []
 

@@ -24,6 +24,7 @@ from node.keystore import (
     WrongPassword,
     create_keystore,
     load_keystore,
+    read_address,
     read_password,
 )
 
@@ -39,9 +40,17 @@ def test_round_trip_in_the_web3_format(tmp_path: Path) -> None:
     loaded = load_keystore(path, "correct horse", chain_id=1)
     assert loaded.reveal() == SECRET == bytes(Account.decrypt(path.read_text(), "correct horse"))
     assert loaded.address == key.address == bytes.fromhex(Account.from_key(SECRET).address[2:])
+    assert read_address(path) == key.address
     assert SECRET.hex() not in path.read_text()
     fresh = create_keystore(tmp_path / "other.json", "x", scrypt_n=LIGHT)
     assert fresh.reveal() != create_keystore(tmp_path / "third.json", "x", scrypt_n=LIGHT).reveal()
+
+
+@pytest.mark.parametrize("said", [{}, {"address": None}, {"address": 7}, {"address": "key"}])
+def test_a_keystore_need_not_say_its_address(tmp_path: Path, said: dict[str, object]) -> None:
+    (tmp_path / "k").write_text(json.dumps(said))
+    (tmp_path / "k").chmod(0o600)
+    assert read_address(tmp_path / "k") == b""
 
 
 def test_the_standard_work_factor_is_strong(tmp_path: Path) -> None:
