@@ -3,13 +3,16 @@
 Engines do not hand a client's JSON to the template as it is. The form given here is the one that
 the rule for input tokens counts, and what vLLM and the embedded engine do:
 
+* of a message the template sees `SEEN`, where it is not null, and nothing else that clients send
+  back;
 * parts of text are joined by line feeds, content that is null is empty;
 * the arguments of an assistant's tool calls are the object their text stands for, or an empty one,
   and an empty list of calls is left out;
 * reasoning that a client sends back has both of its names, `reasoning` and `reasoning_content`;
 * a tool has its `type`, and its function `name`, `description` and `parameters`, null where the
   client left them out, before whatever else it carries;
-* `chat_template_kwargs` and `reasoning_effort` are variables of the template.
+* `chat_template_kwargs` are variables of the template; so is `reasoning_effort`, which comes first,
+  and says `enable_thinking` (for all but "none") where the former do not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +28,11 @@ RESERVED_VARIABLES = frozenset((
     "raise_exception", "strftime_now", "tokenize", "tokenizer", "tools",
 ))  # fmt: skip
 """Names a request cannot give the template: they are the rule's own."""
+
+SEEN = frozenset((
+    "role", "content", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content",
+))  # fmt: skip
+"""Members of a message that a template is given."""
 
 
 class ConversationError(RelayMiningError):
@@ -66,12 +74,13 @@ def _object(value: Any, name: str) -> dict[str, Any]:
 
 
 def _message(value: Any) -> dict[str, Any]:
-    message = _object(value, "a message")
+    members = _object(value, "a message").items()
+    message = {name: each for name, each in members if name in SEEN and each is not None}
     message["content"] = _content(message.get("content"))
     calls = message.pop("tool_calls", None)
     if calls:
         message["tool_calls"] = [_call(each) for each in _list(calls, "tool_calls")]
-    reasoning = message.get("reasoning") or message.get("reasoning_content")
+    reasoning = message.get("reasoning", message.get("reasoning_content"))
     if isinstance(reasoning, str):
         message["reasoning"] = message["reasoning_content"] = reasoning
     return message
@@ -114,4 +123,6 @@ def _variables(body: Mapping[str, Any]) -> dict[str, Any]:
     if not RESERVED_VARIABLES.isdisjoint(variables):
         raise ConversationError("chat_template_kwargs names what the template is given anyway")
     effort = body.get("reasoning_effort")
-    return variables if effort is None else {"reasoning_effort": effort, **variables}
+    if effort is None:
+        return variables
+    return {"enable_thinking": effort != "none", **variables, "reasoning_effort": effort}

@@ -8,9 +8,13 @@ from gateway.errors import InvalidParameterError, UnsupportedParameterError
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 COMMON = frozenset(("role", "content", "name"))
-ASSISTANT = COMMON | {"tool_calls", "reasoning", "reasoning_content", "refusal"}
+SAID = ("reasoning", "reasoning_content", "refusal")
+"""What an assistant's message may hold in the place of content."""
+UNSERVED = {"audio": "only text is served", "function_call": "use tool_calls"}
+"""Members that clients send back as engines write them, null; and why they are nothing else."""
+ASSISTANT = COMMON | {"tool_calls", "annotations", *SAID, *UNSERVED}
 TOOL = COMMON | {"tool_call_id"}
-TEXTS = frozenset(("name", "reasoning", "reasoning_content", "refusal"))
+TEXTS = frozenset(("name", *SAID))
 CALLS_MAX = 128
 PICTURES = ("image_url", "input_image", "input_audio", "audio", "video_url", "file")
 
@@ -29,24 +33,32 @@ def _check_message(message: Any, where: str) -> None:
     role = message.get("role") if type(message) is dict else None
     if role not in ROLES:
         raise _invalid(f"{where}.role", "one of " + ", ".join(ROLES))
-    known = ASSISTANT if role == "assistant" else TOOL if role == "tool" else COMMON
-    for name in message:
-        if name not in known:
-            raise InvalidParameterError(
-                f"{where} has {name[:64]!r}; the {role}'s messages have {', '.join(sorted(known))}",
-                param=f"{where}.{name[:64]}",
-            )
-    for name, value in message.items():
-        if name in TEXTS and not isinstance(value, str | None):
-            raise _invalid(f"{where}.{name}", "a string")
+    _check_members(message, role, where)
     if role == "tool" and type(message.get("tool_call_id")) is not str:
         raise _invalid(f"{where}.tool_call_id", "the id of the call it answers")
     calls = message.get("tool_calls")
     if calls is not None:
         _check_calls(calls, f"{where}.tool_calls")
-    if message.get("content") is None and calls:
+    if message.get("content") is None and (calls or any(message.get(each) for each in SAID)):
         return
     _check_content(message.get("content"), f"{where}.content")
+
+
+def _check_members(message: dict[str, Any], role: str, where: str) -> None:
+    known = ASSISTANT if role == "assistant" else TOOL if role == "tool" else COMMON
+    for name, value in message.items():
+        if name not in known:
+            raise InvalidParameterError(
+                f"{where} has {name[:64]!r}; the {role}'s messages have {', '.join(sorted(known))}",
+                param=f"{where}.{name[:64]}",
+            )
+        if name in TEXTS and not isinstance(value, str | None):
+            raise _invalid(f"{where}.{name}", "a string")
+        if name == "annotations" and not isinstance(value, list | None):
+            raise _invalid(f"{where}.{name}", "a list")
+        if name in UNSERVED and value is not None:
+            why = f"{where}.{name} is not supported: {UNSERVED[name]}"
+            raise UnsupportedParameterError(why, param=f"{where}.{name}")
 
 
 def _check_calls(calls: Any, where: str) -> None:

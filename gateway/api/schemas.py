@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.api.checks import FUNCTION_NAME, TOOLS_MAX, VARIABLE_NAME
-from gateway.api.messages import CALLS_MAX, ROLES
+from gateway.api.messages import CALLS_MAX, ROLES, SAID, UNSERVED
 from relay_mining import RESERVED_VARIABLES
 
 Schema = Mapping[str, Any]
@@ -21,7 +21,7 @@ NULL: Schema = {"type": "null"}
 def exactly(needed: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
     """An object with these members and no other."""
     return {
-        "type": "object", "properties": {**needed, **(optional or {})}, "required": [*needed],
+        "type": "object", "properties": {**(optional or {}), **needed}, "required": [*needed],
         "additionalProperties": False,
     }  # fmt: skip
 
@@ -117,17 +117,22 @@ _CALL = exactly(
     },
     {"index": {}},
 )
-_SAID = {each: nullable(TEXT) for each in ("reasoning", "reasoning_content", "refusal")}
+_MAY: Mapping[str, Schema] = {
+    "content": nullable(_CONTENT),
+    "tool_calls": nullable(list_of(_CALL, most=CALLS_MAX)),
+    "annotations": nullable(list_of({})),
+    **dict.fromkeys(SAID, nullable(TEXT)),
+    **dict.fromkeys(UNSERVED, NULL),
+}
+_MUST: Mapping[str, Schema] = {
+    "content": _CONTENT,
+    "tool_calls": list_of(_CALL, 1, CALLS_MAX),
+    **dict.fromkeys(SAID, _FILLED),
+}
+"""An assistant's message has one of these."""
 MESSAGE = any_of(
     _message(ROLES[:3], {"content": _CONTENT}),
-    _message(
-        ("assistant",), {"content": _CONTENT},
-        tool_calls=nullable(list_of(_CALL, most=CALLS_MAX)), **_SAID,
-    ),
-    _message(
-        ("assistant",), {"tool_calls": list_of(_CALL, 1, CALLS_MAX)}, content=nullable(_CONTENT),
-        **_SAID,
-    ),
+    *(_message(("assistant",), {name: must}, **_MAY) for name, must in _MUST.items()),
     _message(("tool",), {"content": _CONTENT, "tool_call_id": TEXT}),
-)  # fmt: skip
+)
 MESSAGES = list_of(MESSAGE, 1, 2048)

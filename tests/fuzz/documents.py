@@ -39,6 +39,11 @@ CHAT = orjson.dumps(
             {
                 "role": "assistant",
                 "content": None,
+                "refusal": None,
+                "annotations": [],
+                "audio": None,
+                "function_call": None,
+                "reasoning": None,
                 "tool_calls": [
                     {
                         "id": "a",

@@ -31,6 +31,14 @@ class City(BaseModel):
     people: int
 
 
+class LikeVllm(FakeSupplier):
+    """Answers with every member that vLLM gives a message, null where it has nothing to say."""
+
+    def said(self) -> dict[str, Any]:
+        nothing = dict.fromkeys(("refusal", "annotations", "audio", "function_call", "reasoning"))
+        return {**nothing, "content": "".join(self.words) or None, **super().said()}
+
+
 @dataclass
 class Official:
     """One of the two clients; both have the same methods."""
@@ -71,6 +79,28 @@ async def test_tools_are_called_and_answered(tmp_path: Path, is_async: bool) -> 
         answered = {"role": "tool", "tool_call_id": call.id, "content": "sunny"}
         second = await client.chat(messages=[*HI, said, answered], tools=[TOOL])
         assert second.choices[0].message.content == "Sunny."
+
+
+async def test_the_messages_of_vllm_are_sent_back_as_they_came(
+    tmp_path: Path, is_async: bool
+) -> None:
+    fake = LikeVllm("honest", words=[], calls=[CALL])
+    async with a_gateway(tmp_path, fake) as gateway, official(gateway, is_async) as client:
+        first = await client.chat(tools=[TOOL])
+        called = first.choices[0].message
+        assert "annotations" in called.model_fields_set
+        result = {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "sunny"}
+        fake.words, fake.calls = ["Sunny."], []
+        turns = [*HI, called, result]
+        second = await client.chat(messages=turns, tools=[TOOL])
+        turns += [second.choices[0].message, {"role": "user", "content": "And Bern?"}]
+        third = await client.chat(messages=turns, tools=[TOOL])
+        assert third.choices[0].message.content == "Sunny."
+        sent = orjson.loads(fake.bodies[2])["messages"]
+        assert [each["annotations"] for each in (sent[1], sent[3])] == [None, None]
+        await gateway.settled()
+        assert [each.is_overclaim for each in gateway.recounts] == [False] * 3
+        assert all(each.units_claimed == each.units_receipted for each in gateway.recounts)
 
 
 async def test_structured_outputs_are_parsed(tmp_path: Path, is_async: bool) -> None:

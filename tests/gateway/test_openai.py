@@ -188,6 +188,7 @@ def test_the_default_length_fits_the_context(context: int, default: int, size: i
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+NOTHING = dict.fromkeys(("refusal", "annotations", "audio", "function_call", "reasoning"))
 ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
          {"role": "tool", "tool_call_id": "1", "content": "x"}]  # fmt: skip
 
@@ -201,6 +202,12 @@ ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"tools": [], "tool_choice": "none"},
         {"messages": [*MESSAGES, *ASKED]},
         {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "y"}]},
+        {"messages": [{**NOTHING, "role": "assistant", "content": "x", "tool_calls": []}]},
+        {"messages": [{**NOTHING, **ASKED[0]}, ASKED[1]]},
+        {"messages": [{**NOTHING, "role": "assistant", "content": "x", "annotations": [{}]}]},
+        {"messages": [{**NOTHING, "role": "assistant", "content": None, "refusal": "no"}]},
+        {"messages": [{"role": "assistant", "reasoning": "hm"}]},
+        {"messages": [{"role": "assistant", "content": None, "reasoning_content": "hm"}]},
         {"response_format": {"type": "json_object"}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
         {"chat_template_kwargs": {"enable_thinking": False, "style": "x", "n": 1.5}},
@@ -246,6 +253,15 @@ def test_what_is_newly_let_in_goes_through_unchanged(members: dict) -> None:
          "messages[0].tool_calls"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
         ({"messages": [{"role": "assistant", "content": None}]}, "messages[0].content"),
+        ({"messages": [{**NOTHING, "role": "assistant", "refusal": ""}]}, "messages[0].content"),
+        ({"messages": [{"role": "assistant", "content": "x", "annotations": {}}]},
+         "messages[0].annotations"),
+        ({"messages": [{"role": "assistant", "content": "x", "audio": {"id": "a"}}]},
+         "messages[0].audio"),
+        ({"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]},
+         "messages[0].function_call"),
+        ({"messages": [{"role": "user", "content": "x", "annotations": None}]},
+         "messages[0].annotations"),
         ({"messages": [{"role": "assistant", "tool_calls": [{**CALL, "function": {}}]}]},
          "messages[0].tool_calls[0]"),
         ({"messages": [{"role": "assistant", "tool_calls": [

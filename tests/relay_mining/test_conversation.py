@@ -62,6 +62,12 @@ def test_an_empty_list_of_calls_is_left_out_and_reasoning_has_both_names() -> No
     }  # fmt: skip
 
 
+def test_what_clients_send_back_beside_it_no_template_sees() -> None:
+    nothing = dict.fromkeys(("refusal", "audio", "function_call", "reasoning", "name"))
+    (message,) = messages({"role": "assistant", "content": "x", "annotations": [{}], **nothing})
+    assert message == {"role": "assistant", "content": "x"}
+
+
 def test_a_tool_has_what_a_template_asks_for_in_one_order() -> None:
     tool = {"function": {"strict": True, "parameters": {"z": 1}, "name": "f"}}
     (read,) = read_conversation({"messages": [], "tools": [tool]}).tools
@@ -72,8 +78,18 @@ def test_a_tool_has_what_a_template_asks_for_in_one_order() -> None:
 
 
 def test_variables_of_the_template() -> None:
-    body = {"messages": [], "reasoning_effort": "low", "chat_template_kwargs": {"think": False}}
-    assert read_conversation(body).variables == {"reasoning_effort": "low", "think": False}
+    for set_by_hand, variables in (
+        ({"think": False}, {"think": False}),
+        ({"reasoning_effort": "high", "think": 1}, {"think": 1, "enable_thinking": True}),
+        ({"enable_thinking": False}, {"enable_thinking": False}),
+    ):
+        body = {"messages": [], "reasoning_effort": "low", "chat_template_kwargs": set_by_hand}
+        expected = {"enable_thinking": True, **variables, "reasoning_effort": "low"}
+        assert read_conversation(body).variables == expected
+    body = {"messages": [], "reasoning_effort": "none"}
+    assert read_conversation(body).variables == {
+        "enable_thinking": False, "reasoning_effort": "none",
+    }  # fmt: skip
     for name in RESERVED_VARIABLES:
         with pytest.raises(ConversationError, match="anyway"):
             read_conversation({"messages": [], "chat_template_kwargs": {name: 1}})

@@ -9,6 +9,7 @@ __all__ = ["MESSAGES_MAX", "read_messages"]
 MESSAGES_MAX = 4096
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KNOWN = {"role", "content", "name"}
+IGNORED = {"annotations", "refusal"}  # no template is given them
 
 
 def read_messages(value: Any) -> list[dict[str, Any]]:
@@ -25,7 +26,7 @@ def _read_message(message: Any, where: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise RequestError(f"{where} must be an object", where)
     for name, field in message.items():
-        if name not in KNOWN and field is not None:
+        if name not in KNOWN | IGNORED and field is not None:
             raise RequestError(f"{where} has {name!r}, which this engine cannot use", where)
     if message.get("role") not in ROLES:
         raise RequestError(f"{where}.role must be one of {', '.join(ROLES)}", f"{where}.role")
