@@ -1,13 +1,17 @@
 """Which pages of other origins may call the gateway from a browser."""
 
+import re
 from dataclasses import dataclass
 
 from node.http import HeaderList, Headers
 
 ANY = "*"
 ALLOWED = b"authorization, content-type, idempotency-key, lode-price-max"
+"""What a page may send where it does not say what it wants to."""
+ASKED = re.compile(rb"[\w!#$%&'*+.^`|~-]{1,64}(?: ?, ?[\w!#$%&'*+.^`|~-]{1,64}){0,63}")
+"""Names of headers, at most 64: official clients send a dozen of their own."""
 EXPOSED = (
-    b"x-request-id, retry-after, x-should-retry, x-ratelimit-limit-requests, "
+    b"x-request-id, retry-after, x-should-retry, idempotent-replayed, x-ratelimit-limit-requests, "
     b"x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
     b"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
@@ -33,14 +37,16 @@ class Cors:
         )
 
     def preflight(self, request: Headers) -> HeaderList:
-        """What a browser is told before a page may call."""
+        """What a browser is told before a page may call: it may send the headers it asks for."""
         allowed = self.headers(request)
         if not allowed:
             return ()
+        asked = request.get(b"access-control-request-headers") or ALLOWED
         return (
             *allowed,
+            (b"vary", b"access-control-request-headers"),
             (b"access-control-allow-methods", b"GET, POST, DELETE"),
-            (b"access-control-allow-headers", ALLOWED),
+            (b"access-control-allow-headers", asked if ASKED.fullmatch(asked) else ALLOWED),
             (b"access-control-max-age", b"600"),
         )
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.access.budgets import MILLIONTHS
-from gateway.api.cors import Cors
+from gateway.api.cors import ALLOWED, Cors
 from gateway.routing.costs import cost_of, restore_signed, splice_cost
 from tests.factories import WEIGHTS
 from tests.gateway.fakes import FakeSupplier
@@ -213,3 +213,34 @@ async def test_pages_of_allowed_origins_may_call(tmp_path: Path) -> None:
                 assert (after.headers.get(allow) == origin) == allowed
                 assert ("access-control-allow-headers" in before.headers) == allowed
             assert allow not in (await client.get(url)).headers
+
+
+STAINLESS = "authorization,content-type,x-stainless-arch,x-stainless-retry-count"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        (STAINLESS, STAINLESS),
+        ("x-a, x-b", "x-a, x-b"),
+        (",".join(["x"] * 64), ",".join(["x"] * 64)),
+        (",".join(["x"] * 65), ALLOWED.decode()),
+        ("x" * 65, ALLOWED.decode()),
+        ("x-a; x-b", ALLOWED.decode()),
+        ("", ALLOWED.decode()),
+        (None, ALLOWED.decode()),
+    ],
+)
+async def test_a_page_may_send_the_headers_it_asks_for(
+    tmp_path: Path, asked: str | None, allowed: str
+) -> None:
+    headers = {"origin": "https://a.example"}
+    headers |= {} if asked is None else {"access-control-request-headers": asked}
+    cors = Cors(frozenset({"*"}))
+    async with a_gateway(tmp_path, FakeSupplier("one"), cors=cors) as gateway:
+        async with httpx.AsyncClient() as client:
+            answer = await client.options(gateway.url + "/v1/models", headers=headers)
+        assert answer.headers["access-control-allow-headers"] == allowed
+        assert answer.headers["vary"] == "origin, access-control-request-headers"
+        assert "idempotent-replayed" in answer.headers["access-control-expose-headers"]
