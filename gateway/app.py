@@ -64,7 +64,7 @@ async def run_node(
         tls = load_server_tls(settings.server.tls, "server.tls")
         server = await serve(
             node.data_plane.handle, settings.server.host, settings.server.port, limits,
-            ssl=tls.context if tls else None,
+            refuse=node.data_plane.refuse, ssl=tls.context if tls else None,
         )  # fmt: skip
         reload_on_hangup(node, tls, keyring, reread, market.book.chain_id)
         try:

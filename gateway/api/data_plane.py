@@ -11,6 +11,7 @@ from gateway.api.cors import Cors
 from gateway.api.document import write_document
 from gateway.api.once import KEY_HEADER, Once, Run
 from gateway.api.openai import Endpoint
+from gateway.api.refusals import write_refusal
 from gateway.api.responses import ResponsesPlane
 from gateway.books.bills import write_bill
 from gateway.books.history import History
@@ -37,7 +38,7 @@ RETRY_WAIT_MAX_S = 60
 
 
 class DataPlane:
-    """Answers OpenAI requests; `handle` is the handler of the chassis' server."""
+    """Answers OpenAI requests; `handle` and `refuse` are what the chassis' server answers by."""
 
     def __init__(
         self, relays: Relays, edge: EdgePlane, history: History, suppliers: SupplierView,
@@ -98,6 +99,10 @@ class DataPlane:
             logger.exception("a request failed", extra={"request": show_request(call.id)})
             failure = GatewayError("the gateway failed; its log has the request's id")
             return Response(failure.status, failure.body(), call.answer_headers)
+
+    def refuse(self, status: int) -> Response:
+        """What the chassis answers to what it does not hand on."""
+        return write_refusal(status, self.relays.limits.of_request)
 
     def _find(self, call: Call, path: bytes) -> Awaitable[Answer | Upgrade]:
         method, answer = self._route(path)

@@ -25,6 +25,8 @@ logger = logging.getLogger("node.http")
 
 Answer = Response | StreamWriter | Upgrade | None
 Handler = Callable[[Request], Awaitable[Answer]]
+Refuse = Callable[[int], Response]
+"""What answers, with the status it is given, a connection that brings no request."""
 JOIN_BYTES_MAX = 64 << 10
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -33,6 +35,7 @@ class Owner(Protocol):
     """What a connection needs of the server that holds it."""
 
     handler: Handler
+    refuse: Refuse
     limits: Limits
     draining: bool
 
@@ -219,9 +222,10 @@ class ServerConnection(asyncio.Protocol):
             self.transport.write(CONTINUE)
 
     def _refuse(self, status: int) -> None:
-        """Answer a bare status, then read on for a moment so that no reset destroys it."""
+        """Answer a status, then read on for a moment so that no reset destroys it."""
         self._reader.stop()
-        self.transport.write(encode_response(Response(status, b"", (), None), keep_alive=False))
+        answer = self._owner.refuse(status)
+        self.transport.write(encode_response(answer, keep_alive=False) + answer.body)
         self._expire_in(self._limits.linger_s)
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -7,8 +7,14 @@ import socket
 import ssl as tls
 from typing import Any
 
-from node.http.connection import Handler, ServerConnection
+from node.http.connection import Handler, Refuse, ServerConnection
 from node.http.limits import Limits
+from node.http.messages import Response
+
+
+def refuse_barely(status: int) -> Response:
+    """A status and nothing else."""
+    return Response(status, b"", (), None)
 
 
 class Server:
@@ -17,8 +23,9 @@ class Server:
     One made without `serve` listens nowhere and answers on the sockets it is given.
     """
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, refuse: Refuse = refuse_barely) -> None:
         self.handler = handler
+        self.refuse = refuse
         self.limits = limits
         self.draining = False
         self._loop = asyncio.get_running_loop()
@@ -99,16 +106,17 @@ async def serve(
     port: int = 0,
     limits: Limits | None = None,
     *,
+    refuse: Refuse = refuse_barely,
     ssl: tls.SSLContext | None = None,
     sock: socket.socket | None = None,
     reuse_port: bool = False,
 ) -> Server:
     """Return a server that answers `handler`'s answers on `host:port` (0: any free port).
 
-    `sock` is a bound socket to listen on instead. With `ssl` a handshake may take `head_s`. Raises
-    OSError where binding fails.
+    `refuse` answers what is no request, or one too many. `sock` is a bound socket to listen on
+    instead. With `ssl` a handshake may take `head_s`. Raises OSError where binding fails.
     """
-    server = Server(handler, limits or Limits())
+    server = Server(handler, limits or Limits(), refuse)
     loop = asyncio.get_running_loop()
 
     def connect() -> ServerConnection:

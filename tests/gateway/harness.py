@@ -262,9 +262,10 @@ async def a_gateway(
             relays, EdgePlane(relays, edge or EdgeRules()), history,
             SupplierView(standing, ledger, table, lines), once, cors,
         )  # fmt: skip
-        server = await serve(
-            plane.handle, "127.0.0.1", 0, Limits(body_bytes_max=11 << 20, upgrade=DIAL_PROTOCOL)
+        limits = Limits(
+            body_bytes_max=relays.limits.of_request.body_bytes_max, upgrade=DIAL_PROTOCOL
         )
+        server = await serve(plane.handle, "127.0.0.1", 0, limits, refuse=plane.refuse)
         stack.push_async_callback(server.close, 1)
         tasks = [asyncio.create_task(each) for each in (settler.run(), deliverer.run())]
         try:

@@ -105,6 +105,23 @@ async def test_413_reaches_a_client_that_is_still_sending() -> None:
 
 
 @on_loops
+async def test_a_refusal_may_say_why() -> None:
+    def refuse(status: int) -> Response:
+        return Response(status, b"not %d" % status, ((b"x-why", b"so"),), b"text/plain")
+
+    async with serving(limits=Limits(body_bytes_max=1000), refuse=refuse) as server:
+        wire = await Wire.open(server.port)
+        wire.send(POST + b"Content-Length: 1001\r\n\r\n")
+        status, headers = await wire.head()
+        assert (status, headers[b"x-why"]) == (413, b"so")
+        assert await wire.rest() == b"not 413"
+        await wire.close()
+        assert await exchange(server.port, POST + b"Content-Length: x\r\n\r\n") == (
+            400, b"not 400",
+        )  # fmt: skip
+
+
+@on_loops
 async def test_header_limits() -> None:
     limits = Limits(header_bytes_max=2000, header_count_max=10)
     async with serving(limits=limits) as server:

@@ -5,7 +5,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from node.http import Handler, Limits, Request, Response, Server, serve
 
@@ -18,9 +18,11 @@ async def echo(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def serving(handler: Handler = echo, limits: Limits | None = None) -> AsyncIterator[Server]:
+async def serving(
+    handler: Handler = echo, limits: Limits | None = None, **options: Any
+) -> AsyncIterator[Server]:
     """Yield a running server, closed at once afterwards."""
-    server = await serve(handler, limits=limits)
+    server = await serve(handler, limits=limits, **options)
     try:
         yield server
     finally:
