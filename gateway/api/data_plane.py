@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 import orjson
 
@@ -149,7 +150,7 @@ class DataPlane:
         return self._answer(call, list_models(self._table, self._authorize(call)))
 
     async def _show_model(self, call: Call, path: bytes) -> Answer:
-        name = path.removeprefix(b"/v1/models/").decode("utf-8", "replace")
+        name = unquote(path.removeprefix(b"/v1/models/"))  # official clients escape its slash
         return self._answer(call, show_model(self._table, self._authorize(call), name))
 
     async def _show_request(self, call: Call, path: bytes) -> Answer:

@@ -35,6 +35,13 @@ async def test_a_plain_answer_is_verified_receipted_and_counted(tmp_path: Path) 
         assert total["requests"] == 1
 
 
+async def test_a_model_is_found_by_a_name_with_a_slash(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway, gateway.client() as client:
+        (session,) = gateway.table.sessions.values()
+        gateway.table.replace(7, [session], {"Qwen/Qwen3-8B ü": session.service})
+        assert (await client.models.retrieve("Qwen/Qwen3-8B ü")).id == "Qwen/Qwen3-8B ü"
+
+
 async def test_completions_and_models(tmp_path: Path) -> None:
     async with a_gateway(tmp_path, FakeSupplier("honest")) as gateway, gateway.client() as client:
         answer = await client.completions.create(model=MODEL, prompt="say", max_tokens=50)
