@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import openai
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api.messages import check_messages
 from gateway.api.responses.requests import read_chat
 from gateway.errors import RequestError
 from gateway.routing.costs import cost_of
@@ -16,6 +18,7 @@ from tests.factories import WEIGHTS
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, a_gateway
 
+SCRIPT = Path(__file__).with_name("finish_response.mjs")
 TOOL = {"type": "function", "name": "add", "parameters": {"type": "object"}, "strict": True}
 CALLS = [{"name": "add", "arguments": '{"a":1}'}, {"name": "add", "arguments": '{"a":2}'}]
 
@@ -92,6 +95,47 @@ async def test_a_stream_tells_every_step(tmp_path: Path, calls: list[dict[str, s
 
 
 @pytest.mark.anyio
+async def test_every_part_of_a_stream_is_added_told_and_done(tmp_path: Path) -> None:
+    fake = FakeSupplier("one", reasoning="Hm.")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        stream = await client.responses.create(model=MODEL, input="hi", stream=True)
+        events = [event async for event in stream]
+    for kind, text in (("reasoning_text", "Hm."), ("output_text", "Hello, world")):
+        (added,) = [each for each in events if each.type == "response.content_part.added"
+                    and each.part.type == kind]  # fmt: skip
+        own = [each for each in events if getattr(each, "item_id", "") == added.item_id]
+        kinds = [each.type.removeprefix("response.") for each in own]
+        told = [each.delta for each in own if each.type == f"response.{kind}.delta"]
+        ends = [f"{kind}.done", "content_part.done"]
+        assert kinds == ["content_part.added", *[f"{kind}.delta"] * len(told), *ends]
+        assert (added.part.text, "".join(told), own[-1].part.text) == ("", text, text)
+
+
+@pytest.mark.anyio
+async def test_the_node_client_finishes_a_response_that_was_thought_about(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("one", reasoning="Hm.")) as gateway:
+        argv = ["node", str(SCRIPT), gateway.url + "/v1", gateway.key, MODEL]
+        with anyio.fail_after(60):
+            done = await anyio.run_process(argv, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        made = orjson.loads(done.stdout)
+    texts = {each["type"]: each["content"][0]["text"] for each in made["output"]}
+    assert texts == {"reasoning": "Hm.", "message": "Hello, world"}
+    assert (made["output_text"], made["status"]) == ("Hello, world", "completed")
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_no_json_is_the_suppliers_fault(tmp_path: Path) -> None:
+    async with a_gateway(tmp_path, FakeSupplier("one", "torn")) as gateway:
+        async with gateway.client() as client:
+            with pytest.raises(openai.InternalServerError) as caught:
+                await client.responses.create(model=MODEL, input="hi")
+        assert (caught.value.status_code, caught.value.code) == (502, "upstream_invalid")
+        await gateway.settled()
+        assert [each.units_receipted for each in gateway.recounts] == [WEIGHTS.units(8, 0, 0)]
+
+
+@pytest.mark.anyio
 async def test_a_stream_that_breaks_is_a_failed_response(tmp_path: Path) -> None:
     async with a_gateway(tmp_path, FakeSupplier("one", "stall")) as gateway:
         async with gateway.client() as client:
@@ -152,6 +196,36 @@ values = st.recursive(
     ),
     max_leaves=12,
 )  # fmt: skip
+
+
+def test_a_call_is_of_the_message_before_it_and_results_may_be_parts() -> None:
+    call = {"type": "function_call", "call_id": "c0", "name": "add", "arguments": "{}"}
+    parts = [{"type": "input_text", "text": "3"}, {"type": "input_text", "text": "!"}]
+    items = [
+        {"role": "user", "content": "add"},
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "role": "assistant",
+         "content": [{"type": "output_text", "text": "I add."}]},
+        call,
+        {**call, "call_id": "c1"},
+        {"type": "function_call_output", "call_id": "c0", "output": parts},
+        {"type": "function_call_output", "call_id": "c1", "output": "4"},
+        call,
+    ]  # fmt: skip
+    read = read_chat({"model": "m", "input": items})["messages"]
+    roles = ["user", "assistant", "tool", "tool", "assistant"]
+    assert [each["role"] for each in read] == roles
+    assert read[1]["content"] == [{"type": "text", "text": "I add."}]
+    assert [each["id"] for each in read[1]["tool_calls"]] == ["c0", "c1"]
+    assert [each["id"] for each in read[4]["tool_calls"]] == ["c0"]
+    assert read[2]["content"] == [{"type": "text", "text": "3"}, {"type": "text", "text": "!"}]
+    check_messages(read, 10)
+    with pytest.raises(RequestError) as caught:
+        picture = [{"type": "input_image", "image_url": "x"}]
+        read_chat({"model": "m", "input": [{**items[5], "output": picture}]})
+    assert caught.value.param == "input[0].output[0]"
+
+
 NAMES = ["input", "instructions", "tools", "tool_choice", "text", "reasoning", "metadata", "store"]
 
 

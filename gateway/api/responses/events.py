@@ -16,6 +16,7 @@ from gateway.api.responses.objects import (
     read_text,
     read_thought,
     text_part,
+    thought_part,
     translate_usage,
 )
 from gateway.routing.sse import EVENT_END
@@ -89,15 +90,14 @@ class EventTranslator:
             is_message = kind == "message"
             item = self.made.add_message() if is_message else self.made.add_reasoning()
             yield from self._begin(item)
-            part = text_part("") if is_message else {"type": "reasoning_text", "text": ""}
+            part = text_part("") if is_message else thought_part("")
             item["content"].append(part)
-            if is_message:
-                yield self._part("response.content_part.added", item, part=part)
+            yield self._part("response.content_part.added", item, part=part)
         assert self._open is not None
-        self._open["content"][0]["text"] += text
-        name = "output_text" if kind == "message" else "reasoning_text"
+        (part,) = self._open["content"]
+        part["text"] += text
         extra: Members = {"logprobs": []} if kind == "message" else {}
-        yield self._part(f"response.{name}.delta", self._open, delta=text, **extra)
+        yield self._part(f"response.{part['type']}.delta", self._open, delta=text, **extra)
 
     def _call(self, call: Members) -> Iterator[bytes]:
         function, index = read_object(call.get("function")), call.get("index")
@@ -126,14 +126,11 @@ class EventTranslator:
             arguments, name = item["arguments"], item["name"]
             done = "response.function_call_arguments.done"
             yield self._of(done, item, arguments=arguments, name=name)
-        elif item["type"] == "message":
-            part = item["content"][0]
-            text = part["text"]
-            yield self._part("response.output_text.done", item, text=text, logprobs=[])
-            yield self._part("response.content_part.done", item, part=part)
         else:
-            text = item["content"][0]["text"]
-            yield self._part("response.reasoning_text.done", item, text=text)
+            (part,) = item["content"]
+            extra: Members = {"logprobs": []} if item["type"] == "message" else {}
+            yield self._part(f"response.{part['type']}.done", item, text=part["text"], **extra)
+            yield self._part("response.content_part.done", item, part=part)
         if item["status"] == "in_progress":
             item["status"] = "completed"
         yield self._event("response.output_item.done", output_index=self._index(item), item=item)

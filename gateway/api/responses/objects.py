@@ -85,6 +85,11 @@ def text_part(text: str) -> Members:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def thought_part(text: str) -> Members:
+    """The part of a reasoning that holds its text."""
+    return {"type": "reasoning_text", "text": text}
+
+
 def read_object(value: Any) -> Members:
     """An object as it is; an empty one in the place of anything else."""
     return value if isinstance(value, dict) else {}
@@ -135,7 +140,7 @@ def translate_answer(asked: Members, name: str, value: Any) -> Members:
     message = read_object(choice.get("message"))
     thought, content = read_thought(message), read_text(message.get("content"))
     if thought:
-        made.add_reasoning()["content"].append({"type": "reasoning_text", "text": thought})
+        made.add_reasoning()["content"].append(thought_part(thought))
     if content:
         made.add_message()["content"].append(text_part(content))
     for call in read_objects(message.get("tool_calls")):

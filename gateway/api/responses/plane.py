@@ -10,6 +10,7 @@ from gateway.api.openai import Endpoint
 from gateway.api.responses.events import TranslatingClient
 from gateway.api.responses.objects import ResponseObject, translate_answer
 from gateway.api.responses.requests import Members, read_chat
+from gateway.errors import UpstreamInvalidError
 from gateway.routing.dispatch import Answer
 from gateway.routing.relaying import Call, Relays
 from node.http import Response
@@ -38,5 +39,12 @@ class ResponsesPlane:
             call.model = chat.model
         if not isinstance(answer, Response):
             return answer
-        response = translate_answer(asked, call.id.hex(), orjson.loads(answer.body))
+        response = translate_answer(asked, call.id.hex(), _read_answer(answer.body))
         return Response(answer.status, orjson.dumps(response), answer.headers)
+
+
+def _read_answer(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamInvalidError("the supplier's answer is not JSON") from error

@@ -82,18 +82,17 @@ def _read_messages(asked: Members) -> list[Members]:
 def _read_item(item: Any, where: str, messages: list[Members]) -> None:
     kind = item.get("type", "message") if isinstance(item, dict) else None
     if kind == "message":
-        content = _read_content(item.get("content"), where)
+        content = _read_content(item.get("content"), f"{where}.content")
         messages.append({"role": item.get("role"), "content": content})
     elif kind == "function_call":
         function = {"name": item.get("name"), "arguments": item.get("arguments")}
         call = {"id": item.get("call_id"), "type": "function", "function": function}
-        if not messages or "tool_calls" not in messages[-1]:
-            messages.append({"role": "assistant", "content": None, "tool_calls": []})
-        messages[-1]["tool_calls"].append(call)
+        if not messages or messages[-1]["role"] != "assistant":
+            messages.append({"role": "assistant", "content": None})
+        messages[-1].setdefault("tool_calls", []).append(call)
     elif kind == "function_call_output":
-        messages.append(
-            {"role": "tool", "tool_call_id": item.get("call_id"), "content": item.get("output")}
-        )
+        output = _read_content(item.get("output"), f"{where}.output")
+        messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
     elif kind != "reasoning":
         raise UnsupportedParameterError(
             f"{where} is no message, function_call, function_call_output or reasoning", param=where
@@ -106,8 +105,7 @@ def _read_content(content: Any, where: str) -> Any:
     for index, part in enumerate(content):
         if not isinstance(part, dict) or part.get("type") not in TEXTS:
             raise UnsupportedParameterError(
-                f"{where}.content[{index}] is no text: only text is served",
-                param=f"{where}.content[{index}]",
+                f"{where}[{index}] is no text: only text is served", param=f"{where}[{index}]"
             )
     return [{"type": "text", "text": part.get("text")} for part in content]
 
