@@ -7,9 +7,9 @@ import orjson
 
 from gateway.api.body import RequestLimits
 from gateway.api.checks import Check
-from gateway.api.parameters import CHAT, COMPLETION, EMBEDDING
+from gateway.api.parameters import CHAT, COMPLETION, EMBEDDING, UNSUPPORTED
 from gateway.api.responses import RESPONSE
-from gateway.api.schemas import OBJECT, TEXT, Schema, exactly, list_of, matching, nullable
+from gateway.api.schemas import NULL, OBJECT, TEXT, Schema, exactly, list_of, matching, nullable
 from gateway.edge.requests import PLAN, PLAN_MORE
 from pricing import QUANTITY_MAX
 
@@ -51,8 +51,8 @@ def body_of(checks: Mapping[str, Check], needed: Iterable[str]) -> Schema:
         for name, each in checks.items()
     }  # fmt: skip
     return {
-        "type": "object", "properties": properties, "required": required,
-        "additionalProperties": False,
+        "type": "object", "properties": {**dict.fromkeys(UNSUPPORTED, NULL), **properties},
+        "required": required, "additionalProperties": False,
     }  # fmt: skip
 
 

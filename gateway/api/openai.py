@@ -241,7 +241,8 @@ def check_parameters(members: Mapping[str, Any], shape: Shape) -> None:
     for name, value in members.items():
         check = shape.checks.get(name)
         if check is None:
-            _refuse_name(name)
+            if value is not None or name not in UNSUPPORTED:
+                _refuse_name(name, shape)
         elif value is None:
             if name in needed:
                 raise MissingParameterError(f"{name} is null", param=name)
@@ -252,13 +253,16 @@ def check_parameters(members: Mapping[str, Any], shape: Shape) -> None:
             raise MissingParameterError(f"you must provide {name}", param=name)
 
 
-def _refuse_name(name: str) -> None:
+def _refuse_name(name: str, shape: Shape) -> None:
     shown = name[:64]
     if name in UNSUPPORTED:
         raise UnsupportedParameterError(
             f"{shown} is not supported: {UNSUPPORTED[name]}", param=shown
         )
-    raise UnknownParameterError(f"unrecognized request argument supplied: {shown}", param=shown)
+    raise UnknownParameterError(
+        f"unrecognized request argument supplied: {shown}; known are {', '.join(shape.checks)}",
+        param=shown,
+    )
 
 
 def read_output_tokens_max(members: Mapping[str, Any]) -> int | None:

@@ -78,7 +78,13 @@ CHAT: dict[str, Check] = {
         schemas.TOOL_CHOICE,
     ),
     "parallel_tool_calls": FLAG,
-    "reasoning_effort": one_of("low", "medium", "high"),
+    "reasoning_effort": one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+    "verbosity": one_of("low", "medium", "high"),
+    "modalities": Check(
+        lambda value: value == ["text"], '["text"]: only text is served', {"const": ["text"]}
+    ),
+    "prompt_cache_key": text(512),
+    "safety_identifier": text(512),
     "chat_template_kwargs": Check(
         is_template_variables,
         "at most 16 flags, numbers or short strings by name",
@@ -112,8 +118,7 @@ UNSUPPORTED: dict[str, str] = {
     "functions": "use tools",
     "function_call": "use tool_choice",
     "audio": "only text is served",
-    "modalities": "only text is served",
     "ignore_eos": "tokens after the end are not shown and cannot be counted; use min_tokens",
     "suffix": "the engines served here do not insert; put the text before the gap into prompt",
 }
-"""Parameters OpenAI or vLLM know, and why they are refused."""
+"""Parameters OpenAI or vLLM know that must be null here, and why."""

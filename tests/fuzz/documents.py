@@ -64,6 +64,11 @@ CHAT = orjson.dumps(
         "stream_options": {"include_usage": True},
         "logit_bias": {"5": -1},
         "response_format": {"type": "json_object"},
+        "reasoning_effort": "minimal",
+        "verbosity": "low",
+        "modalities": ["text"],
+        "prompt_cache_key": "a",
+        "safety_identifier": "b",
     }
 )
 COMPLETION = b'{"model":"demo","prompt":["one",""],"max_tokens":4,"echo":true,"seed":7,"best_of":1}'

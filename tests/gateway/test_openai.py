@@ -133,6 +133,9 @@ def test_an_unknown_name_is_named() -> None:
     with pytest.raises(UnknownParameterError) as caught:
         read(model="m", messages=MESSAGES, zz=1)
     assert caught.value.param == "zz"
+    assert "known are model, user, max_tokens" in str(caught.value)
+    with pytest.raises(UnknownParameterError):
+        read(model="m", messages=MESSAGES, zz=None)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +215,9 @@ ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},
         {"chat_template_kwargs": {"enable_thinking": False, "style": "x", "n": 1.5}},
         {"reasoning_effort": "low"},
+        {"reasoning_effort": "xhigh", "verbosity": "low", "modalities": ["text"]},
+        {"prompt_cache_key": "a", "safety_identifier": "b"},
+        dict.fromkeys(("functions", "function_call", "audio", "modalities", "ignore_eos")),
         {"logit_bias": {"5": 100}, "presence_penalty": -1, "max_tokens": 8},
         {"logit_bias": {"5": -100}, "frequency_penalty": 1, "repetition_penalty": 1.2},
     ],
@@ -237,6 +243,10 @@ def test_what_is_newly_let_in_goes_through_unchanged(members: dict) -> None:
          "tool_choice"),
         ({"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
         ({"functions": []}, "functions"),
+        ({"function_call": "auto"}, "function_call"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"reasoning_effort": "a lot"}, "reasoning_effort"),
+        ({"safety_identifier": "x" * 513}, "safety_identifier"),
         ({"ignore_eos": True}, "ignore_eos"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"logit_bias": {"5": 1}, "max_tokens": 9}, "logit_bias"),

@@ -226,6 +226,16 @@ def test_a_call_is_of_the_message_before_it_and_results_may_be_parts() -> None:
     assert caught.value.param == "input[0].output[0]"
 
 
+def test_what_a_chat_takes_too_is_handed_on() -> None:
+    said = {"prompt_cache_key": "a", "safety_identifier": "b"}
+    asked = {"text": {"verbosity": "low"}, "reasoning": {"effort": "minimal"}}
+    read = read_chat({"model": "m", "input": "hi", **said, **asked})
+    expected = {**said, "model": "m", "verbosity": "low", "reasoning_effort": "minimal"}
+    assert {name: value for name, value in read.items() if name != "messages"} == expected
+    with pytest.raises(RequestError, match="known are model, temperature"):
+        read_chat({"model": "m", "input": "hi", "zz": 1})
+
+
 NAMES = ["input", "instructions", "tools", "tool_choice", "text", "reasoning", "metadata", "store"]
 
 

@@ -44,6 +44,14 @@ CHATS: dict[str, dict[str, Any]] = {
     "stop within a token": {"stop": ["or", "he"]},
     "logprobs": {"logprobs": True, "top_logprobs": 3},
     "tools that are not called": {"tools": [TOOL], "tool_choice": "none"},
+    "what changes nothing": {
+        **dict.fromkeys(("functions", "function_call")),
+        "modalities": ["text"],
+        "prompt_cache_key": "a",
+        "safety_identifier": "b",
+        "verbosity": "low",
+        "reasoning_effort": "none",
+    },
     "a schema": {"response_format": SCHEMA},
     "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello!"}]}]},
     "turns": {

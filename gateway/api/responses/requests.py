@@ -12,7 +12,7 @@ from gateway.errors import (
 Members = dict[str, Any]
 SAME = (
     "model", "temperature", "top_p", "user", "metadata", "parallel_tool_calls", "stream",
-    "service_tier",
+    "service_tier", "prompt_cache_key", "safety_identifier",
 )  # fmt: skip
 ACCEPTED = (
     *SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text",
@@ -33,7 +33,10 @@ def read_chat(asked: Members) -> Members:
         if name in UNSUPPORTED and not _is_off(value):
             raise UnsupportedParameterError(f"{name}: {UNSUPPORTED[name]}", param=name)
         if name not in ACCEPTED and name not in UNSUPPORTED:
-            raise UnknownParameterError(f"unrecognized request argument {name[:64]}", param=name)
+            raise UnknownParameterError(
+                f"unrecognized request argument {name[:64]}; known are {', '.join(ACCEPTED)}",
+                param=name,
+            )
     if not _is_off(asked.get("store")):
         raise UnsupportedParameterError("store: nothing is stored; leave it out", param="store")
     if asked.get("input") in (None, "", []):
@@ -45,7 +48,7 @@ def read_chat(asked: Members) -> Members:
     if chat.get("stream"):
         chat["stream_options"] = {"include_usage": True}
     _read_tools(asked, chat)
-    _read_format(asked, chat)
+    _read_text(asked, chat)
     effort = _object(asked, "reasoning").get("effort")
     if effort is not None:
         chat["reasoning_effort"] = effort
@@ -132,8 +135,11 @@ def _read_tools(asked: Members, chat: Members) -> None:
         chat["tool_choice"] = choice
 
 
-def _read_format(asked: Members, chat: Members) -> None:
-    wanted = _object(_object(asked, "text"), "format")
+def _read_text(asked: Members, chat: Members) -> None:
+    text = _object(asked, "text")
+    if text.get("verbosity") is not None:
+        chat["verbosity"] = text["verbosity"]
+    wanted = _object(text, "format")
     if wanted.get("type") == "json_schema":
         names = ("name", "description", "schema", "strict")
         schema = {name: wanted[name] for name in names if wanted.get(name) is not None}

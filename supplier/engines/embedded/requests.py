@@ -36,7 +36,10 @@ SHARED = {
     "skip_special_tokens", "include_stop_str_in_output", "logprobs", "user", "priority",
 }  # fmt: skip
 # accepted and without effect: they change who asks or how it is billed, not what is answered
-UNUSED = {"user", "metadata", "store", "service_tier"}
+UNUSED = {
+    "user", "metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier",
+    "verbosity", "modalities",
+}  # fmt: skip
 TOOLS = {"tools", "tool_choice", "parallel_tool_calls"}
 CHAT = SHARED | UNUSED | TOOLS | {
     "messages", "max_completion_tokens", "top_logprobs", "response_format",
