@@ -124,9 +124,11 @@ class RelaySettings(BaseModel):
     tries_max: int = Field(default=3, ge=1)
     expiry_s: int = Field(default=120, ge=1, description="how long a signed request may be used")
     connect_s: float = Field(default=5.0, gt=0)
-    first_byte_s: float = Field(default=60.0, gt=0)
-    stall_s: float = Field(default=30.0, gt=0)
-    total_s: float = Field(default=600.0, gt=0)
+    first_byte_s: float = Field(
+        default=60.0, gt=0, description="until a stream's head, or the end of a plain answer"
+    )
+    stall_s: float = Field(default=30.0, gt=0, description="longest silence inside an answer")
+    total_s: float = Field(default=600.0, gt=0, description="until a stream's end")
     prompt_bytes_per_s: float = Field(
         default=1000.0, gt=0, description="slowest reading of a request; lengthens the time-outs"
     )

@@ -56,21 +56,23 @@ class UpstreamTimeouts:
     stall: float = 30.0
     """Longest silence inside an answer."""
     total: float = 600.0
+    """To the end of a stream."""
     cancel: float = 5.0
     """After the client left: for the signed response to what it had received."""
     prompt_bytes_per_s: float = inf
     """The slowest that a request may be read: `first_byte` and `total` grow with its length."""
     answer_tokens_per_s: float = inf
-    """The slowest that an answer may be written: `total` grows with what is asked for at most."""
+    """The slowest that an answer may be written: its end is later by what is asked for at most."""
 
     def of(self, relay: Relay) -> Timeout:
         """The deadlines of one try, as the chassis wants them."""
         reading = len(relay.body) / self.prompt_bytes_per_s
         writing = relay.output_tokens / self.answer_tokens_per_s
-        first = self.first_byte + reading
-        if not relay.request.is_stream:  # a plain answer is written before its first byte
-            first += writing
-        return Timeout(self.connect, first, self.stall, self.total + reading + writing)
+        if relay.request.is_stream:
+            total = self.total + reading + writing
+            return Timeout(self.connect, self.first_byte + reading, self.stall, total)
+        whole = min(self.first_byte, self.total) + reading + writing
+        return Timeout(self.connect, whole, self.stall, whole)
 
 
 @dataclass(slots=True)

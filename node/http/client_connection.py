@@ -144,7 +144,6 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
             return
         self.received = True
-        self._since = self._loop.time()
         try:
             self._parser.feed_data(data)
             self._raw += len(data)
@@ -157,7 +156,8 @@ class ClientConnection(asyncio.Protocol):
             self._spoil(stop.args[0])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._spoil(BadResponse(str(error)))
-        if self._in_body:
+        if self._in_body:  # the head has one deadline, however its bytes come
+            self._since = self._loop.time()
             self._notify()
 
     def eof_received(self) -> bool:
@@ -295,7 +295,7 @@ class ClientConnection(asyncio.Protocol):
         if at is None:
             periods = [p for p in (read, self._timeout.first_byte) if p is not None]
             return now + min(periods) if periods else None
-        soonest = at if read is None else min(at, self._since + read)
+        soonest = at if read is None else min(at, now + read)  # a body may begin any time
         return max(soonest, now + 0.001)
 
     def _look(self) -> None:

@@ -38,18 +38,19 @@ def test_a_stream_s_first_byte_waits_for_its_prompt_and_its_end_for_its_answer()
     assert SCALED.of(relay) == Timeout(1, 60 + reading, 30, 600 + reading + 40)
 
 
-def test_a_plain_answer_is_written_before_its_first_byte() -> None:
+def test_a_plain_answer_is_whole_by_when_its_first_byte_is_due() -> None:
     relay = a_relay(b"x", 400, is_stream=False)
-    reading = len(relay.body) / 1000
+    whole = 60 + len(relay.body) / 1000 + 40
 
-    assert SCALED.of(relay) == Timeout(1, 60 + reading + 40, 30, 600 + reading + 40)
+    assert SCALED.of(relay) == Timeout(1, whole, 30, whole)
 
 
 def test_without_speeds_nothing_grows() -> None:
-    plain = UpstreamTimeouts()
-    relay = a_relay(b"x" * 20_000, 400, is_stream=False)
+    fixed = UpstreamTimeouts()
+    stream, plain = (a_relay(b"x" * 20_000, 400, is_stream=each) for each in (True, False))
 
-    assert plain.of(relay) == Timeout(plain.connect, plain.first_byte, plain.stall, plain.total)
+    assert fixed.of(stream) == Timeout(fixed.connect, fixed.first_byte, fixed.stall, fixed.total)
+    assert fixed.of(plain).total == fixed.first_byte
 
 
 @pytest.mark.anyio
@@ -78,3 +79,39 @@ async def test_a_slow_answer_is_waited_for_where_it_may_be_long(
         with pytest.raises(openai.InternalServerError) as caught:
             await asked
         assert caught.value.code == kind
+
+
+DRIPPED = {
+    "head": (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", b" "),
+}
+
+
+class Dripping(FakeSupplier):
+    """A supplier that is never silent and never done: what it begins with, and goes on with."""
+
+    async def relay(self, request: Request) -> Response | StreamWriter:
+        self.served += 1
+        first, drop = DRIPPED[self.lie]
+        transport = request._connection.transport
+        transport.write(first)
+        while not request.disconnected.done():
+            transport.write(drop)
+            await asyncio.wait({request.disconnected}, timeout=0.1)
+        return Response(500)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", DRIPPED)
+async def test_who_drips_an_answer_is_left_for_another_supplier(tmp_path: Path, what: str) -> None:
+    bad, good = Dripping("bad", what), FakeSupplier("good")
+    async with a_gateway(tmp_path, bad, good) as gateway, gateway.client() as client:
+        while not bad.served:
+            gateway.standing.states.clear()
+            async with asyncio.timeout(TIMEOUTS.total / 2):
+                answer = await client.chat.completions.create(
+                    model=MODEL, messages=[{"role": "user", "content": "hi"}]
+                )
+            assert answer.choices[0].message.content == "Hello, world"
+        assert gateway.results[-2:] == ["timeout", "ok"]

@@ -5,6 +5,7 @@ import ipaddress
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from node.http import (
     serve,
 )
 from node.http.client import parse_url
+from node.http.client_connection import ClientConnection
 from tests.node.loops import on_loops, until
 from tests.node.wire import echo, read_request, scripted, serving
 
@@ -191,6 +193,56 @@ async def test_every_phase_has_its_deadline() -> None:
             with pytest.raises(TimedOut) as raised:
                 await pool.request("GET", f"{url}/{phase}", timeout=timeout)
             assert raised.value.phase == phase
+
+
+DRIPS = {
+    "head": (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+@on_loops
+async def test_a_head_that_drips_is_given_no_more_time_than_one_that_does_not_come(
+    what: str,
+) -> None:
+    first, drop = DRIPS[what]
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(first)
+        while not reader.at_eof():
+            writer.write(drop)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.06):
+                    await reader.read()
+
+    async with scripted(talk) as url, ClientPool() as pool:
+        with pytest.raises(TimedOut) as raised:
+            await pool.request("GET", url, timeout=Timeout(first_byte=0.3, read=0.1, total=20))
+        assert raised.value.phase == "first_byte"
+
+
+@on_loops
+async def test_a_head_that_is_awaited_is_looked_for_a_few_times_only() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await reader.read()
+
+    looks = 0
+
+    def look(self: ClientConnection) -> None:
+        nonlocal looks
+        looks += 1
+        watched(self)
+
+    watched = ClientConnection._look
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClientConnection, "_look", look)
+        async with scripted(talk) as url, ClientPool() as pool:
+            with pytest.raises(TimedOut):
+                await pool.request("GET", url, timeout=Timeout(first_byte=0.3, read=0.1))
+    assert looks <= 5
 
 
 @on_loops
