@@ -61,7 +61,9 @@ class ServerSettings(BaseModel):
     requests_kept: int = Field(
         default=4096, ge=0, description="requests of late that `GET /v1/requests/ID` knows"
     )
-    write_stall_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
+    write_stall_s: float = Field(
+        default=30.0, gt=0, description="who reads nothing for so long is let go"
+    )
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
     cors_origins: list[str] = Field(
         default=[], description="origins whose pages may call from a browser; `*` is any"

@@ -55,7 +55,9 @@ class ServerSettings(BaseModel):
     session_lookups_max: int = Field(default=8, ge=1, description="sessions looked up at once")
     body_bytes_max: int = Field(default=10 << 20, ge=RECEIPTS_BYTES_MAX)
     expiry_s_max: int = Field(default=300, ge=1, description="a request may expire this far ahead")
-    write_timeout_s: float = Field(default=30.0, gt=0, description="a stalled reader is let go")
+    write_timeout_s: float = Field(
+        default=30.0, gt=0, description="who reads nothing for so long is let go"
+    )
     drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
     tls: ListenerTls = ListenerTls()
 

@@ -59,6 +59,8 @@ class ServerConnection(asyncio.Protocol):
         self.lost = False
         self.write_paused = False
         self.deadline = inf
+        self._unread = 0
+        """Bytes that the client had not taken when it was last given time for them."""
         self.transport: asyncio.Transport
         self._owner = owner
         self._limits = limits = owner.limits
@@ -106,7 +108,7 @@ class ServerConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hold writers back; a client that reads nothing for too long is cut off."""
         self.write_paused = True
-        self._expire_in(self._limits.write_stall_s)
+        self._expect_reading()
 
     def resume_writing(self) -> None:
         """Let writers and the next request go on."""
@@ -257,9 +259,11 @@ class ServerConnection(asyncio.Protocol):
             self._drain = None
 
     def expire(self) -> None:
-        """Act on a passed deadline: 408 for a request that dawdles, else the end."""
+        """Act on a passed deadline: more time for who reads, 408 for who dawdles, else the end."""
         dawdles = self._reader.phase in (Phase.HEAD, Phase.BODY)
-        if dawdles and not (self.busy or self.lost or self.write_paused):
+        if 0 < self.transport.get_write_buffer_size() < self._unread:
+            self._expect_reading()
+        elif dawdles and not (self.busy or self.lost or self.write_paused):
             self._refuse(408)
         else:
             self.abort()
@@ -281,7 +285,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._reader.stop()
-        self._expire_in(self._limits.write_stall_s)
+        self._expect_reading()
         self.transport.close()
 
     def _mark_lost(self) -> None:
@@ -294,6 +298,10 @@ class ServerConnection(asyncio.Protocol):
             self._drain.set_exception(ClientDisconnected())
         if self._current is not None:
             self._current.client_left()
+
+    def _expect_reading(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._expire_in(self._limits.write_stall_s)
 
     def _expect_more(self) -> None:
         self._expire_in(self._waits[self._reader.phase])

@@ -19,6 +19,7 @@ class Limits:
     head_s: float = 10.0
     body_s: float = 60.0
     write_stall_s: float = 30.0
+    """How long a client may take nothing of what is to be sent."""
     linger_s: float = 1.0
     write_buffer_bytes: int = 64 << 10
     backlog: int = 2048

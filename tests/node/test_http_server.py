@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 
 import pytest
 
@@ -396,6 +397,35 @@ async def test_a_client_that_stops_reading_holds_the_writer_and_is_cut_off() -> 
         assert written < 32 << 20  # what sockets buffer, not what the handler could make
         await until(lambda: server.connections == 0)
         await wire.close()
+
+
+@pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("stops", [False, True])
+@on_loops
+async def test_a_reader_may_be_slow_for_as_long_as_it_reads(ending: bytes, stops: bool) -> None:
+    """32 MiB at some 25 MB/s: four times as long as a client may read nothing."""
+    body = b"x" * (32 << 20)
+
+    async def handler(request: Request) -> Response:
+        return Response(200, body)
+
+    async with serving(handler, Limits(write_stall_s=0.3)) as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as raw:
+            raw.setblocking(False)
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 10)
+            await loop.sock_connect(raw, ("127.0.0.1", server.port))
+            await loop.sock_sendall(raw, b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % ending)
+            taken = 0
+            while taken < len(body) and (data := await loop.sock_recv(raw, 128 << 10)):
+                taken += len(data)
+                if stops and taken > len(body) // 4:
+                    break
+                await asyncio.sleep(0.005)
+            if stops:
+                await until(lambda: server.connections == 0)
+            else:
+                assert taken >= len(body)
 
 
 @on_loops
