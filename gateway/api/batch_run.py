@@ -87,10 +87,12 @@ class BatchRunner:
         return not left
 
     def read_parts(self, batch: str) -> list[BatchResult]:
-        """The results of a batch so far."""
+        """The results of a batch so far, one of each line: its answer, where it was answered."""
         parts = [self.store.get(each) or b"" for each in self.store.names(PART)
                  if each.startswith(batch + ".")]  # fmt: skip
-        return [result for part in parts for result in read_results(part)]
+        results = [result for part in parts for result in read_results(part)]
+        results.sort(key=lambda each: not each.is_error)
+        return list({each.number: each for each in results}.values())
 
     def with_parts(self) -> set[str]:
         """The batches that there are parts of."""

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -48,6 +49,8 @@ class Batches:
     runner: BatchRunner
     leases: Leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Whose turn it is to take up a batch."""
 
     async def answer(self, call: Call, path: bytes) -> Answer:
         """Create, list, show or cancel; raises RequestError."""
@@ -115,13 +118,15 @@ class Batches:
                 self.runner.cancel(name)
 
     async def _take_up(self, name: str) -> None:
-        if not await asyncio.to_thread(self.leases.take, name):
-            return
-        document = await asyncio.to_thread(self.documents.get, name)
-        if document.get("status") in OPEN:  # still, now that nobody else can end it
-            self._start(document)
-        else:
-            await asyncio.to_thread(self.leases.release, name)
+        """Work on a batch, unless somebody does, or did until it was over."""
+        async with self._turns:
+            if name in self._tasks or not await asyncio.to_thread(self.leases.take, name):
+                return
+            document = await asyncio.to_thread(self.documents.get, name)
+            if document.get("status") in OPEN:  # still, now that nobody else can end it
+                self._start(document)
+            else:
+                await asyncio.to_thread(self.leases.release, name)
 
     async def _create(self, key_id: str, body: bytes) -> Document:
         asked = parse_object(body, RequestLimits())
@@ -150,7 +155,7 @@ class Batches:
         }  # fmt: skip
         await asyncio.to_thread(self.leases.take, name)
         await asyncio.to_thread(self.documents.put, document)
-        self._start(document)
+        await self._try_to(partial(self._take_up, name))
         return _shown(document)
 
     async def _cancel(self, key_id: str, batch_id: str) -> Document:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from gateway.api.batch_lines import LINES_MAX, BatchResult, join_results, read_l
 from gateway.api.batch_run import YIELD_S, BatchRunner
 from gateway.api.batches import Batches
 from gateway.api.file_store import DirectoryStore
-from gateway.api.files import Files
+from gateway.api.files import META, Files
 from gateway.api.leases import HELD_S, Leases
 from gateway.api.multipart import read_form
 from gateway.errors import InvalidParameterError, MalformedBodyError
@@ -264,6 +265,52 @@ async def test_a_batch_whose_file_is_deleted_before_it_is_taken_up_again_has_fai
             done = await finished(client, batch.id)
         assert (done.status, done.output_file_id) == ("failed", None)
         assert (done.request_counts.total, done.failed_at is None) == (3, False)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_a_batch_that_is_seen_before_it_is_durable_is_begun_once(
+    tmp_path: Path, is_over: bool
+) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        seen, durable = threading.Event(), threading.Event()
+        store = batches.documents.store
+        put = store.put
+
+        def put_slowly(name: str, data: bytes) -> None:
+            put(name, data)
+            if name.endswith(META) and not seen.is_set():
+                seen.set()
+                assert durable.wait(30)
+
+        store.put = put_slowly  # type: ignore[method-assign]
+        making = asyncio.create_task(begin(client, an_input(8)))
+        assert await asyncio.to_thread(seen.wait, 30)
+        await batches.look()
+        async with asyncio.timeout(30):
+            while is_over and batches._tasks:
+                await asyncio.sleep(0.01)
+        durable.set()
+        done = await finished(client, (await making).id)
+        async with asyncio.timeout(30):
+            while batches._tasks:
+                await asyncio.sleep(0.01)
+        assert (done.request_counts.completed, fake.served) == (8, 8)
+
+
+def test_a_line_that_two_gateways_answered_counts_once_and_its_answer_before_an_error(
+    tmp_path: Path,
+) -> None:
+    store = DirectoryStore(tmp_path)
+    runner = BatchRunner(None, None, store)  # type: ignore[arg-type]
+    for part, is_error in enumerate((True, False, True)):
+        store.put(f"b.{part}.part", BatchResult(5, is_error, b"%d" % part).encode())
+    assert runner.read_parts("b") == [BatchResult(5, False, b"1")]
 
 
 CHILD = """
