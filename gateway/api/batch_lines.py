@@ -1,5 +1,6 @@
 """The lines of a batch: read from its input, answered, and kept in parts until all are."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,20 @@ import orjson
 
 from gateway.api.openai import Endpoint
 from gateway.books.lines import show_request
-from gateway.errors import GatewayError, InvalidParameterError, RequestError
+from gateway.errors import (
+    GatewayError,
+    InvalidParameterError,
+    RequestError,
+    UpstreamInvalidError,
+)
 
 LINES_MAX = 50_000
 ENDPOINTS = {
     each.value.decode(): each for each in (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS)
 }
+_RESULT = re.compile(rb"(\d{1,5})\t([01])\t(.+)")
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+"""JSON has line breaks between its tokens only, where spaces say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +50,11 @@ class BatchResult:
 
 
 def read_results(part: bytes) -> Iterator[BatchResult]:
-    """The results in a part."""
-    for each in part.splitlines():
-        number, is_error, line = each.split(b"\t", 2)
-        yield BatchResult(int(number), is_error == b"1", line)
+    """The results in a part; what is damaged is none, and its line asked again."""
+    for each in part.split(b"\n")[:-1]:
+        found = _RESULT.fullmatch(each)
+        if found is not None:
+            yield BatchResult(int(found[1]), found[2] == b"1", found[3])
 
 
 def read_lines(data: bytes, endpoint: str) -> list[BatchLine]:
@@ -84,10 +94,16 @@ def _read_line(number: int, line: bytes, endpoint: str, seen: set[str]) -> Batch
 
 
 def write_answer(line: BatchLine, request: bytes, body: bytes) -> BatchResult:
-    """The result of a line that was answered, with the very bytes of the answer."""
-    if b"\n" in body:
-        body = orjson.dumps(orjson.loads(body))
-    return BatchResult(line.number, False, _write(line, request, 200, body))
+    """The result of a line that was answered: the answer's bytes, with spaces for line breaks.
+
+    An answer that is no JSON cannot be part of a line, and is an error.
+    """
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        error = UpstreamInvalidError("the supplier's answer is no JSON")
+        return write_failure(line, request, error)
+    return BatchResult(line.number, False, _write(line, request, 200, body.translate(_BREAKS)))
 
 
 def write_failure(line: BatchLine, request: bytes, error: GatewayError) -> BatchResult:

@@ -5,6 +5,7 @@ lines that were under way, or answered and in no part yet, are asked again.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,9 +24,12 @@ from gateway.api.file_store import FileStore
 from gateway.api.files import Files
 from gateway.api.openai import Endpoint
 from gateway.api.tape import Tape
+from gateway.books.lines import show_request
 from gateway.errors import GatewayError
 from gateway.routing.relaying import Call, Relays
 from node.http import Headers, Response
+
+logger = logging.getLogger("gateway.api.batch_run")
 
 PART = ".part"
 PART_S = 0.5
@@ -78,12 +82,14 @@ class BatchRunner:
                     return
                 waiting.append(found)
 
-        async with asyncio.TaskGroup() as tasks:
-            workers = [tasks.create_task(work()) for _ in range(self.width)]
-            while not all(each.done() for each in workers):
-                await asyncio.wait(workers, timeout=PART_S)
-                await self._keep(batch, waiting)
-        await self._keep(batch, waiting)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                workers = [tasks.create_task(work()) for _ in range(self.width)]
+                while not all(each.done() for each in workers):
+                    await asyncio.wait(workers, timeout=PART_S)
+                    await self._keep(batch, waiting)
+        finally:
+            await self._keep(batch, waiting)
         return not left
 
     def read_parts(self, batch: str) -> list[BatchResult]:
@@ -121,9 +127,10 @@ class BatchRunner:
 
     async def _keep(self, batch: str, waiting: list[BatchResult]) -> None:
         while waiting:
-            part, waiting[:] = waiting[:PART_LINES], waiting[PART_LINES:]
+            part = waiting[:PART_LINES]
             name = f"{batch}.{time.time_ns():020d}{PART}"
             await asyncio.to_thread(self.store.put, name, b"".join(each.encode() for each in part))
+            del waiting[: len(part)]
 
     async def _answer(
         self, line: BatchLine, endpoint: Endpoint, key_id: str, batch: str, until: int
@@ -138,6 +145,11 @@ class BatchRunner:
                     return await self._ask(call, line, endpoint, key_id)
             except GatewayError as error:
                 failure = error
+            except Exception:
+                # A line's end, like the boundary to a client: the others of its batch go on.
+                request = show_request(call.id)
+                logger.exception("a line failed", extra={"batch": batch, "request": request})
+                failure = GatewayError("the gateway failed; its log has the request's id")
             if failure.status not in RETRIED or failure.retry_after_s is None:
                 break
             if self.is_cancelled(batch):

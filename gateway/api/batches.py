@@ -170,7 +170,14 @@ class Batches:
         name = document["id"]
         task = asyncio.ensure_future(self._work(document))
         self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        task.add_done_callback(partial(self._end, name))
+
+    def _end(self, name: str, task: asyncio.Task[None]) -> None:
+        """Let a batch go that is over, or that somebody is to take up again."""
+        del self._tasks[name]
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            logger.error("a batch was cut off", extra={"batch": name}, exc_info=failure)
 
     async def _work(self, document: Document) -> None:
         """Answer what is left of a batch, then put its files together."""

@@ -296,6 +296,7 @@ class FakeSupplier:
             }
         )
         answer = answer[:-1] if self.lie == "torn" else answer
+        answer = self.spoil(answer)
         status = Status.PARTIAL if self.lie == "plain part" else Status.OK
         sent = self.sign(signed, hashlib.sha256(answer).digest(), inputs, len(ids), status)
         if self.lie == "unsigned":
@@ -304,6 +305,10 @@ class FakeSupplier:
             answer += b" " * (4 << 20)
         header = (b"lode-response", encode_response_header(sent).encode())
         return Response(200, answer, (header,))
+
+    def spoil(self, answer: bytes) -> bytes:
+        """A plain answer as it is signed and sent."""
+        return answer
 
     def written(self, text: str) -> str:
         """What the model wrote for an answer, with the marks that the answer is without."""

@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from gateway.api.file_store import DirectoryStore
 from gateway.api.files import META, Files
 from gateway.api.leases import HELD_S, Leases
 from gateway.api.multipart import read_form
+from gateway.api.openai import Endpoint
 from gateway.errors import InvalidParameterError, MalformedBodyError
+from gateway.routing.relaying import Call, Relays
 from node.http import Request, Response, StreamWriter, serve
 from tests.factories import APPLICATION
 from tests.gateway.fakes import FakeSupplier
@@ -313,6 +316,144 @@ def test_a_line_that_two_gateways_answered_counts_once_and_its_answer_before_an_
     assert runner.read_parts("b") == [BatchResult(5, False, b"1")]
 
 
+def with_breaks(answer: bytes, line_break: bytes) -> bytes:
+    return answer.replace(b',"', b"," + line_break + b'"')
+
+
+@dataclass
+class Odd(FakeSupplier):
+    """Signs its third answer in an odd form."""
+
+    form: Callable[[bytes], bytes] = bytes
+
+    def spoil(self, answer: bytes) -> bytes:
+        return self.form(answer) if self.served == 3 else answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("form", "is_json"),
+    [
+        (lambda answer: with_breaks(answer, b"\n"), True),
+        (lambda answer: with_breaks(answer, b"\r"), True),
+        (lambda answer: with_breaks(answer, b"\r\n"), True),
+        (lambda answer: answer[:-1], False),
+        (lambda answer: with_breaks(answer[:-1], b"\n"), False),
+    ],
+)
+async def test_an_odd_answer_is_one_line_of_one_file(
+    tmp_path: Path, form: Callable[[bytes], bytes], is_json: bool
+) -> None:
+    fake = Odd("one", form=form)
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway, width=1) as batches,
+    ):
+        batch = await begin(client, an_input(3))
+        async with asyncio.timeout(30):
+            while batch.id in batches._tasks:
+                assert (await client.batches.list()).data[0].id == batch.id
+        done = await client.batches.retrieve(batch.id)
+        counts = done.request_counts
+        assert (done.status, counts.completed, counts.failed) == (
+            "completed", 2 + is_json, 1 - is_json,
+        )  # fmt: skip
+        output = (await client.files.content(done.output_file_id)).content
+        lines = [orjson.loads(each) for each in output.removesuffix(b"\n").split(b"\n")]
+        assert len(lines) == counts.completed
+        assert {str(each["response"]["body"]["choices"]) for each in lines} == {
+            str(lines[0]["response"]["body"]["choices"])
+        }
+        if not is_json:
+            (error,) = (await client.files.content(done.error_file_id)).content.splitlines()
+            said = orjson.loads(error)
+            assert said["custom_id"] == "line-2"
+            assert said["response"]["body"]["error"]["code"] == "upstream_invalid"
+        assert fake.served == 3
+
+
+@pytest.mark.anyio
+async def test_a_line_that_breaks_the_gateway_is_an_error_and_the_others_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = Relays.relay
+
+    async def break_at(relays: Relays, call: Call, endpoint: Endpoint) -> Any:
+        if b"hi 1" in call.body:
+            raise RuntimeError("a bug")
+        return await relay(relays, call, endpoint)
+
+    monkeypatch.setattr(Relays, "relay", break_at)
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway),
+    ):
+        done = await finished(client, (await begin(client, an_input(3))).id)
+        assert (done.request_counts.completed, done.request_counts.failed) == (2, 1)
+        (error,) = (await client.files.content(done.error_file_id)).content.splitlines()
+        response = orjson.loads(error)["response"]
+        assert (response["status_code"], response["body"]["error"]["code"]) == (
+            500, "internal_error",
+        )  # fmt: skip
+        (record,) = [each for each in caplog.records if each.message == "a line failed"]
+        assert record.__dict__["request"] == response["request_id"]
+        assert "a bug" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_damaged_part_is_no_answer_and_no_batch_is_hidden_by_it(tmp_path: Path) -> None:
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        batches.runner.yield_above = 0
+        batch = await begin(client, an_input(3))
+        part = b'nonsense\n1\t0\n2\t1\t{}\n0\t0\t{"cut off'
+        batches.runner.store.put(f"{batch.id}.0.part", part)
+        assert [each.id async for each in await client.batches.list()] == [batch.id]
+        counts = (await client.batches.retrieve(batch.id)).request_counts
+        assert (counts.total, counts.completed, counts.failed) == (3, 0, 1)
+
+
+@dataclass
+class Halting(FakeSupplier):
+    """Answers so many and no more, until it is told to go on."""
+
+    most: int = 2
+    is_held: bool = False
+
+    async def relay(self, request: Request) -> Response | StreamWriter:
+        if self.served == self.most:
+            self.is_held = True
+            await request.disconnected
+            return Response(500)
+        return await super().relay(request)
+
+
+@pytest.mark.anyio
+async def test_a_stop_keeps_every_line_that_was_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.batch_run.PART_S", 60)
+    fake = Halting("one")
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        async with with_batches(gateway, width=1) as batches:
+            batch = await begin(client, an_input(5))
+            async with asyncio.timeout(30):
+                while not fake.is_held:
+                    await asyncio.sleep(0.01)
+            assert batches.runner.read_parts(batch.id) == []
+        assert [each.number for each in batches.runner.read_parts(batch.id)] == [0, 1]
+        fake.most = 5
+        monkeypatch.setattr("gateway.api.batch_run.PART_S", 0.1)
+        async with with_batches(gateway):
+            done = await finished(client, batch.id)
+        assert (done.request_counts.completed, fake.served) == (5, 5)
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path
@@ -383,6 +524,13 @@ def test_results_come_back_from_their_parts(found: list[tuple[int, bool, bytes]]
     assert list(read_results(part)) == results
     lines = join_results(results, is_error=False).splitlines()
     assert len(lines) == len({each.number for each in results if not each.is_error})
+
+
+@given(st.binary(max_size=60))
+def test_any_part_is_read(part: bytes) -> None:
+    for each in read_results(part):
+        assert each.encode() in part
+        assert b"\n" not in each.line
 
 
 @pytest.mark.parametrize("count", [0, LINES_MAX + 1])
