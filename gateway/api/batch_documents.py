@@ -35,6 +35,10 @@ class BatchDocuments:
         document: Document = orjson.loads(known or b"{}")
         return document
 
+    def create(self, document: Document) -> bool:
+        """Write the document of a new batch; whether there was none of its name."""
+        return self.store.create(document["id"] + META, orjson.dumps(document))
+
     def put(self, document: Document) -> None:
         """Write a document, in place of the batch's last."""
         self.store.put(document["id"] + META, orjson.dumps(document))

@@ -20,6 +20,14 @@ LINES_MAX = 50_000
 ENDPOINTS = {
     each.value.decode(): each for each in (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS)
 }
+UNASKED = {
+    "expired": (
+        "batch_expired",
+        "This request could not be executed before the completion window expired.",
+    ),
+    "cancelled": ("batch_cancelled", "The batch was cancelled before this request executed."),
+}
+"""What lines come to that a batch ended without, by how it ended: OpenAI's codes and words."""
 _RESULT = re.compile(rb"(\d{1,5})\t([01])\t(.+)")
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 """JSON has line breaks between its tokens only, where spaces say the same."""
@@ -109,6 +117,16 @@ def write_answer(line: BatchLine, request: bytes, body: bytes) -> BatchResult:
 def write_failure(line: BatchLine, request: bytes, error: GatewayError) -> BatchResult:
     """The result of a line that was refused or failed."""
     return BatchResult(line.number, True, _write(line, request, error.status, error.body()))
+
+
+def write_unasked(line: BatchLine, batch: str, status: str) -> BatchResult:
+    """The result of a line that a batch of one of the states `UNASKED` ended without."""
+    code, message = UNASKED[status]
+    said = {
+        "id": f"{batch}_{line.number}", "custom_id": line.custom_id, "response": None,
+        "error": {"code": code, "message": message},
+    }  # fmt: skip
+    return BatchResult(line.number, True, orjson.dumps(said))
 
 
 def _write(line: BatchLine, request: bytes, status: int, body: bytes) -> bytes:

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,13 +11,15 @@ import orjson
 
 from gateway.access.admission import Admission
 from gateway.api.batch_documents import OPEN, BatchDocuments, Document
-from gateway.api.batch_lines import ENDPOINTS, read_lines
-from gateway.api.batch_run import BatchRunner
-from gateway.api.body import RequestLimits, parse_object
+from gateway.api.batch_lines import BatchLine, read_lines
+from gateway.api.batch_requests import begin_document, read_batch
+from gateway.api.batch_run import BatchRunner, read_terms
 from gateway.api.files import Files
 from gateway.api.leases import Leases
+from gateway.api.names import name_once
 from gateway.errors import (
     FileNotFoundHereError,
+    IdempotencyError,
     InvalidParameterError,
     MethodNotAllowedError,
     RouteNotFoundError,
@@ -29,7 +30,6 @@ from node.http import Response
 
 logger = logging.getLogger("gateway.api.batches")
 
-WINDOW = "24h"
 LOOK_S = 3.0
 """How often a gateway looks for batches that nobody works on, and holds on to its own."""
 OPEN_MAX = 64
@@ -58,7 +58,7 @@ class Batches:
         _, _, *rest = path.decode("latin-1").strip("/").split("/")
         match (call.method, rest):
             case b"POST", []:
-                found: object = await self._create(account.key_id, call.body)
+                found: object = await self._create(account.key_id, call)
             case b"GET", []:
                 data = await asyncio.to_thread(self._list, account.key_id)
                 found = {"object": "list", "data": data, "has_more": False}
@@ -128,35 +128,24 @@ class Batches:
             else:
                 await asyncio.to_thread(self.leases.release, name)
 
-    async def _create(self, key_id: str, body: bytes) -> Document:
-        asked = parse_object(body, RequestLimits())
-        file_id, endpoint = asked.get("input_file_id"), asked.get("endpoint")
-        if not isinstance(endpoint, str) or endpoint not in ENDPOINTS:
-            raise InvalidParameterError(
-                "endpoint must be one of " + ", ".join(ENDPOINTS), param="endpoint"
-            )
-        if asked.get("completion_window") != WINDOW:
-            raise InvalidParameterError(
-                f"completion_window must be {WINDOW}", param="completion_window"
-            )
-        if not isinstance(file_id, str):
-            raise InvalidParameterError("input_file_id must be a file's", param="input_file_id")
-        if len(self._tasks) >= OPEN_MAX:
-            raise InvalidParameterError(f"{OPEN_MAX} batches are under way", param="input_file_id")
-        data = await asyncio.to_thread(self.files.read, key_id, file_id)
-        lines = await asyncio.to_thread(read_lines, data, endpoint)
-        now, name = int(time.time()), "batch_" + secrets.token_hex(16)
-        document = {
-            "id": name, "object": "batch", "endpoint": endpoint,
-            "input_file_id": file_id, "completion_window": WINDOW, "status": "in_progress",
-            "created_at": now, "in_progress_at": now, "expires_at": now + 86_400,
-            "metadata": asked.get("metadata"), "output_file_id": None, "error_file_id": None,
-            "request_counts": {"total": len(lines), "completed": 0, "failed": 0}, "key": key_id,
-        }  # fmt: skip
-        await asyncio.to_thread(self.leases.take, name)
-        await asyncio.to_thread(self.documents.put, document)
-        await self._try_to(partial(self._take_up, name))
-        return _shown(document)
+    async def _create(self, key_id: str, call: Call) -> Document:
+        asked, name = read_batch(call), "batch_" + name_once(key_id, call.headers)
+        known = await asyncio.to_thread(self.documents.get, name)
+        if not known:
+            data = await asyncio.to_thread(self.files.read, key_id, asked["input_file_id"])
+            lines = await asyncio.to_thread(read_lines, data, asked["endpoint"])
+            document = begin_document(asked, name, key_id, len(lines), int(time.time()))
+            if len(self._tasks) >= OPEN_MAX:
+                raise InvalidParameterError(
+                    f"{OPEN_MAX} batches are under way", param="input_file_id"
+                )
+            if await asyncio.to_thread(self.documents.create, document):
+                await self._try_to(partial(self._take_up, name))
+                return _shown(document)
+            known = await asyncio.to_thread(self.documents.get, name)
+        if not asked.items() <= known.items():
+            raise IdempotencyError("this key was used for another batch", param="Idempotency-Key")
+        return _shown(await asyncio.to_thread(self._count, known))
 
     async def _cancel(self, key_id: str, batch_id: str) -> Document:
         document = await asyncio.to_thread(self._find, key_id, batch_id)
@@ -181,29 +170,31 @@ class Batches:
 
     async def _work(self, document: Document) -> None:
         """Answer what is left of a batch, then put its files together."""
-        key_id, name = document["key"], document["id"]
+        name = document["id"]
         if await asyncio.to_thread(self.documents.is_cancelled, document):
             self.runner.cancel(name)
-        status = await self._answer(document)
-        total = document["request_counts"]["total"]
-        written = await asyncio.to_thread(self.runner.write_files, self.files, key_id, name, total)
+        lines = await asyncio.to_thread(self._read, document)
+        status = await self._answer(document, lines) if lines else "failed"
+        write = self.runner.write_files
+        written = await asyncio.to_thread(write, self.files, document, lines, status)
         document |= {**written, "status": status, f"{status}_at": int(time.time())}
         await asyncio.to_thread(self.documents.put, document)
         await asyncio.to_thread(self._forget, name)
         await asyncio.to_thread(self.leases.release, name)
 
-    async def _answer(self, document: Document) -> str:
-        """Answer what is left of a batch; the status that it ends with."""
-        key_id, name, until = document["key"], document["id"], document["expires_at"]
+    def _read(self, document: Document) -> list[BatchLine]:
+        """The lines of a batch; none where its file was deleted before it was taken up here."""
         try:
-            data = await asyncio.to_thread(self.files.read, key_id, document["input_file_id"])
-        except FileNotFoundHereError:  # deleted before this gateway took the batch up
-            return "failed"
-        lines = read_lines(data, document["endpoint"])
-        endpoint = ENDPOINTS[document["endpoint"]]
-        if await self.runner.answer_all(name, endpoint, lines, key_id, until):
+            data = self.files.read(document["key"], document["input_file_id"])
+        except FileNotFoundHereError:
+            return []
+        return read_lines(data, document["endpoint"])
+
+    async def _answer(self, document: Document, lines: Sequence[BatchLine]) -> str:
+        """Answer what is left of a batch; the status that it ends with."""
+        if await self.runner.answer_all(read_terms(document), lines):
             return "completed"
-        return "cancelled" if self.runner.is_cancelled(name) else "expired"
+        return "cancelled" if self.runner.is_cancelled(document["id"]) else "expired"
 
     def _find(self, key_id: str, batch_id: str) -> Document:
         document = self.documents.get(batch_id)

@@ -5,11 +5,22 @@ from typing import Any
 
 import orjson
 
+from gateway.api.batch_requests import NAME_CHARS_MAX
 from gateway.api.body import RequestLimits
 from gateway.api.checks import Check
 from gateway.api.parameters import CHAT, COMPLETION, EMBEDDING, UNSUPPORTED
 from gateway.api.responses import RESPONSE
-from gateway.api.schemas import NULL, OBJECT, TEXT, Schema, exactly, list_of, matching, nullable
+from gateway.api.schemas import (
+    METADATA,
+    NULL,
+    OBJECT,
+    TEXT,
+    Schema,
+    exactly,
+    list_of,
+    matching,
+    nullable,
+)
 from gateway.edge.requests import PLAN, PLAN_MORE
 from pricing import QUANTITY_MAX
 
@@ -40,6 +51,11 @@ LISTED = {
     "properties": {"object": {"const": "list"}, "data": list_of(OBJECT)},
 }  # fmt: skip
 Json = dict[str, Any]
+ONCE: Json = {
+    "name": "Idempotency-Key", "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}  # fmt: skip
+CAP: Json = {"name": "lode-price-max", "in": "header", "schema": {"type": "integer", "minimum": 0}}
 
 
 def body_of(checks: Mapping[str, Check], needed: Iterable[str]) -> Schema:
@@ -133,13 +149,17 @@ def _kept() -> Json:
             "input_file_id": TEXT,
             "endpoint": {"enum": ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]},
             "completion_window": {"const": "24h"},
+            "metadata": nullable(
+                METADATA | {"propertyNames": {"maxLength": NAME_CHARS_MAX}}
+            ),
         },
     }  # fmt: skip
+    upload = {"multipart/form-data": {"schema": form}}
     file, one = _path("file"), _path("batch")
     return {
         "/v1/files": {
             "get": _show("The files of the key", LISTED),
-            "post": _send("Upload a file", {"multipart/form-data": {"schema": form}}, WRITING),
+            "post": _send("Upload a file", upload, WRITING, ONCE),
         },
         "/v1/files/{file}": {
             "get": _show("A file", OBJECT, READING, file),
@@ -150,7 +170,7 @@ def _kept() -> Json:
         },
         "/v1/batches": {
             "get": _show("The batches of the key", LISTED),
-            "post": _send("Begin a batch", {JSON: {"schema": batch}}, WRITING),
+            "post": _send("Begin a batch", {JSON: {"schema": batch}}, (*WRITING, 422), ONCE, CAP),
         },
         "/v1/batches/{batch}": {"get": _show("A batch", OBJECT, READING, one)},
         "/v1/batches/{batch}/cancel": {"post": _show("Cancel a batch", OBJECT, WRITING, one)},
@@ -196,23 +216,15 @@ def _open() -> Json:
 
 def _ask(summary: str, body: Schema, *kinds: str) -> Json:
     """A request that is relayed, and may be made idempotent and capped in its price."""
-    headers = [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        },
-        {"name": "lode-price-max", "in": "header", "schema": {"type": "integer", "minimum": 0}},
-    ]
     shapes = {kind: {"schema": OBJECT} if kind == JSON else {} for kind in kinds}
     found = _answers(summary, RELAYING, shapes)
     return found | {
-        "parameters": headers, "requestBody": _body({JSON: {"schema": body}}),
+        "parameters": [ONCE, CAP], "requestBody": _body({JSON: {"schema": body}}),
     }  # fmt: skip
 
 
-def _send(summary: str, content: Json, errors: Iterable[int]) -> Json:
-    return _show(summary, OBJECT, errors) | {"requestBody": _body(content)}
+def _send(summary: str, content: Json, errors: Iterable[int], *parameters: Json) -> Json:
+    return _show(summary, OBJECT, errors, *parameters) | {"requestBody": _body(content)}
 
 
 def _body(content: Json) -> Json:

@@ -1,7 +1,6 @@
 """`/v1/files`: what batches read and write, each file its key's own."""
 
 import asyncio
-import secrets
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import orjson
 from gateway.access.admission import Admission
 from gateway.api.file_store import NAME, FileStore
 from gateway.api.multipart import read_form
+from gateway.api.names import name_once
 from gateway.errors import (
     FileNotFoundHereError,
     InvalidParameterError,
@@ -62,9 +62,10 @@ class Files:
                 )
         return Response(200, orjson.dumps(found), call.answer_headers)
 
-    def write(self, key_id: str, filename: str, purpose: str, data: bytes) -> dict[str, Any]:
-        """Keep a file and return what OpenAI's clients see of it."""
-        file_id = "file-" + secrets.token_hex(16)
+    def write(
+        self, file_id: str, key_id: str, filename: str, purpose: str, data: bytes
+    ) -> dict[str, Any]:
+        """Keep a file, in place of one of its id, and return what OpenAI's clients see of it."""
         meta = {
             "id": file_id, "object": "file", "bytes": len(data), "created_at": int(time.time()),
             "filename": filename, "purpose": purpose, "status": "processed",
@@ -102,7 +103,9 @@ class Files:
             raise InvalidParameterError("purpose must be batch", param="purpose")
         if len(self.store.names(META)) >= FILES_MAX:
             raise InvalidParameterError(f"{FILES_MAX} files are kept; delete some", param="file")
-        return self.write(key_id, file.filename[:256], PURPOSE, file.data)
+        filename = file.filename[:256]
+        own = name_once(key_id, call.headers, filename.encode(), file.data)
+        return self.write("file-" + own, key_id, filename, PURPOSE, file.data)
 
     def _delete(self, key_id: str, file_id: str) -> None:
         self.find(key_id, file_id)

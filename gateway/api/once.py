@@ -23,7 +23,7 @@ from gateway.errors import IdempotencyError, InvalidParameterError
 from gateway.routing.dispatch import Answer
 from gateway.routing.relay import Served
 from gateway.routing.relaying import Call
-from node.http import Response
+from node.http import Headers, Response
 
 logger = logging.getLogger("gateway.api.once")
 
@@ -84,12 +84,7 @@ class Once:
         use the model it asked then; KeyBusyError where too many wait; and what `run` raises.
         """
         account = call.account = self.admission.authorize(call.headers)
-        key = call.headers.get(KEY_HEADER) or b""
-        if not 0 < len(key) <= KEY_BYTES_MAX:
-            raise InvalidParameterError(
-                f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} characters",
-                param="Idempotency-Key",
-            )
+        key = read_key(call.headers) or b""
         with self.admission.hold(account):
             return await self._answer(call, account, key, path, run)
 
@@ -217,6 +212,16 @@ class Once:
             "use another key to have it answered, and charged, again",
             param="Idempotency-Key",
         )
+
+
+def read_key(headers: Headers) -> bytes | None:
+    """The idempotency key of a request, where it has one (else InvalidParameterError)."""
+    key = headers.get(KEY_HEADER)
+    if key is not None and not 0 < len(key) <= KEY_BYTES_MAX:
+        raise InvalidParameterError(
+            f"Idempotency-Key must have 1 to {KEY_BYTES_MAX} characters", param="Idempotency-Key"
+        )
+    return key
 
 
 def _name(key_id: str, key: bytes) -> str:

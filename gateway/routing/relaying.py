@@ -187,27 +187,35 @@ class Relays:
         )
 
 
-def read_price_max(headers: Headers, session: Session) -> int:
-    """The most that a client pays for a million units: its own cap, or the dearest member's price.
-
-    Raises PriceTooHighError where nobody serves for that.
-    """
+def read_price_cap(headers: Headers) -> int | None:
+    """The most that a client says it pays for a million units (else InvalidParameterError)."""
     said = headers.get(PRICE_HEADER)
     if said is None:
-        return session.price_max
+        return None
     if not said.isdigit() or len(said) > 20:
         raise InvalidParameterError(
             "lode-price-max is the most you pay for a million compute units, in token base units",
             param="lode-price-max",
         )
+    return int(said)
+
+
+def read_price_max(headers: Headers, session: Session) -> int:
+    """The most that a client pays for a million units: its own cap, or the dearest member's price.
+
+    Raises PriceTooHighError where nobody serves for that.
+    """
+    cap = read_price_cap(headers)
+    if cap is None:
+        return session.price_max
     cheapest = min(each.terms.price for each in session.members)
-    if int(said) < cheapest:
+    if cap < cheapest:
         raise PriceTooHighError(
             f"the lowest price of this model is {cheapest} token base units for a million compute "
-            f"units now, above your cap of {int(said)}",
+            f"units now, above your cap of {cap}",
             param="lode-price-max",
         )
-    return min(int(said), session.price_max)
+    return min(cap, session.price_max)
 
 
 def plan_relay(

@@ -23,14 +23,19 @@ from hypothesis import strategies as st
 
 from gateway.api.batch_documents import BatchDocuments
 from gateway.api.batch_lines import LINES_MAX, BatchResult, join_results, read_lines, read_results
-from gateway.api.batch_run import YIELD_S, BatchRunner
+from gateway.api.batch_run import TRIES_MAX, YIELD_S, BatchRunner, read_terms
 from gateway.api.batches import Batches
 from gateway.api.file_store import DirectoryStore
 from gateway.api.files import META, Files
 from gateway.api.leases import HELD_S, Leases
 from gateway.api.multipart import read_form
 from gateway.api.openai import Endpoint
-from gateway.errors import InvalidParameterError, MalformedBodyError
+from gateway.errors import (
+    InvalidParameterError,
+    MalformedBodyError,
+    NoSupplierError,
+    RateLimitedError,
+)
 from gateway.routing.relaying import Call, Relays
 from node.http import Request, Response, StreamWriter, serve
 from tests.factories import APPLICATION
@@ -80,11 +85,21 @@ async def finished(client: openai.AsyncOpenAI, batch_id: str) -> Any:
             await asyncio.sleep(0.05)
 
 
-async def begin(client: openai.AsyncOpenAI, data: bytes) -> Any:
-    file = await client.files.create(file=("in.jsonl", io.BytesIO(data)), purpose="batch")
-    return await client.batches.create(
-        input_file_id=file.id, endpoint=CHAT, completion_window="24h", metadata={"a": "b"}
+async def begin(client: openai.AsyncOpenAI, data: bytes, **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    file = await client.files.create(
+        file=("in.jsonl", io.BytesIO(data)), purpose="batch", extra_headers=named
     )
+    return await client.batches.create(
+        input_file_id=file.id, endpoint=CHAT, completion_window="24h", metadata={"a": "b"},
+        extra_headers=named,
+    )  # fmt: skip
+
+
+async def lines_of(client: openai.AsyncOpenAI, file_id: str) -> list[Any]:
+    """The lines of a file, by the line breaks of JSON lines alone."""
+    content = (await client.files.content(file_id)).content
+    return [orjson.loads(each) for each in content.removesuffix(b"\n").split(b"\n")]
 
 
 @pytest.mark.anyio
@@ -165,8 +180,12 @@ async def test_a_cancelled_batch_keeps_what_was_answered(tmp_path: Path) -> None
         done = await finished(client, batch.id)
         assert done.status == "cancelled"
         output = (await client.files.content(done.output_file_id)).text.splitlines()
-        assert len(output) == done.request_counts.completed == fake.served < 200
-        assert done.request_counts.total == 200
+        counts = done.request_counts
+        assert len(output) == counts.completed == fake.served < 200
+        errors = await lines_of(client, done.error_file_id)
+        assert len(errors) == counts.failed == counts.total - counts.completed
+        assert errors[-1]["custom_id"] == "line-199"
+        assert {each["error"]["code"] for each in errors} == {"batch_cancelled"}
 
 
 @pytest.fixture
@@ -359,15 +378,13 @@ async def test_an_odd_answer_is_one_line_of_one_file(
         assert (done.status, counts.completed, counts.failed) == (
             "completed", 2 + is_json, 1 - is_json,
         )  # fmt: skip
-        output = (await client.files.content(done.output_file_id)).content
-        lines = [orjson.loads(each) for each in output.removesuffix(b"\n").split(b"\n")]
+        lines = await lines_of(client, done.output_file_id)
         assert len(lines) == counts.completed
         assert {str(each["response"]["body"]["choices"]) for each in lines} == {
             str(lines[0]["response"]["body"]["choices"])
         }
         if not is_json:
-            (error,) = (await client.files.content(done.error_file_id)).content.splitlines()
-            said = orjson.loads(error)
+            (said,) = await lines_of(client, done.error_file_id)
             assert said["custom_id"] == "line-2"
             assert said["response"]["body"]["error"]["code"] == "upstream_invalid"
         assert fake.served == 3
@@ -392,8 +409,8 @@ async def test_a_line_that_breaks_the_gateway_is_an_error_and_the_others_are_ans
     ):
         done = await finished(client, (await begin(client, an_input(3))).id)
         assert (done.request_counts.completed, done.request_counts.failed) == (2, 1)
-        (error,) = (await client.files.content(done.error_file_id)).content.splitlines()
-        response = orjson.loads(error)["response"]
+        (error,) = await lines_of(client, done.error_file_id)
+        response = error["response"]
         assert (response["status_code"], response["body"]["error"]["code"]) == (
             500, "internal_error",
         )  # fmt: skip
@@ -451,6 +468,127 @@ async def test_a_stop_keeps_every_line_that_was_answered(
         monkeypatch.setattr("gateway.api.batch_run.PART_S", 0.1)
         async with with_batches(gateway):
             done = await finished(client, batch.id)
+        assert (done.request_counts.completed, fake.served) == (5, 5)
+
+
+class LaterClock:
+    """The time of the runner of batches, `ahead_s` seconds from now."""
+
+    ahead_s = 0.0
+    time_ns = staticmethod(time.time_ns)
+
+    @classmethod
+    def time(cls) -> float:
+        return time.time() + cls.ahead_s
+
+
+@pytest.mark.anyio
+async def test_the_lines_that_an_expired_batch_has_left_are_among_its_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.batch_run.time", LaterClock)
+    fake = Halting("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway, width=1),
+    ):
+        batch = await begin(client, an_input(5))
+        async with asyncio.timeout(30):
+            while not fake.is_held:
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(LaterClock, "ahead_s", 86_401.0)
+        done = await finished(client, batch.id)
+        counts = done.request_counts
+        assert (done.status, counts.total, counts.completed, counts.failed) == ("expired", 5, 2, 3)
+        output = await lines_of(client, done.output_file_id)
+        errors = await lines_of(client, done.error_file_id)
+        assert [each["custom_id"] for each in output + errors] == [f"line-{i}" for i in range(5)]
+        assert {each["response"] for each in errors} == {None}
+        assert {str(each["error"]) for each in errors} == {
+            "{'code': 'batch_expired', 'message': 'This request could not be executed before the "
+            "completion window expired.'}"
+        }
+
+
+@pytest.mark.anyio
+async def test_a_batch_pays_no_more_than_its_cap(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        batch = await begin(client, an_input(2), lode_price_max="1")
+        done = await finished(client, batch.id)
+        errors = await lines_of(client, done.error_file_id)
+        codes = [each["response"]["body"]["error"]["code"] for each in errors]
+        assert (codes, fake.served) == (["price_above_cap"] * 2, 0)
+        assert done.to_dict()["lode-price-max"] == "1"
+        with pytest.raises(openai.BadRequestError, match="lode-price-max"):
+            await begin(client, an_input(2), lode_price_max="cheap")
+        document = batches.documents.get(batch.id)
+        del document["lode-price-max"]  # as documents were before it was kept
+        assert not read_terms(document).headers
+
+
+@pytest.mark.anyio
+async def test_a_batch_and_a_file_that_are_sent_again_are_the_same_ones(tmp_path: Path) -> None:
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway),
+    ):
+        made = await asyncio.gather(
+            *(begin(client, an_input(3), idempotency_key="k") for _ in range(4))
+        )
+        assert len({each.id for each in made}) == 1
+        done = await finished(client, made[0].id)
+        again = await begin(client, an_input(3), idempotency_key="k")
+        assert (again.id, again.status) == (done.id, "completed")
+        assert fake.served == 3
+        files = [each.filename async for each in await client.files.list()]
+        assert sorted(files) == [f"{done.id}_output.jsonl", "in.jsonl"]
+        with pytest.raises(openai.UnprocessableEntityError, match="key was used"):
+            await begin(client, an_input(4), idempotency_key="k")
+        with pytest.raises(openai.BadRequestError, match="255"):
+            await begin(client, an_input(3), idempotency_key="k" * 256)
+        other, _ = gateway.keys.create("other", APPLICATION)
+        gateway.accounts.load(gateway.keys.list())
+        async with gateway.client(other) as stranger:
+            theirs = await begin(stranger, an_input(3), idempotency_key="k")
+            assert theirs.id != done.id
+            await finished(stranger, theirs.id)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_line_is_asked_until_it_is_let_in_and_holds_up_no_other(
+    tmp_path: Path, pauses: Counter[float], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    pause_s = 0.0123
+    monkeypatch.setattr("gateway.api.batch_run.WAIT_S_MAX", pause_s)
+    relay, is_refused = Relays.relay, True
+
+    async def refuse(relays: Relays, call: Call, endpoint: Endpoint) -> Any:
+        if is_refused and b"hi 0" in call.body:
+            raise RateLimitedError("later", 3600) if status == 429 else NoSupplierError("later")
+        return await relay(relays, call, endpoint)
+
+    monkeypatch.setattr(Relays, "relay", refuse)
+    fake = FakeSupplier("one")
+    async with (
+        a_gateway(tmp_path, fake) as gateway,
+        gateway.client() as client,
+        with_batches(gateway, width=1),
+    ):
+        batch = await begin(client, an_input(5))
+        async with asyncio.timeout(30):
+            while fake.served < 4 or pauses[pause_s] < 3 * TRIES_MAX:
+                await asyncio.sleep(0.01)
+        is_refused = False
+        done = await finished(client, batch.id)
         assert (done.request_counts.completed, fake.served) == (5, 5)
 
 
