@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.api.file_store import NAME, FileStore
+from gateway.api.file_store import ID, FileStore
 from gateway.api.files import META
 
 CANCEL = ".cancel"
@@ -31,7 +31,7 @@ class BatchDocuments:
 
     def get(self, batch: str) -> Document:
         """The document of a batch, empty where there is none."""
-        known = self.store.get(batch + META) if NAME.fullmatch(batch) else None
+        known = self.store.get(batch + META) if ID.fullmatch(batch) else None
         document: Document = orjson.loads(known or b"{}")
         return document
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a name begins with that clients know; what follows it there is room for."""
 
 
 class FileStore(Protocol):

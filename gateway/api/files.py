@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.access.admission import Admission
-from gateway.api.file_store import NAME, FileStore
+from gateway.api.file_store import ID, FileStore
 from gateway.api.multipart import read_form
 from gateway.api.names import name_once
 from gateway.errors import (
@@ -82,7 +82,7 @@ class Files:
 
     def find(self, key_id: str, file_id: str) -> dict[str, Any]:
         """What is known of a key's own file; raises FileNotFoundHereError."""
-        known = self.store.get(file_id + META) if NAME.fullmatch(file_id) else None
+        known = self.store.get(file_id + META) if ID.fullmatch(file_id) else None
         document = orjson.loads(known or b"{}")
         if document.get("key") != key_id:
             raise FileNotFoundHereError(f"this key has no file {file_id[:64]!r}", param="id")

@@ -471,6 +471,22 @@ async def test_a_stop_keeps_every_line_that_was_answered(
         assert (done.request_counts.completed, fake.served) == (5, 5)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["x" * 64, "x" * 65, "x" * 124, "x" * 128, "a.b", "..", "%2e"])
+async def test_what_is_no_id_is_not_there(tmp_path: Path, name: str) -> None:
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway),
+    ):
+        for call in (
+            client.files.retrieve(name), client.files.content(name), client.files.delete(name),
+            client.batches.retrieve(name), client.batches.cancel(name),
+        ):  # fmt: skip
+            with pytest.raises(openai.NotFoundError):
+                await call
+
+
 class LaterClock:
     """The time of the runner of batches, `ahead_s` seconds from now."""
 
