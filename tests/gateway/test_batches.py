@@ -292,7 +292,7 @@ async def test_a_batch_whose_file_is_deleted_before_it_is_taken_up_again_has_fai
 @pytest.mark.anyio
 @pytest.mark.parametrize("is_over", [False, True])
 async def test_a_batch_that_is_seen_before_it_is_durable_is_begun_once(
-    tmp_path: Path, is_over: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_over: bool
 ) -> None:
     fake = FakeSupplier("one")
     async with (
@@ -301,16 +301,16 @@ async def test_a_batch_that_is_seen_before_it_is_durable_is_begun_once(
         with_batches(gateway) as batches,
     ):
         seen, durable = threading.Event(), threading.Event()
-        store = batches.documents.store
-        put = store.put
+        create = DirectoryStore.create
 
-        def put_slowly(name: str, data: bytes) -> None:
-            put(name, data)
-            if name.endswith(META) and not seen.is_set():
+        def create_slowly(store: DirectoryStore, name: str, data: bytes) -> bool:
+            is_new = create(store, name, data)
+            if name.endswith(META):
                 seen.set()
                 assert durable.wait(30)
+            return is_new
 
-        store.put = put_slowly  # type: ignore[method-assign]
+        monkeypatch.setattr(DirectoryStore, "create", create_slowly)
         making = asyncio.create_task(begin(client, an_input(8)))
         assert await asyncio.to_thread(seen.wait, 30)
         await batches.look()
@@ -472,7 +472,7 @@ async def test_a_stop_keeps_every_line_that_was_answered(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["x" * 64, "x" * 65, "x" * 124, "x" * 128, "a.b", "..", "%2e"])
+@pytest.mark.parametrize("name", ["x" * 64, "x" * 65, "x" * 124, "x" * 128, "a.b"])
 async def test_what_is_no_id_is_not_there(tmp_path: Path, name: str) -> None:
     async with (
         a_gateway(tmp_path, FakeSupplier("one")) as gateway,
