@@ -149,9 +149,7 @@ def _kept() -> Json:
             "input_file_id": TEXT,
             "endpoint": {"enum": ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]},
             "completion_window": {"const": "24h"},
-            "metadata": nullable(
-                METADATA | {"propertyNames": {"maxLength": NAME_CHARS_MAX}}
-            ),
+            "metadata": nullable({**METADATA, "propertyNames": {"maxLength": NAME_CHARS_MAX}}),
         },
     }  # fmt: skip
     upload = {"multipart/form-data": {"schema": form}}
