@@ -183,8 +183,9 @@ async def open_board(node: Node, market: Market, gateway: Address) -> Board:
     )  # fmt: skip
     plane = node.data_plane
     desk = Desk(
-        node.keys, node.ledger, plane.history, node.deliverer.outbox, plane.relays, board.scene
-    )
+        node.keys, node.ledger, plane.history, node.deliverer.outbox, plane.relays, board.scene,
+        settings.replicas,
+    )  # fmt: skip
     board.add(desk.endpoints())
     return board
 

@@ -94,18 +94,42 @@ def _write_receipt(
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """What one receipt charges, and who signed that it was served."""
+
+    session: SessionKey
+    supplier: Address
+    operator: Address
+    """The key that signed the answer; on the chain it is the supplier's in the session."""
+    request_hash: Hash32
+    response_hash: Hash32
+    units: int
+    price: int
+    """The gateway's word, which no signature covers: token base units for a million units. On the
+    chain it is the supplier's in the roster of the session's epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedBill:
     """What a bill that holds says."""
 
-    units: int
-    cost: int
-    """Token base units, rounded up."""
-    receipts: int
+    domain: Domain
     signer: Address | None
     """The gateway's key that signed for all of it; on the chain it is registered for the session.
     None where nothing is charged."""
-    operators: frozenset[Address]
-    """The keys of suppliers that signed the answers."""
+    charges: tuple[Charge, ...]
+    cost: int
+    """Token base units, rounded up."""
+
+    @property
+    def units(self) -> int:
+        """All compute units that are charged."""
+        return sum(each.units for each in self.charges)
+
+    @property
+    def operators(self) -> frozenset[Address]:
+        """The keys of suppliers that signed the answers."""
+        return frozenset(each.operator for each in self.charges)
 
 
 def verify_bill(
@@ -125,27 +149,27 @@ def verify_bill(
 
 def _verify(bill: Mapping[str, Any], body_hash: Hash32 | None, salt: Hash32 | None) -> CheckedBill:
     domain = Domain(int(bill["chain_id"]), _bytes(bill["claims_contract"]))
-    receipts = bill["receipts"]
-    units, cost, operators = 0, 0, set[Address]()
+    charges: dict[Hash32, Charge] = {}
     relays: dict[Hash32, int] = {}
     last: RelayResponse | None = None
-    for each in receipts:
+    for each in bill["receipts"]:
         response, operator = _verify_response(each, domain)
-        _verify_receipt(each, domain.digest(response), domain, bill["batch"])
-        _require(response.salt_hash == _bytes(each["salt_hash"]), "another salt than was signed")
+        charge = _verify_receipt(each, domain.digest(response), operator, domain, bill["batch"])
         _require(salt is None or keccak(salt) == response.salt_hash, "this is not the salt")
-        taken = relays[response.request_hash] = relays.get(response.request_hash, 0) + each["units"]
-        _require(each["units"] > 0 and taken <= response.units, "more units than were signed")
-        units, cost = units + each["units"], cost + each["units"] * each["price"]
-        operators.add(operator)
+        taken = relays[charge.request_hash] = relays.get(charge.request_hash, 0) + charge.units
+        _require(charge.units > 0 and taken <= response.units, "more units than were signed")
+        _require(charge.response_hash not in charges, "a receipt is in it twice")
+        charges[charge.response_hash] = charge
         last = response
-    _require(units == bill["units"], "the units do not add up")
+    found = tuple(charges.values())
+    cost = sum(each.units * each.price for each in found)
+    _require(sum(each.units for each in found) == bill["units"], "the units do not add up")
     _require(cost == bill["cost_millionths"], "the cost does not add up")
     _require(round_up(cost) == bill["cost"], "the cost is not rounded up")
     if body_hash is not None:
         _require(last is not None and last.body_hash == body_hash, "this is another answer")
-    signer = _bytes(bill["batch"]["signer"]) if receipts else None
-    return CheckedBill(units, round_up(cost), len(receipts), signer, frozenset(operators))
+    signer = _bytes(bill["batch"]["signer"]) if found else None
+    return CheckedBill(domain, signer, found, round_up(cost))
 
 
 def _verify_response(each: Mapping[str, Any], domain: Domain) -> tuple[RelayResponse, Address]:
@@ -160,9 +184,13 @@ def _verify_response(each: Mapping[str, Any], domain: Domain) -> tuple[RelayResp
 
 
 def _verify_receipt(
-    each: Mapping[str, Any], response_hash: Hash32, domain: Domain, batch: Mapping[str, Any]
-) -> None:
-    """Require that the gateway's key signed a batch that this receipt is in."""
+    each: Mapping[str, Any],
+    response_hash: Hash32,
+    operator: Address,
+    domain: Domain,
+    batch: Mapping[str, Any],
+) -> Charge:
+    """What a receipt charges, once the gateway's key signed a batch that it is in."""
     at = each["session"]
     session = SessionKey(
         _bytes(at["application"]), _bytes(at["gateway"]), _bytes(at["service"]), at["number"]
@@ -175,6 +203,12 @@ def _verify_receipt(
     verify_batch_path(domain.digest(receipt), [_bytes(one) for one in each["path"]], root)
     signatory = recover(domain.digest(ReceiptBatch(root)), _bytes(batch["signature"]))
     _require(signatory == _bytes(batch["signer"]), "the batch is signed by another key")
+    price = each["price"]
+    _require(isinstance(price, int) and price >= 0, "a price is no whole number")
+    return Charge(
+        session, receipt.supplier, operator, receipt.request_hash, response_hash, receipt.units,
+        price,
+    )  # fmt: skip
 
 
 def _require(holds: bool, why: str) -> None:

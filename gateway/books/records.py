@@ -1,6 +1,6 @@
 """Reading what a gateway has written, beside it and without stopping it; for the command line."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from contracts import ClaimAccepted, Market, decode_outcome
 from gateway.books.lines import Line, read_request_id
 from gateway.books.stories import tell
 from gateway.errors import RequestNotFoundError
-from gateway.settlement.outbox import SETTLED, OwedReceipt, read_owed
+from gateway.settlement.outbox import SETTLED, OwedReceipt, read_owed, read_removed
 from gateway.settlement.reconciling import Comparison, Place, compare
 from node.append_log import read_segments
 from relay_mining import Address, Claim
@@ -62,11 +62,27 @@ class Records:
         ]
         return {**story, "receipts": receipts}
 
-    async def reconcile(self, market: Market, gateway: Address) -> list[Comparison]:
-        """Each session's receipts beside the claims that the chain has for this gateway."""
-        clock = await market.sessions.clock()
-        now = clock.session_at((await market.chain.head()).number)
-        return compare(self.owed(), await read_claims(market, gateway), now)
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Receipts beside claims, of the sessions whose receipts are all kept."""
+
+    compared: list[Comparison]
+    removed_until: int
+    """The last session that is left out, since receipts of it may be gone; -1 where none is."""
+
+
+async def reconcile_logs(folders: Collection[Path], market: Market, gateway: Address) -> Reconciled:
+    """The receipts that a gateway's replicas have made together beside the chain's claims.
+
+    `folders` are their logs of receipts; one that is in several of them counts once.
+    """
+    clock = await market.sessions.clock()
+    now = clock.session_at((await market.chain.head()).number)
+    owed = read_owed(chain.from_iterable(map(read_log, folders))).values()
+    removed = read_removed(chain.from_iterable(map(read_log, folders)))  # last, as it only grows
+    claims = await read_claims(market, gateway)
+    return Reconciled(compare(owed, claims, now, removed), removed)
 
 
 def read_log(path: Path) -> Iterator[bytes]:

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from gateway.access.budgets import DAY_S
-from gateway.settlement.outbox import Outbox, encode_owed
+from gateway.settlement.outbox import Outbox, encode_owed, encode_removed, read_last_session
 from node.append_log import AppendLog
 
 TURN_S = 600.0
@@ -52,7 +53,10 @@ class Retention:
             await asyncio.sleep(TURN_S)
 
     async def turn(self) -> None:
-        """Begin the segments of a new day; what is still owed outlives the segment it was in."""
+        """Begin the segments of a new day; what is still owed outlives the segment it was in.
+
+        So does the last session that a removed segment had receipts of.
+        """
         for log in (self.usage, self.receipts):  # so that no line is older than its debt
             name = name_segment(self.now(), log.segment)
             if name != log.segment:
@@ -63,8 +67,10 @@ class Retention:
     async def _remove_old(self) -> None:
         old = await asyncio.to_thread(self._find_old, "receipts", self.receipts)
         if old:
+            last = await asyncio.to_thread(self._read_last_session, old)
+            removed = [encode_removed(last)] if last >= 0 else []
             carried = [replace(each, bill=None) for each in self.outbox]  # it was charged
-            await self.receipts.append_many([encode_owed(each) for each in carried])
+            await self.receipts.append_many([*removed, *map(encode_owed, carried)])
         for name in old:
             await asyncio.to_thread(self.receipts.delete, name)
         oldest = min(self.receipts.segments())
@@ -76,6 +82,10 @@ class Retention:
     def _limit(self) -> float:
         """When what is removed now was written last, or before; Unix seconds."""
         return self.now() - self.kept_days * DAY_S
+
+    def _read_last_session(self, names: list[str]) -> int:
+        records = chain.from_iterable(self.receipts.replay(each) for each in names)
+        return read_last_session(records)
 
     def _find_old(self, folder: str, log: AppendLog) -> list[str]:
         limit = self._limit()

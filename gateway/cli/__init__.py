@@ -11,7 +11,8 @@ from gateway.cli import offline
 from gateway.cli.command import Config, Json, Key, chain_id, resolve, run
 from gateway.cli.keys import keys_app
 from gateway.cli.projects import projects_app
-from gateway.cli.records import audit, explain, receipts_app, reconcile, usage
+from gateway.cli.receipts import receipts_app
+from gateway.cli.records import audit, explain, reconcile, usage
 from gateway.cli.rotate import rotate_key
 from gateway.cli.serve import serve
 from gateway.cli.suppliers import suppliers_app

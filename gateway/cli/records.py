@@ -1,32 +1,26 @@
-"""The commands that account for everything: explain, receipts, reconcile, usage."""
+"""The commands that account for everything: explain, reconcile, usage, audit."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from contracts import Market
 from gateway.access.audit_log import read_actions
 from gateway.access.database import Database
 from gateway.access.projects import ProjectStore
-from gateway.books.bills import verify_bill, write_bill
-from gateway.books.records import Records
+from gateway.books.records import Records, reconcile_logs
 from gateway.books.stories import CONSIDERED
 from gateway.cli import offline
-from gateway.cli.command import Config, Json, chain_id, resolve, run
+from gateway.cli.command import Config, Json, resolve, run
 from gateway.cli.keys import read_keys
-from gateway.errors import GatewayError, RequestNotFoundError
-from gateway.keys import load_keyring
-from gateway.routing.relay import RelaySigner
+from gateway.errors import RequestNotFoundError
 from gateway.settings import Settings
 from gateway.settlement.reconciling import Comparison
-from node.command import run_command
 from node.errors import OperatorError
 from node.output import Output
 from node.settings import parse_hex
 
-receipts_app = typer.Typer(no_args_is_help=True, help="Bills, and whether they hold.")
 RequestId = Annotated[str, typer.Argument(help="The `x-request-id` of its answer, req_...")]
 
 
@@ -37,14 +31,15 @@ def explain(request: RequestId, config: Config = None, json: Json = False) -> No
     """
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
-        story = _read(Records(settings.data_dir), request)
+        story = read_story(Records(settings.data_dir), request)
         _show_story(output, story)
         return story
 
     run(config, json, work)
 
 
-def _read(records: Records, request: str) -> dict[str, Any]:
+def read_story(records: Records, request: str) -> dict[str, Any]:
+    """What became of a request; raises RequestNotFoundError, for what is no id too."""
     try:
         return records.explain(request)
     except ValueError as error:
@@ -68,65 +63,11 @@ def _show_story(output: Output, story: dict[str, Any]) -> None:
     output.line(f"{story['disposition']}: {story['cost']} token base units")
 
 
-@receipts_app.command("export")
-def export_receipts(request: RequestId, config: Config = None, json: Json = False) -> None:
-    """Write the bill of a request, which anybody can verify.
-
-    Example: gateway receipts export req_6f1c2d3e4b5a69788796a5b4c3d2e1f0 --json > bill.json
-    """
-
-    async def work(settings: Settings, output: Output) -> dict[str, object]:
-        records = Records(settings.data_dir)
-        story = _read(records, request)
-        async with await Market.open(settings.chain) as market:
-            signer = RelaySigner(market.domain, load_keyring(settings.keys, chain_id(settings)))
-            return {**story, "bill": write_bill(records.receipts_of(request), signer)}
-
-    run(config, json, work)
-
-
-@receipts_app.command("verify")
-def verify_receipts(
-    files: Annotated[list[Path], typer.Argument(help="Answers of GET /v1/requests/ID.")],
-    signer: Annotated[str, typer.Option(help="The gateway's signing key must be this one.")] = "",
-    salt: Annotated[str, typer.Option(help="What the supplier opened on the chain.")] = "",
-    json: Json = False,
-) -> None:
-    """Check bills without asking anybody: signatures, salt, batch path, units and cost.
-
-    Example: gateway receipts verify bill.json --signer 0x70997970c51812dc3a010c7d01b50e0d17dc79c8
-    """
-
-    output = Output(json)
-
-    async def work() -> dict[str, object]:
-        wanted = parse_hex("signer", signer, 20) if signer else None
-        opened = parse_hex("salt", salt, 32) if salt else None
-        units = cost = receipts = 0
-        for path in files:
-            bill = _load(path)
-            found = verify_bill(bill, salt=opened)
-            if wanted is not None and found.signer not in (wanted, None):
-                raise OperatorError(f"{path} is signed by another key than --signer")
-            units += found.units
-            cost += found.cost
-            receipts += found.receipts
-        return {"bills": len(files), "receipts": receipts, "units": units, "cost": cost}
-
-    run_command(output, work, GatewayError)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        document = orjson.loads(path.read_bytes())
-        bill: dict[str, Any] = document.get("bill", document)
-    except (OSError, ValueError, AttributeError) as error:
-        raise OperatorError(f"{path} holds no bill: {error}") from error
-    return bill
-
-
 def reconcile(
     flagged: Annotated[bool, typer.Option(help="Only what chance does not explain.")] = False,
+    data_dir: Annotated[
+        list[Path] | None, typer.Option(help="Another replica's data_dir, or a copy; repeatable.")
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -137,19 +78,35 @@ def reconcile(
 
     async def work(settings: Settings, output: Output) -> dict[str, object]:
         gateway = parse_hex("gateway_id", resolve(settings, None).gateway_id, 20)
+        folders = _find_receipts(settings, data_dir or [])
         async with await Market.open(settings.chain) as market:
-            found = await Records(settings.data_dir).reconcile(market, gateway)
-        rows = [_show(each) for each in found if each.finding.is_flagged or not flagged]
+            found = await reconcile_logs(folders, market, gateway)
+        rows = [_show(each) for each in found.compared if each.finding.is_flagged or not flagged]
         columns = list(rows[0]) if rows else ["session"]
         output.table("Receipts and claims", columns, [list(row.values()) for row in rows])
         return {
             "sessions": rows,
-            "receipted": sum(each.receipted for each in found),
-            "claimed": sum(each.claimed or 0 for each in found),
-            "flagged": sum(each.finding.is_flagged for each in found),
+            "receipted": sum(each.receipted for each in found.compared),
+            "claimed": sum(each.claimed or 0 for each in found.compared),
+            "flagged": sum(each.finding.is_flagged for each in found.compared),
+            "left_out_until": found.removed_until if found.removed_until >= 0 else None,
         }
 
     run(config, json, work)
+
+
+def _find_receipts(settings: Settings, others: list[Path]) -> set[Path]:
+    """The logs of receipts of every replica; raises OperatorError where some are not given."""
+    folders = {each.resolve() / "receipts" for each in (settings.data_dir, *others)}
+    missing = sorted(str(each.parent) for each in folders if not each.is_dir())
+    if missing:
+        raise OperatorError(f"{', '.join(missing)} has no receipts; give a gateway's data_dir")
+    if len(folders) < settings.replicas:
+        raise OperatorError(
+            f"replicas = {settings.replicas}, each with receipts of its own, and {len(folders)} "
+            "given: name the data_dir of every other one, or a copy, with --data-dir"
+        )
+    return folders
 
 
 def _show(each: Comparison) -> dict[str, object]:

@@ -43,6 +43,8 @@ class Desk:
     outbox: Outbox
     relays: Relays
     read_scene: Callable[[], Scene]
+    replicas: int = 1
+    """Gateways that serve as this one; each knows its own receipts alone."""
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Under `/dashboard/api/`."""
@@ -65,6 +67,7 @@ class Desk:
                 "requests": self.ledger.requests.summary(),
                 "days": _add_days(self.ledger.totals.show_days()),
                 "receipts_waiting": len(self.outbox),
+                "replicas": self.replicas,
                 "recent": self.history.latest(REQUESTS_SHOWN),
                 "compared": [_show_comparison(each) for each in self._compare(scene)],
             }
@@ -124,19 +127,20 @@ class Desk:
     def _compare(self, scene: Scene) -> list[Comparison]:
         """Receipts of the requests kept here beside their claims, the newest session first.
 
-        Of the oldest session kept some requests may be gone already, so it is left out.
+        Of the oldest session kept some requests may be gone already, so it is left out. One of
+        several replicas compares nothing: claims are of the receipts of all.
         """
         receipts = self.history.all_receipts()
-        if not receipts:
+        if not receipts or self.replicas > 1:
             return []
         oldest = min(each.session.number for each in receipts)
         claims = {
             (each.claim.session, each.claim.supplier): each.claim
             for each in (*scene.model.claims.open.values(), *scene.model.claims.settled)
-            if each.claim.session.gateway == scene.gateway and each.claim.session.number > oldest
+            if each.claim.session.gateway == scene.gateway
         }
-        kept = [each for each in receipts if each.session.number > oldest]
-        return list(reversed(compare(kept, claims, scene.session)))[:COMPARED_MAX]
+        found = compare(receipts, claims, scene.session, after=oldest)
+        return list(reversed(found))[:COMPARED_MAX]
 
 
 def _show_comparison(each: Comparison) -> Json:

@@ -65,7 +65,7 @@ def _check_recount(receipts: Sequence[OwedReceipt]) -> Json:
 def _check_receipt(checked: CheckedBill, receipts: Sequence[OwedReceipt]) -> Json:
     signer = show_id(checked.signer or b"")
     holds = checked.signer == receipts[-1].signer
-    return _verdict("receipt", holds, f"{checked.receipts} in a batch signed by {signer}")
+    return _verdict("receipt", holds, f"{len(checked.charges)} in a batch signed by {signer}")
 
 
 def _check_delivery(receipts: Sequence[OwedReceipt], waiting: Collection[Hash32]) -> Json:

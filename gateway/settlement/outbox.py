@@ -10,6 +10,7 @@ so the same relay always yields the same receipt. Records, in the order they wer
                    status 1 unitsSigned 8 signature 65, the API key's id, NUL, the model's name
     lowered    2 | responseHash 32 units 8        the recount found less; 0 takes it back
     settled    3 | responseHash 32                acknowledged, refused for good, or too late
+    removed    5 | number 8                       receipts of sessions up to this one are gone
 """
 
 import struct
@@ -33,7 +34,8 @@ _OWED = struct.Struct(">B20s20s32sQ20s20s32s32s32sQ")
 _BILL = struct.Struct(">16sQ32s32sIIIIBQ65s")
 _LOWERED = struct.Struct(">B32sQ")
 _SETTLED = struct.Struct(">B32s")
-OWED, LOWERED, SETTLED, BILLED = 1, 2, 3, 4
+_REMOVED = struct.Struct(">BQ")
+OWED, LOWERED, SETTLED, BILLED, REMOVED = 1, 2, 3, 4, 5
 
 
 @value_class
@@ -106,6 +108,11 @@ def encode_settled(response_hash: Hash32) -> bytes:
     return _SETTLED.pack(SETTLED, response_hash)
 
 
+def encode_removed(number: int) -> bytes:
+    """The record that what a log had of sessions up to a number may be gone from it."""
+    return _REMOVED.pack(REMOVED, number)
+
+
 class Outbox:
     """The receipts still to be acknowledged, by supplier and in their order; pure state."""
 
@@ -143,7 +150,7 @@ class Outbox:
                 self.lower(response_hash, units)
             elif kind == SETTLED:
                 self.settle((_SETTLED.unpack(record)[1],))
-            else:
+            elif kind != REMOVED:
                 raise ValueError(f"a record of kind {kind}")
 
     def add(self, owed: OwedReceipt) -> None:
@@ -224,3 +231,19 @@ def read_accepted(records: Iterable[bytes]) -> dict[Hash32, OwedReceipt]:
 def read_owed(records: Iterable[bytes]) -> dict[Hash32, OwedReceipt]:
     """Every receipt that was ever owed, by its response, in units as recounted."""
     return {digest: each for digest, each in read_accepted(records).items() if each.units > 0}
+
+
+def read_removed(records: Iterable[bytes]) -> int:
+    """The session up to which a log's receipts may be gone; -1 where none was removed."""
+    return max((_REMOVED.unpack(each)[1] for each in records if each[0] == REMOVED), default=-1)
+
+
+def read_last_session(records: Iterable[bytes]) -> int:
+    """The newest session that a log has receipts of, or had; -1 where it never had one."""
+    last = -1
+    for record in records:
+        if record[0] in (OWED, BILLED):
+            last = max(last, _OWED.unpack_from(record)[4])
+        elif record[0] == REMOVED:
+            last = max(last, _REMOVED.unpack(record)[1])
+    return last

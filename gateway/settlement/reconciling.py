@@ -58,14 +58,20 @@ class Comparison:
 
 
 def compare(
-    owed: Iterable[OwedReceipt], claims: Mapping[Place, Claim], session_now: int
+    owed: Iterable[OwedReceipt],
+    claims: Mapping[Place, Claim],
+    session_now: int,
+    after: int = -1,
 ) -> list[Comparison]:
-    """Every supplier and session that has receipts or a claim, the oldest session first."""
+    """Every supplier and session that has receipts or a claim, the oldest session first.
+
+    Sessions up to `after` are left out: of those not all receipts are kept.
+    """
     units: defaultdict[Place, list[int]] = defaultdict(list)
     for each in owed:
         if each.units > 0:
             units[each.session, each.supplier].append(each.units)
-    places = units.keys() | claims.keys()
+    places = [each for each in units.keys() | claims.keys() if each[0].number > after]
     return [
         _compare(place, units.get(place, []), claims.get(place), session_now)
         for place in sorted(places, key=lambda each: (each[0].number, each[0].id, each[1]))

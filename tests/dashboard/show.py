@@ -75,12 +75,12 @@ def add_trial(stage: Stage, gateway: Gateway) -> None:
     stage.board.add(pages.endpoints())
 
 
-def add_desk(stage: Stage, gateway: Gateway) -> None:
+def add_desk(stage: Stage, gateway: Gateway, replicas: int = 1) -> None:
     """Have a stage's dashboard show a gateway's books."""
     plane = plane_of(gateway)
     desk = Desk(
         gateway.keys, gateway.ledger, plane.history, gateway.deliverer.outbox, plane.relays,
-        stage.board.scene,
+        stage.board.scene, replicas,
     )  # fmt: skip
     stage.board.add(desk.endpoints())
 

@@ -177,6 +177,10 @@ async def test_receipts_are_compared_with_the_claims_of_whole_sessions(
         (row,) = (await place.application())["compared"]
         assert (row["session"], row["finding"]) == (7, finding)
 
+        add_desk(stage, place.gateway, replicas=2)
+        found = await place.application()
+        assert (found["replicas"], found["compared"]) == (2, [])
+
 
 def _at(owed: Any, number: int) -> Any:
     return replace(owed, session=replace(owed.session, number=number))

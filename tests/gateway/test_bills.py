@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.access.budgets import round_up
 from gateway.books.bills import verify_bill, write_bill
 from gateway.books.records import Records
+from gateway.books.statements import Expected
 from gateway.cli import app
 from gateway.errors import BillError
 from gateway.routing.relay import RelaySigner
@@ -122,6 +124,31 @@ def test_units_without_a_price_cannot_be_hidden_in_a_second_receipt() -> None:
         verify_bill(twice)
 
 
+def test_a_receipt_that_was_lowered_cannot_be_on_a_bill_twice() -> None:
+    twice = write_bill([an_owed(0, 100, less=60), an_owed(0, 100, less=60)], SIGNER)
+    with pytest.raises(BillError, match="twice"):
+        verify_bill(twice)
+
+
+def test_a_price_is_nobodys_signed_word_and_is_pinned_or_compared() -> None:
+    dear = verify_bill(write_bill([an_owed(0, 100, price=7_000_000)], SIGNER))
+    assert [each.price for each in dear.charges] == [7_000_000]
+    Expected(price_max=7_000_000).verify(dear)
+    with pytest.raises(BillError, match="more than 7"):
+        Expected(price_max=7).verify(dear)
+
+
+@pytest.mark.parametrize("price", [-7, 7.0])
+def test_a_price_is_a_whole_number(price: Any) -> None:
+    bill = copy.deepcopy(WHOLE)
+    for each in bill["receipts"]:
+        each["price"] = price
+    bill["cost_millionths"] = sum(each["units"] * price for each in bill["receipts"])
+    bill["cost"] = round_up(bill["cost_millionths"])
+    with pytest.raises(BillError):
+        verify_bill(bill)
+
+
 async def ask(gateway: Gateway, path: str, key: str | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {key or gateway.key}"}
     async with httpx.AsyncClient() as client:
@@ -150,7 +177,7 @@ async def test_an_application_sees_its_request_and_its_bill_and_nobody_elses(
         (attempt,) = story["tries"]
         assert attempt["why"] == "nobody else was left to ask"
         found = verify_bill(story["bill"])
-        assert found.receipts == len(fake.receipts) == (2 if stream else 1)
+        assert len(found.charges) == len(fake.receipts) == (2 if stream else 1)
         assert found.units == sum(each.units for each in fake.receipts.values())
         assert (
             found.cost == story["cost"] == round_up(gateway.ledger.spending[gateway.key_id].today)
@@ -165,7 +192,7 @@ async def test_an_application_sees_its_request_and_its_bill_and_nobody_elses(
             )
         await gateway.ledger.flush()
         told = Records(tmp_path).explain(request)
-        assert [each["is_delivered"] for each in told["receipts"]] == [True] * found.receipts
+        assert [each["is_delivered"] for each in told["receipts"]] == [True] * len(found.charges)
         assert {name: told[name] for name in story if name != "bill"} == {
             name: story[name] for name in story if name != "bill"
         }
@@ -226,3 +253,58 @@ def test_the_command_line_verifies_and_refuses(tmp_path: Path) -> None:
     assert "add up" in cli.refuse("receipts", "verify", str(bad))
     other = "0x" + "11" * 20
     assert "another key" in cli.refuse("receipts", "verify", str(good), "--signer", other)
+    assert "before has charged" in cli.refuse("receipts", "verify", str(good), str(good))
+
+
+OPERATOR = "0x" + OPERATOR_SIGNER.address.hex()
+CONTRACT = "0x" + DOMAIN.verifying_contract.hex()
+OTHER = "0x" + "11" * 20
+
+
+def test_what_is_left_to_compare_with_the_chain_is_shown_and_pinned(tmp_path: Path) -> None:
+    cli, path = CommandLine(app), tmp_path / "bill.json"
+    path.write_bytes(orjson.dumps(WHOLE))
+    held = ("--operator", OTHER, "--operator", OPERATOR, "--price-max", 7,
+            "--chain-id", DOMAIN.chain_id, "--claims", CONTRACT)  # fmt: skip
+    found = cli.run("receipts", "verify", path, *held)
+    assert found["operators"] == [OPERATOR]
+    assert found["suppliers"] == ["0x" + SUPPLIER.hex()]
+    assert found["signers"] == ["0x" + GATEWAY_SIGNER.address.hex()]
+    assert (found["price_min"], found["price_max"]) == (7, 7)
+    assert (found["chain_id"], found["claims_contract"]) == (DOMAIN.chain_id, CONTRACT)
+    (row,) = found["sessions"]
+    assert (row["session"], row["operator"], row["units"]) == (7, OPERATOR, WHOLE["units"])
+    for name, value, why in (
+        ("--operator", OTHER, "key of a supplier"),
+        ("--price-max", 6, "more than 6"),
+        ("--chain-id", 1, "not 1"),
+        ("--claims", OTHER, "another contract"),
+    ):
+        assert why in cli.refuse("receipts", "verify", path, name, value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_bill_is_of_the_answer_as_its_client_received_it(
+    tmp_path: Path, stream: bool
+) -> None:
+    body = {"model": MODEL, "messages": HI, "max_tokens": 50, "stream": stream}
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    async with a_gateway(tmp_path, FakeSupplier("one", part_every=2)) as gateway:
+        headers = {"authorization": f"Bearer {gateway.key}"}
+        async with httpx.AsyncClient(base_url=gateway.url, headers=headers) as client:
+            answer = await client.post("/v1/chat/completions", json=body)
+            await gateway.settled()
+            story = await client.get("/v1/requests/" + answer.headers["x-request-id"])
+    bill, received = tmp_path / "bill.json", tmp_path / "answer"
+    bill.write_bytes(story.content)
+    received.write_bytes(answer.content)
+    cli = CommandLine(app)
+    verify = partial(asyncio.to_thread, cli.run, "receipts", "verify", bill)
+    refuse = partial(asyncio.to_thread, cli.refuse, "receipts", "verify", bill)
+    assert b'"cost":' in answer.content
+    assert (await verify("--answer", received))["cost"] == story.json()["cost"]
+    received.write_bytes(answer.content.replace(b"world", b"there"))
+    assert "another answer" in await refuse("--answer", received)
+    assert "its bill alone" in await refuse(bill, "--answer", received)

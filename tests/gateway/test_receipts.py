@@ -51,7 +51,7 @@ def test_a_replayed_outbox_is_the_one_that_was(steps: list[tuple[str, int, int]]
     assert len(again) == len(live) == len(set(live))
 
 
-@pytest.mark.parametrize("record", [b"", b"\x05", b"\x00" * 40])
+@pytest.mark.parametrize("record", [b"", b"\x06", b"\x00" * 40])
 def test_a_foreign_record_is_refused(record: bytes) -> None:
     with pytest.raises(ValueError, match="kind"):
         Outbox().replay([record])

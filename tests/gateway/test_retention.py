@@ -9,7 +9,7 @@ from gateway.access.budgets import DAY_S
 from gateway.books.ledger import Ledger
 from gateway.books.records import read_log
 from gateway.books.retention import Retention, name_segment, open_daily
-from gateway.settlement.outbox import Outbox, encode_owed, encode_settled, read_owed
+from gateway.settlement.outbox import Outbox, encode_owed, encode_settled, read_owed, read_removed
 from node.append_log import AppendLog
 from tests.gateway.test_receipts import owed
 from tests.gateway.test_recovery import PARTS, a_recount, a_try, restart
@@ -50,6 +50,7 @@ async def test_a_day_has_a_segment_and_what_is_owed_outlives_it(tmp_path: Path) 
             age(each / (name_segment(NOW) + ".log"), 40)
         await retention.turn()
         assert receipts.segments() == usage.segments() == (name_segment(NOW + DAY_S),)
+        assert read_removed(receipts.replay()) == 7
     again = Outbox()
     again.replay(read_log(tmp_path / "receipts"))
     assert set(again) == {second, third}
@@ -131,3 +132,18 @@ async def test_use_by_day_goes_back_as_far_as_the_lines_do(tmp_path: Path) -> No
         again = Ledger(usage)
         again.replay(usage.replay())
         assert again.totals.days == ledger.totals.days
+
+
+async def test_a_log_tells_of_the_last_session_that_it_had_and_has_not(tmp_path: Path) -> None:
+    clock, folder = [NOW], tmp_path / "receipts"
+    async with open_daily(folder, NOW) as receipts, open_daily(tmp_path / "usage", NOW) as usage:
+        retention = Retention(receipts, usage, Outbox(), tmp_path, 35, now=lambda: clock[0])
+        told = []
+        for day, sessions in enumerate(((3, 5, 4), (6, 5), (), (8,))):
+            clock[0] = NOW + day * DAY_S
+            await retention.turn()
+            await receipts.append_many([encode_owed(owed(each, session=each)) for each in sessions])
+            told.append(read_removed(read_log(folder)))
+            os.utime(folder / (receipts.segment + ".log"), (NOW - 40 * DAY_S,) * 2)
+        assert told == [-1, 5, 6, 6]
+        assert [each.session.number for each in read_owed(read_log(folder)).values()] == [8]

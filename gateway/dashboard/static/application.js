@@ -42,7 +42,7 @@ function view(data) {
       `${requests.paid} paid, ${requests.refunded} refunded, ${requests.refused} refused, ${requests.failed} failed`)),
     keys(data.keys),
     asked(data.recent, data.keys),
-    compared(data.compared, data.receipts_waiting),
+    compared(data.compared, data.receipts_waiting, data.replicas),
   ];
 }
 
@@ -107,7 +107,10 @@ function receipted(row) {
   return found === signed ? count(found) : [count(found), h("span", { class: "sub bad" }, `of ${count(signed)} signed`)];
 }
 
-function compared(rows, waiting) {
+function compared(rows, waiting, replicas) {
+  const empty = replicas > 1
+    ? `This is one of ${replicas} replicas and knows its own receipts alone: gateway reconcile --data-dir compares those of all.`
+    : "Nothing to compare yet: the first whole session since the gateway started must be over.";
   return panel("Reconciliation", { note: `receipts of these requests beside their claims; ${count(waiting)} receipts not acknowledged` },
     table("Reconciliation", [
       { name: "Session", cell: (row) => count(row.session) },
@@ -119,7 +122,7 @@ function compared(rows, waiting) {
       { name: "Value", number: true, wide: true, cell: (row) => fine(row.value) },
       { name: "Finding", cell: (row) => badge(row.is_flagged ? "fault" : row.finding === "agrees" ? "ok" : "new", row.finding) },
     ], rows, {
-      empty: "Nothing to compare yet: the first whole session since the gateway started must be over.",
+      empty,
       key: (row) => `${row.session}${row.supplier}${row.service}`,
     }));
 }
