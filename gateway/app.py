@@ -19,6 +19,7 @@ from gateway.dashboard import Board, Desk, Sources
 from gateway.opening import open_batches, read_models
 from gateway.parts import Node, open_node
 from gateway.reloading import open_reloader
+from gateway.routing.dispatch import Dispatcher
 from gateway.routing.loading import KEPT_SESSIONS
 from gateway.settings import Settings
 from gateway.settlement.bidding import open_bidder
@@ -30,6 +31,11 @@ from node.tls import ServerTls, load_server_tls
 from relay_mining import DIAL_PROTOCOL, Address, Signer
 
 logger = logging.getLogger("gateway")
+
+TELL_S = 2.0
+"""To tell clients why their answers end, once suppliers have signed for what they sent."""
+RECEIPTS_S = 5.0
+"""To deliver the last receipts; what is left waits for the next start."""
 
 Found = TypeVar("Found")
 
@@ -194,13 +200,14 @@ async def shut_down(
     node: Node, server: Server, control: "ControlServer", background: list[asyncio.Task[None]]
 ) -> None:
     """Let relays finish, settle and deliver what they owe, and end."""
-    await server.close(node.settings.server.drain_s)
+    dispatcher = node.data_plane.relays.dispatcher
+    await finish_relays(dispatcher, server, node.settings.server.drain_s)
     for task in background:
         task.cancel()
     await asyncio.gather(*background, return_exceptions=True)
     await node.settler.drain()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(RECEIPTS_S):
             await node.deliverer.flush()
     except TimeoutError:
         logger.info("receipts are left for the next start")
@@ -208,6 +215,13 @@ async def shut_down(
     if node.limits is not None:
         await node.limits.turn()
     control.should_exit = True
+
+
+async def finish_relays(dispatcher: Dispatcher, server: Server, drain_s: float) -> None:
+    """Take no more work, and end what still runs after `drain_s`: its clients are told so."""
+    ending = asyncio.get_running_loop().call_later(drain_s, dispatcher.close)
+    await server.close(drain_s + dispatcher.upstream.timeouts.cancel + TELL_S)
+    ending.cancel()
 
 
 async def drop_expired(node: Node) -> None:

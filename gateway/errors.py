@@ -32,6 +32,7 @@
     + NoPlanError                    400  no_plan
   x DialBusyError                    503  dial_busy               the supplier dials again later
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
+  x ClosingError                     503  gateway_closing         another replica may be asked
   x UpstreamError                                                 one supplier failed; ask another
     + UpstreamRefusedError           503  upstream_refused
       - SessionOverError             503  upstream_refused        ask in the next session
@@ -281,6 +282,16 @@ class NoSupplierError(GatewayError):
 
     status = 503
     code = "no_supplier_available"
+
+
+class ClosingError(GatewayError):
+    """The gateway is shutting down, and the time is over that answers had to finish in."""
+
+    status = 503
+    code = "gateway_closing"
+
+    def __init__(self) -> None:
+        super().__init__("the gateway is shutting down; send the request again")
 
 
 class UpstreamError(GatewayError):

@@ -64,7 +64,7 @@ class ServerSettings(BaseModel):
     write_stall_s: float = Field(
         default=30.0, gt=0, description="who reads nothing for so long is let go"
     )
-    drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+    drain_s: float = Field(default=60.0, ge=0, description="open relays may finish at shutdown")
     cors_origins: list[str] = Field(
         default=[], description="origins whose pages may call from a browser; `*` is any"
     )

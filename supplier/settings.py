@@ -58,7 +58,7 @@ class ServerSettings(BaseModel):
     write_timeout_s: float = Field(
         default=30.0, gt=0, description="who reads nothing for so long is let go"
     )
-    drain_s: float = Field(default=10.0, ge=0, description="open relays may finish at shutdown")
+    drain_s: float = Field(default=60.0, ge=0, description="open relays may finish at shutdown")
     tls: ListenerTls = ListenerTls()
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gateway.api.clients import Client, EventStream, Writer
 from gateway.api.openai import Endpoint
 from gateway.errors import (
+    ClosingError,
     GatewayError,
     NoSupplierError,
     RejectedBySupplierError,
@@ -54,7 +55,7 @@ RESULTS: dict[type[GatewayError], Result] = {
 """What a try is that ended with an error."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Try:
     """One supplier's turn; becomes an `Observation` when it ends."""
 
@@ -72,9 +73,13 @@ class Try:
     started: float
     reserved: int
     """Units it may still take."""
+    deadline: asyncio.Timeout
+    """Set once the supplier is told to stop."""
     first_byte: float | None = None
     has_left: bool = False
     """Whether the client has gone."""
+    is_stopped: bool = False
+    """Whether the supplier was told to stop: the client has gone, or the gateway closes."""
     result: Result = Result.CLIENT_ABORT
     served: Served | None = None
     """The last response accepted: of a stream in parts, the newest part."""
@@ -100,6 +105,8 @@ class Dispatcher:
     beat_s: float = 10.0
     """Seconds of silence after which the client of a stream is sent a comment."""
     _cancels: set[asyncio.Task[None]] = field(default_factory=set)
+    _open: set[Try] = field(default_factory=set)
+    _is_closing: bool = False
 
     @property
     def standing(self) -> Standing:
@@ -114,6 +121,14 @@ class Dispatcher:
         if relay.request.is_stream:
             return self._ask_stream(relay, client)
         return self._ask(relay, client, None)
+
+    def close(self) -> None:
+        """End every try, and begin no more: clients are told so, with what of it is charged."""
+        self._is_closing = True
+        for attempt in self._open:
+            if not attempt.is_stopped:
+                attempt.result = Result.INTERRUPTED
+                self._stop(attempt)
 
     async def _ask_stream(self, relay: Relay, client: Client) -> Answer:
         stream = EventStream(client, relay.headers, self.beat_s)
@@ -135,6 +150,8 @@ class Dispatcher:
         rejections = 0
         self.retries.earn()
         for number in range(min(self.tries_max, len(left))):
+            if self._is_closing:
+                raise ClosingError
             if number and not self.retries.take():
                 break
             choice = self.router.choose(left, relay)
@@ -163,28 +180,24 @@ class Dispatcher:
         self, relay: Relay, choice: Choice, client: Client, stream: EventStream | None
     ) -> Answer:
         """One supplier's turn: signed, cancelled when the client leaves, its end observed."""
-        attempt, deadline = self._begin(relay, choice), asyncio.timeout(None)
+        attempt = self._begin(relay, choice)
 
         def leave(_: object) -> None:
             attempt.has_left = True
-            with suppress(RuntimeError):  # the try may have ended in this very turn
-                now = asyncio.get_running_loop().time()
-                deadline.reschedule(now + self.upstream.timeouts.cancel)
-            self._cancel_soon(attempt)
+            if not attempt.is_stopped:
+                self._stop(attempt)
 
         client.disconnected.add_done_callback(leave)
         try:
-            async with deadline:
+            async with attempt.deadline:
                 if stream is not None:
                     return await self._stream(attempt, stream)
                 return await self._plain(attempt, client)
-        except TimeoutError as error:
+        except TimeoutError:
             late = UpstreamTimeoutError("the supplier did not settle a cancelled relay")
-            _blame(attempt, late)
-            raise late from error
-        except (UpstreamError, RejectedBySupplierError) as error:
-            _blame(attempt, error)
-            raise
+            return await _fail(attempt, late, stream)
+        except (UpstreamError, RejectedBySupplierError, ClosingError) as error:
+            return await _fail(attempt, error, stream)
         finally:
             client.disconnected.remove_done_callback(leave)
             self._finish(attempt)
@@ -197,12 +210,16 @@ class Dispatcher:
         state.in_flight += 1
         state.reserved += most
         span, now = begin_try(relay), asyncio.get_running_loop().time()
-        return Try(
-            relay, choice, member, state, span, header, request_hash, state.in_flight, now, most
+        attempt = Try(
+            relay, choice, member, state, span, header, request_hash, state.in_flight, now, most,
+            asyncio.timeout(None),
         )  # fmt: skip
+        self._open.add(attempt)
+        return attempt
 
     def _finish(self, attempt: Try) -> None:
         """Count a try in flight no more, and observe what came of it."""
+        self._open.discard(attempt)
         state = attempt.state
         state.in_flight -= 1
         state.reserved -= attempt.reserved
@@ -238,7 +255,8 @@ class Dispatcher:
     def _take(self, attempt: Try, served: Served) -> None:
         """Accept a response; what it adds is owed, and reserved no more.
 
-        One whose debt cannot be kept (OSError) was not accepted.
+        One whose debt cannot be kept (OSError) was not accepted. Raises ClosingError where it is
+        the end of an answer whose client still waits.
         """
         if served.added > 0:
             self.owe(served)
@@ -246,8 +264,15 @@ class Dispatcher:
             attempt.reserved -= served.added
             attempt.state.reserved -= served.added
         attempt.served = served
+        if served.response.status is Status.CLIENT_ABORT and not attempt.has_left:
+            raise ClosingError
 
-    def _cancel_soon(self, attempt: Try) -> None:
+    def _stop(self, attempt: Try) -> None:
+        """Have the supplier stop, and sign in good time for what it has sent."""
+        attempt.is_stopped = True
+        with suppress(RuntimeError):  # the try may have ended in this very turn
+            now = asyncio.get_running_loop().time()
+            attempt.deadline.reschedule(now + self.upstream.timeouts.cancel)
         task = asyncio.ensure_future(self._cancel(attempt))
         self._cancels.add(task)
         task.add_done_callback(self._cancels.discard)
@@ -262,7 +287,7 @@ class Dispatcher:
             attempt.span.headers,
         )  # fmt: skip
         _require_served(attempt, served)
-        if not attempt.has_left:
+        if not attempt.has_left and served.response.status is not Status.CLIENT_ABORT:
             _require_finish(attempt, is_finished(served.answer))
         self._take(attempt, served)
         attempt.is_answer = not attempt.has_left
@@ -275,29 +300,21 @@ class Dispatcher:
 
     async def _stream(self, attempt: Try, client: EventStream) -> Writer | None:
         reader = StreamReader(attempt.relay.request.wants_usage, attempt.relay.answer_bytes_max)
-        price = attempt.member.terms.price
-        try:
-            async with self.upstream.open_stream(
-                attempt.relay, attempt.member, attempt.header, attempt.span.headers
-            ) as stream:
-                async for chunk in stream.chunks():
-                    for piece in reader.read(chunk):
-                        if isinstance(piece, Frame):
-                            self._accept_frame(attempt, reader, piece)
-                        elif not attempt.has_left:
-                            await _write(client, piece, attempt)
-            _require_end(attempt, reader)
-        except UpstreamError as error:
-            if not client.has_begun:
-                raise
-            _blame(attempt, error)
-            if not attempt.has_left:
-                await client.end(write_error_event(error, attempt.served, price))
-            return client.writer
+        async with self.upstream.open_stream(
+            attempt.relay, attempt.member, attempt.header, attempt.span.headers
+        ) as stream:
+            async for chunk in stream.chunks():
+                for piece in reader.read(chunk):
+                    if isinstance(piece, Frame):
+                        self._accept_frame(attempt, reader, piece)
+                    elif not attempt.has_left:
+                        await _write(client, piece, attempt)
+        _require_end(attempt, reader)
         if attempt.has_left or attempt.served is None:
             return client.writer
         attempt.is_answer = True
         attempt.result = Result.OK
+        price = attempt.member.terms.price
         await client.end(_write_end(attempt.relay.id, attempt.served, reader.usage, price))
         return client.writer
 
@@ -333,7 +350,7 @@ def _require_served(attempt: Try, served: Served) -> None:
     if status is Status.REFUSED:
         is_served = attempt.served is not None
     elif status is Status.CLIENT_ABORT:
-        is_served = attempt.has_left
+        is_served = attempt.is_stopped
     else:
         is_expected = status in SERVED or status is Status.PARTIAL
         is_plain = not attempt.relay.request.is_stream
@@ -358,10 +375,26 @@ def _require_finish(attempt: Try, is_finished: bool) -> None:
         raise UpstreamInvalidError("the answer ends without a finish reason")
 
 
+async def _fail(attempt: Try, error: GatewayError, stream: EventStream | None) -> Writer | None:
+    """End a try that failed: in its stream, where the client has a part of that, else by raising.
+
+    What became of a supplier that was told to stop is nothing to who still waits.
+    """
+    _blame(attempt, error)
+    if attempt.is_stopped and not attempt.has_left:
+        error = ClosingError()
+    if stream is None or not stream.has_begun:
+        raise error
+    if not attempt.has_left:
+        await stream.end(write_error_event(error, attempt.served, attempt.member.terms.price))
+    return stream.writer
+
+
 def _blame(attempt: Try, error: GatewayError) -> None:
-    """Note what ended a try; a relay cut short because the client left is no fault."""
+    """Note what ended a try; a relay cut short because the supplier was told to is no fault."""
     attempt.detail = str(error)[:200]
-    if not attempt.has_left or isinstance(error, UpstreamInvalidError):
+    is_told = attempt.has_left or attempt.is_stopped
+    if not is_told or isinstance(error, UpstreamInvalidError):
         attempt.result = RESULTS[type(error)]
 
 

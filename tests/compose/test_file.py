@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.app import RECEIPTS_S, TELL_S
+from gateway.settings import RelaySettings
+from gateway.settings import ServerSettings as GatewayServer
+from supplier.settings import ServerSettings as SupplierServer
+
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "compose.yaml").read_text())[
     "services"
 ]
+NODES = ("gateway", "supplier")
 OURS = {"lode-market", "lode-chain", "lode-vllm-cpu"}
 PROFILES = sorted({profile for each in SERVICES.values() for profile in each.get("profiles", [])})
 
@@ -77,6 +83,16 @@ def test_jobs_do_not_restart_and_somebody_waits_for_each() -> None:
     jobs = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
 
     assert jobs == awaited
+
+
+@pytest.mark.parametrize("name", [each for each in SERVICES if each.startswith(NODES)])
+def test_a_stop_gives_open_answers_their_time(name: str) -> None:
+    """A supplier drains its lines, then its listener, then ends its engine."""
+    least = 2 * SupplierServer().drain_s + 10
+    if name.startswith("gateway"):
+        least = GatewayServer().drain_s + RelaySettings().cancel_s + TELL_S + RECEIPTS_S
+
+    assert float(SERVICES[name]["stop_grace_period"].removesuffix("s")) > least
 
 
 def test_no_secret_is_in_the_environment() -> None:
