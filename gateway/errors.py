@@ -29,6 +29,7 @@
       - QuotaExceededError           429  insufficient_quota
       - OutbidError                  429  outbid
       - GatewayBusyError             429  gateway_busy
+      - NoRoomError                  429  no_room
     + NoPlanError                    400  no_plan
   x DialBusyError                    503  dial_busy               the supplier dials again later
   x NoSupplierError                  503  no_supplier_available   nobody is left to ask
@@ -275,6 +276,13 @@ class GatewayBusyError(LimitError):
 
     kind = "rate_limit_error"
     code = "gateway_busy"
+
+
+class NoRoomError(LimitError):
+    """As many files or batches are kept as may be, of the key or of all."""
+
+    kind = "rate_limit_error"
+    code = "no_room"
 
 
 class NoSupplierError(GatewayError):

@@ -58,7 +58,7 @@ def open_batches(settings: Settings, relays: Relays, accounts: Accounts) -> Batc
     data, rules = settings.shared, settings.batches
     store = DirectoryStore(data / "batches")
     runner = BatchRunner(relays, accounts, store, rules.yield_above, rules.width)
-    files = Files(relays.admission, DirectoryStore(data / "files"))
+    files = Files(relays.admission, DirectoryStore(data / "files"), rules.key_bytes_max)
     leases = Leases(store, load_replica(settings.data_dir))
     return Batches(relays.admission, files, BatchDocuments(store), runner, leases)
 

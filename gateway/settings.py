@@ -104,6 +104,9 @@ class BatchSettings(BaseModel):
     yield_above: int = Field(
         default=32, ge=1, description="requests of waiting clients from which on no line is begun"
     )
+    key_bytes_max: int = Field(
+        default=1 << 30, ge=0, description="bytes of files with which one key may upload no more"
+    )
 
 
 class QueueSettings(BaseModel):

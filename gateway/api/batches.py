@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,14 +16,14 @@ from gateway.api.batch_documents import OPEN, BatchDocuments, Document
 from gateway.api.batch_lines import BatchLine, read_lines
 from gateway.api.batch_requests import begin_document, read_batch
 from gateway.api.batch_run import BatchRunner, read_terms
-from gateway.api.files import Files
+from gateway.api.files import RETRY_S, Files
 from gateway.api.leases import Leases
 from gateway.api.names import name_once
 from gateway.errors import (
     FileNotFoundHereError,
     IdempotencyError,
-    InvalidParameterError,
     MethodNotAllowedError,
+    NoRoomError,
     RouteNotFoundError,
 )
 from gateway.routing.dispatch import Answer
@@ -32,8 +34,8 @@ logger = logging.getLogger("gateway.api.batches")
 
 LOOK_S = 3.0
 """How often a gateway looks for batches that nobody works on, and holds on to its own."""
-OPEN_MAX = 64
-"""Batches under way at once."""
+OPEN_MAX, KEY_OPEN_MAX = 64, 16
+"""Batches under way at once, of all keys and of one."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Batches:
     runner: BatchRunner
     leases: Leases
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _places: Counter[str] = field(default_factory=Counter)
+    """How many batches of each key are made or worked on here."""
     _turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Whose turn it is to take up a batch."""
 
@@ -132,20 +136,30 @@ class Batches:
         asked, name = read_batch(call), "batch_" + name_once(key_id, call.headers)
         known = await asyncio.to_thread(self.documents.get, name)
         if not known:
-            data = await asyncio.to_thread(self.files.read, key_id, asked["input_file_id"])
-            lines = await asyncio.to_thread(read_lines, data, asked["endpoint"])
-            document = begin_document(asked, name, key_id, len(lines), int(time.time()))
-            if len(self._tasks) >= OPEN_MAX:
-                raise InvalidParameterError(
-                    f"{OPEN_MAX} batches are under way", param="input_file_id"
-                )
-            if await asyncio.to_thread(self.documents.create, document):
-                await self._try_to(partial(self._take_up, name))
-                return _shown(document)
+            with self._place(key_id):
+                data = await asyncio.to_thread(self.files.read, key_id, asked["input_file_id"])
+                lines = await asyncio.to_thread(read_lines, data, asked["endpoint"])
+                document = begin_document(asked, name, key_id, len(lines), int(time.time()))
+                if await asyncio.to_thread(self.documents.create, document):
+                    await self._try_to(partial(self._take_up, name))
+                    return _shown(document)
             known = await asyncio.to_thread(self.documents.get, name)
         if not asked.items() <= known.items():
             raise IdempotencyError("this key was used for another batch", param="Idempotency-Key")
         return _shown(await asyncio.to_thread(self._count, known))
+
+    @contextmanager
+    def _place(self, key_id: str) -> Iterator[None]:
+        """Count a batch of a key while it is made (else NoRoomError)."""
+        if self._places[key_id] >= KEY_OPEN_MAX:
+            raise NoRoomError(f"this key may have {KEY_OPEN_MAX} batches under way", RETRY_S)
+        if self._places.total() >= OPEN_MAX:
+            raise NoRoomError(f"{OPEN_MAX} batches are under way here", RETRY_S)
+        self._places[key_id] += 1
+        try:
+            yield
+        finally:
+            self._places[key_id] -= 1
 
     async def _cancel(self, key_id: str, batch_id: str) -> Document:
         document = await asyncio.to_thread(self._find, key_id, batch_id)
@@ -156,14 +170,16 @@ class Batches:
         return _shown(document)
 
     def _start(self, document: Document) -> None:
-        name = document["id"]
+        name, key_id = document["id"], document["key"]
         task = asyncio.ensure_future(self._work(document))
         self._tasks[name] = task
-        task.add_done_callback(partial(self._end, name))
+        self._places[key_id] += 1
+        task.add_done_callback(partial(self._end, name, key_id))
 
-    def _end(self, name: str, task: asyncio.Task[None]) -> None:
+    def _end(self, name: str, key_id: str, task: asyncio.Task[None]) -> None:
         """Let a batch go that is over, or that somebody is to take up again."""
         del self._tasks[name]
+        self._places[key_id] -= 1
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             logger.error("a batch was cut off", extra={"batch": name}, exc_info=failure)

@@ -27,6 +27,7 @@ from pricing import QUANTITY_MAX
 JSON, EVENTS, BYTES = "application/json", "text/event-stream", "application/octet-stream"
 READING = (401, 404, 405, 500, 503)
 WRITING = (*READING, 400, 413)
+KEEPING = (*WRITING, 422, 429)
 RELAYING = (*WRITING, 402, 403, 422, 429, 502, 504)
 """What an endpoint may say besides its answer; why, the error's code says."""
 REASONS = {
@@ -157,7 +158,7 @@ def _kept() -> Json:
     return {
         "/v1/files": {
             "get": _show("The files of the key", LISTED),
-            "post": _send("Upload a file", upload, WRITING, ONCE),
+            "post": _send("Upload a file", upload, KEEPING, ONCE),
         },
         "/v1/files/{file}": {
             "get": _show("A file", OBJECT, READING, file),
@@ -168,7 +169,7 @@ def _kept() -> Json:
         },
         "/v1/batches": {
             "get": _show("The batches of the key", LISTED),
-            "post": _send("Begin a batch", {JSON: {"schema": batch}}, (*WRITING, 422), ONCE, CAP),
+            "post": _send("Begin a batch", {JSON: {"schema": batch}}, KEEPING, ONCE, CAP),
         },
         "/v1/batches/{batch}": {"get": _show("A batch", OBJECT, READING, one)},
         "/v1/batches/{batch}/cancel": {"post": _show("Cancel a batch", OBJECT, WRITING, one)},

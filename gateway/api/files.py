@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from gateway.errors import (
     InvalidParameterError,
     MethodNotAllowedError,
     MissingParameterError,
+    NoRoomError,
     RouteNotFoundError,
 )
 from gateway.routing.dispatch import Answer
@@ -23,17 +24,22 @@ from gateway.routing.relaying import Call
 from node.http import Response
 
 META, DATA = ".json", ".data"
-FILES_MAX = 10_000
-"""Of all keys together."""
+FILES_MAX, KEY_FILES_MAX = 10_000, 2_500
+"""Of all keys together, and of one."""
+RETRY_S = 60
+"""When to try again what other keys leave no room for."""
 PURPOSE = "batch"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Files:
     """The files of a gateway; `answer` takes everything at or below `/v1/files`."""
 
     admission: Admission
     store: FileStore
+    key_bytes_max: int = 1 << 30
+    """With so many bytes a key uploads no more; what its batches write is kept all the same."""
+    _known: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def answer(self, call: Call, path: bytes) -> Answer:
         """Upload, list, show, read or delete; raises RequestError."""
@@ -72,18 +78,17 @@ class Files:
         }  # fmt: skip
         self.store.put(file_id + DATA, data)
         self.store.put(file_id + META, orjson.dumps({**meta, "key": key_id}))
+        self._known.pop(file_id + META, None)
         return meta
 
     def list(self, key_id: str) -> list[dict[str, Any]]:
         """A key's files, the newest first."""
-        documents = [orjson.loads(self.store.get(each) or b"{}") for each in self.store.names(META)]
-        mine = [_shown(each) for each in documents if each.get("key") == key_id]
+        mine = [_shown(each) for each in self._all() if each["key"] == key_id]
         return sorted(mine, key=lambda each: (each["created_at"], each["id"]), reverse=True)
 
     def find(self, key_id: str, file_id: str) -> dict[str, Any]:
         """What is known of a key's own file; raises FileNotFoundHereError."""
-        known = self.store.get(file_id + META) if ID.fullmatch(file_id) else None
-        document = orjson.loads(known or b"{}")
+        document = self._read(file_id + META) if ID.fullmatch(file_id) else {}
         if document.get("key") != key_id:
             raise FileNotFoundHereError(f"this key has no file {file_id[:64]!r}", param="id")
         return _shown(document)
@@ -101,11 +106,34 @@ class Files:
             raise MissingParameterError(f"the form has no {name}", param=name)
         if purpose.data != PURPOSE.encode():
             raise InvalidParameterError("purpose must be batch", param="purpose")
-        if len(self.store.names(META)) >= FILES_MAX:
-            raise InvalidParameterError(f"{FILES_MAX} files are kept; delete some", param="file")
         filename = file.filename[:256]
         own = name_once(key_id, call.headers, filename.encode(), file.data)
+        if not self.store.size(f"file-{own}{META}"):
+            self._verify_room(key_id, len(file.data))
         return self.write("file-" + own, key_id, filename, PURPOSE, file.data)
+
+    def _verify_room(self, key_id: str, size: int) -> None:
+        """Raise NoRoomError where a file of `size` bytes is more than a key, or all, may keep."""
+        everything = self._all()
+        mine = [each["bytes"] for each in everything if each["key"] == key_id]
+        if len(mine) >= KEY_FILES_MAX or sum(mine) + size > self.key_bytes_max:
+            raise NoRoomError(
+                f"this key keeps {len(mine)} files of {sum(mine)} bytes; at most {KEY_FILES_MAX} "
+                f"of {self.key_bytes_max} bytes together are kept: delete some", None
+            )  # fmt: skip
+        if len(everything) >= FILES_MAX:
+            raise NoRoomError(f"{FILES_MAX} files are kept here; try again later", RETRY_S)
+
+    def _all(self) -> tuple[dict[str, Any], ...]:
+        """What is kept about every file, read once until it is written again."""
+        known = self._known
+        found = {name: known.get(name) or self._read(name) for name in self.store.names(META)}
+        self._known = {name: each for name, each in found.items() if each}
+        return tuple(self._known.values())
+
+    def _read(self, name: str) -> dict[str, Any]:
+        document: dict[str, Any] = orjson.loads(self.store.get(name) or b"{}")
+        return document
 
     def _delete(self, key_id: str, file_id: str) -> None:
         self.find(key_id, file_id)

@@ -487,6 +487,87 @@ async def test_what_is_no_id_is_not_there(tmp_path: Path, name: str) -> None:
                 await call
 
 
+def refused(answer: pytest.ExceptionInfo[openai.RateLimitError]) -> tuple[object, ...]:
+    headers = answer.value.response.headers
+    return answer.value.code, headers.get("retry-after"), headers.get("x-should-retry")
+
+
+@pytest.mark.anyio
+async def test_a_key_has_its_share_of_the_files_and_leaves_others_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.files.FILES_MAX", 4)
+    monkeypatch.setattr("gateway.api.files.KEY_FILES_MAX", 2)
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        batches.files.key_bytes_max = 30
+
+        async def upload(client: openai.AsyncOpenAI, size: int) -> str:
+            file = ("a", io.BytesIO(bytes(size)))
+            made = await client.files.create(
+                file=file, purpose="batch", extra_headers={"idempotency-key": str(size)}
+            )
+            return made.id
+
+        first = await upload(client, 20)
+        for size in (11, 12):
+            with pytest.raises(openai.RateLimitError) as caught:
+                await upload(client, size)
+            assert refused(caught) == ("no_room", None, "false")
+        await upload(client, 9)
+        assert await upload(client, 20) == first
+        with pytest.raises(openai.RateLimitError, match="2 files of 29 bytes"):
+            await upload(client, 1)
+        await client.files.delete(first)
+        await upload(client, 10)
+        for number in range(2):
+            other, _ = gateway.keys.create(f"other {number}", APPLICATION)
+            gateway.accounts.load(gateway.keys.list())
+            async with gateway.client(other) as stranger:
+                if number:
+                    with pytest.raises(openai.RateLimitError) as caught:
+                        await upload(stranger, 1)
+                    assert refused(caught) == ("no_room", "60", None)
+                else:
+                    await upload(stranger, 30 - 1)
+                    await upload(stranger, 1)
+
+
+@pytest.mark.anyio
+async def test_a_key_has_its_share_of_the_batches_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.api.batches.OPEN_MAX", 3)
+    monkeypatch.setattr("gateway.api.batches.KEY_OPEN_MAX", 2)
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one")) as gateway,
+        gateway.client() as client,
+        with_batches(gateway) as batches,
+    ):
+        batches.runner.yield_above = 0
+        made = await asyncio.gather(
+            *(begin(client, an_input(1)) for _ in range(4)), return_exceptions=True
+        )
+        begun = [each for each in made if not isinstance(each, BaseException)]
+        assert [type(each) for each in made].count(openai.RateLimitError) == 2 == len(begun)
+        other, _ = gateway.keys.create("other", APPLICATION)
+        gateway.accounts.load(gateway.keys.list())
+        async with gateway.client(other) as stranger:
+            await begin(stranger, an_input(1))
+            with pytest.raises(openai.RateLimitError) as caught:
+                await begin(stranger, an_input(1))
+            assert refused(caught) == ("no_room", "60", None)
+            await client.batches.cancel(begun[0].id)
+            await finished(client, begun[0].id)
+            async with asyncio.timeout(30):
+                while begun[0].id in batches._tasks:
+                    await asyncio.sleep(0.01)
+            await begin(stranger, an_input(1))
+
+
 class LaterClock:
     """The time of the runner of batches, `ahead_s` seconds from now."""
 
