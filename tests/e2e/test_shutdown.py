@@ -71,6 +71,26 @@ def test_a_node_that_is_told_to_end_finishes_what_it_streams(small_market: Local
     assert usage["units_served"] == usage["units_receipted"] > 0
 
 
+def test_a_stream_that_outlives_the_drain_is_told_and_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GATEWAY_SERVER__DRAIN_S", "0.1")
+    plan = MarketPlan(suppliers=1, terms=Terms(cap=80 * TOKEN))
+    with (
+        LocalMarket.start(plan) as market,
+        OpenAI(base_url=market.base_url, api_key=market.api_key) as client,
+    ):
+        stream = open_stream(client)
+        market.gateway.process.send_signal(signal.SIGTERM)
+        with pytest.raises(APIError) as caught:
+            read_to_end(stream)
+        assert caught.value.code == "gateway_closing"
+        assert_ends_well(market.gateway)
+        left = market.run_gateway("status")
+        usage = left["suppliers"]["0x" + market.suppliers[0].supplier.hex()]
+        assert usage["units_served"] == usage["units_receipted"] > 0
+
+
 def is_served(client: OpenAI) -> bool:
     """Whether a short request is answered."""
     try:
