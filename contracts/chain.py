@@ -191,6 +191,7 @@ class Chain:
             ArithmeticError,
             AttributeError,
             LookupError,
+            RecursionError,
             TypeError,
             ValueError,
             Web3Exception,

@@ -140,7 +140,7 @@ def _parse(status: int, content: bytes) -> dict[str, Any]:
     """The answer's object; an HTTP error that carries a JSON-RPC error is that error."""
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _EndpointFailedError(f"answered HTTP {status} without JSON") from error
     is_answer = isinstance(document, dict) and ("result" in document or "error" in document)
     if status == 429 or status >= 500 or not is_answer:
@@ -152,8 +152,8 @@ def _parse(status: int, content: bytes) -> dict[str, Any]:
 
 def _check_ability(error: dict[str, Any]) -> None:
     """An error that is this endpoint's own, not the request's, is for another to answer."""
-    message = str(error.get("message", "")).lower()
-    if error.get("code") in _LIMIT_CODES:
+    message, code = _message(error).lower(), error.get("code")
+    if isinstance(code, int) and code in _LIMIT_CODES:
         raise _EndpointFailedError("refused for its limits")
     if any(each in message for each in _BEHIND):
         raise _EndpointFailedError("does not have the block")
@@ -167,9 +167,14 @@ def _accept(method: str, response: dict[str, Any]) -> dict[str, Any]:
     raise RpcError(
         method,
         code if isinstance(code, int) else 0,
-        str(error.get("message", ""))[:500],
+        _message(error)[:500],
         _revert_data(error.get("data")),
     )
+
+
+def _message(error: dict[str, Any]) -> str:
+    message = error.get("message")
+    return message if isinstance(message, str) else ""
 
 
 def _revert_data(data: object) -> bytes | None:

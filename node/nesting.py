@@ -7,7 +7,7 @@ CONTAINERS_MAX = 1_000_000
 
 def is_deeper(value: object, depth_max: int) -> bool:
     """Whether a value is nested deeper than `depth_max` containers, or too wide to tell."""
-    level: list[Any] = [value]
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
     for _ in range(depth_max):
         level = [
             inner

@@ -40,14 +40,13 @@ class Refresher:
     _applications: frozenset[Address] = frozenset()
 
     async def run(self) -> None:
-        """Look until cancelled; a chain that cannot be reached leaves the table while it lasts."""
+        """Look until cancelled; a look that fails leaves the table while its session lasts."""
         while True:
             try:
                 await self.step()
-            except ChainError as error:
-                is_away = isinstance(error, ChainUnavailableError)
-                what = "the chain cannot be reached" if is_away else "the chain could not be read"
-                logger.warning(what, extra={"why": str(error)})
+            except Exception as error:
+                # The boundary to what endpoints and suppliers say: none of it ends a node.
+                _log_failure(error)
                 self.end_unseen(asyncio.get_running_loop().time())
             await asyncio.sleep(self.poll_s)
 
@@ -113,3 +112,13 @@ class Refresher:
         sessions, models = await self.loader.load(number, wanted, is_open=True)
         self.table.replace(number, sessions, models)
         self._applications = wanted
+
+
+def _log_failure(error: Exception) -> None:
+    """Say why a look failed; what nobody foresaw with where it did."""
+    if isinstance(error, ChainUnavailableError):
+        logger.warning("the chain cannot be reached", extra={"why": str(error)})
+    elif isinstance(error, ChainError):
+        logger.warning("the chain could not be read", extra={"why": str(error)})
+    else:
+        logger.error("a look at the chain failed", exc_info=error)

@@ -19,20 +19,25 @@ from gateway.routing.upstream import translate
 from gateway.settlement.counting import CountFiles
 from gateway.settlement.recounting import RecountWorker
 from node.http import ClientPool, HttpClientError, Timeout
+from node.nesting import is_deeper
 from relay_mining import Hash32, RelayMiningError
 
 logger = logging.getLogger("gateway.routing.specs")
 
 TIMEOUT = Timeout(3.0, 10.0, 10.0, 30.0)
 SPECIAL_TOKENS_MAX = 64
+DEPTH_MAX = 32
+"""Of the document that a spec is looked for in."""
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 
 def find_spec(document: Any, spec_hash: Hash32) -> ServiceSpec:
     """The spec inside a JSON document whose canonical form has the hash on the chain.
 
-    Raises UpstreamInvalidError where none has.
+    Raises UpstreamInvalidError where none has, and for a document nested too deep to write it.
     """
+    if is_deeper(document, DEPTH_MAX):
+        raise UpstreamInvalidError(f"the supplier's specs are nested deeper than {DEPTH_MAX}")
     for each in _objects(document):
         canonical = json.dumps(each, sort_keys=True, separators=(",", ":")).encode()
         if hashlib.sha256(canonical).digest() == spec_hash:

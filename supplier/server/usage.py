@@ -167,7 +167,7 @@ class StreamMeter:
         if not isinstance(parsed, dict):
             raise EngineAnswerError("an event is not a JSON object")
         if "error" in parsed:
-            raise EngineAnswerError(f"the engine failed: {parsed['error']}")
+            raise EngineAnswerError(f"the engine failed: {_said(parsed['error'])}")
         self._count(parsed)
         return True
 
@@ -235,6 +235,12 @@ def _event_data(event: bytes) -> bytes | None:
     return b"\n".join(lines) if lines else None
 
 
+def _said(error: Any) -> str:
+    """The text of an engine's error."""
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else "it does not say why"
+
+
 def _usage(parsed: Any) -> Usage | None:
     raw = parsed.get("usage") if isinstance(parsed, dict) else None
     if not isinstance(raw, dict):
@@ -248,7 +254,7 @@ def _usage(parsed: Any) -> Usage | None:
         raw.get("completion_tokens") or 0,
     )
     if any(type(count) is not int or not 0 <= count <= UINT32_MAX for count in counts):
-        raise EngineAnswerError(f"usage is not made of token counts: {raw}")
+        raise EngineAnswerError("usage is not made of token counts")
     prompt, cached, output = counts
     return Usage(prompt, min(cached, prompt), output)
 

@@ -62,6 +62,8 @@ HOSTILE = {
     "no HTTP": b"garbage\r\n\r\n",
     "cut short": b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{",
     "no JSON": http(b"<html>"),
+    "nested without end": http(b"[" * 100_000),
+    "an error without words": http(b'{"error": {"code": [1], "message": [1]}}'),
     "a list": http(b"[]"),
     "neither result nor error": http(b"{}"),
     "a malformed error": http(b'{"error": "no"}'),

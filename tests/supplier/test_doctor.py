@@ -255,6 +255,7 @@ def test_a_port_that_somebody_has() -> None:
     [
         ({"supplier": "0x" + SOMEBODY.hex()}, OK),
         ({"supplier": "0x" + "00" * 20}, FAILED),
+        ({"supplier": [[]]}, FAILED),
         ({}, FAILED),
         ([], FAILED),
     ],

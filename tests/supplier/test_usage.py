@@ -59,3 +59,17 @@ def test_a_prompt_beyond_the_context_is_the_engine_s_to_refuse(
 def test_an_engine_s_answer_of_another_form_is_refused_by_name(members: bytes) -> None:
     with pytest.raises(EngineAnswerError):
         StreamMeter(UnitWeights(0, 1, 0, 4)).read(b"data: {" + members + b"}")
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (b'{"error":{"message":"out of memory"}}', "out of memory"),
+        (b'{"error":"out of memory"}', "out of memory"),
+        (b'{"error":' + b"[" * 1000 + b"]" * 1000 + b"}", "does not say why"),
+        (b'{"usage":{"prompt_tokens":' + b"[" * 1000 + b"]" * 1000 + b"}}", "token counts"),
+    ],
+)
+def test_what_an_engine_says_of_its_failure_is_a_text(event: bytes, says: str) -> None:
+    with pytest.raises(EngineAnswerError, match=says):
+        StreamMeter(UnitWeights(0, 1, 0, 4)).read(b"data: " + event)

@@ -10,6 +10,7 @@ import orjson
 
 from node.errors import OperatorError
 from node.http import ClientPool, HttpClientError, Timeout
+from node.nesting import is_deeper
 from relay_mining import RelayMiningError
 from supplier.engines.openai_http import (
     EngineMismatchError,
@@ -27,6 +28,7 @@ from supplier.settings import EngineSettings
 
 ANSWER = Timeout(connect=3.0, first_byte=5.0, read=5.0, total=5.0)
 KEY_VALUE_FULL = 0.95
+SPEC_DEPTH_MAX = 32
 
 
 async def check_engine(
@@ -155,6 +157,7 @@ async def _fetch_spec(pool: ClientPool, url: str) -> ServiceSpec | None:
     except (HttpClientError, orjson.JSONDecodeError):
         return None
     names = {each.name for each in fields(ServiceSpec)}
-    if not isinstance(document, dict) or document.keys() != names:
+    is_spec = isinstance(document, dict) and document.keys() == names
+    if not is_spec or is_deeper(document, SPEC_DEPTH_MAX):
         return None
     return ServiceSpec(**document)

@@ -24,13 +24,15 @@ async def check_reach(pool: ClientPool, url: str, supplier: Address, is_serving:
     """Open the advertised URL as a gateway would, certificate and name included."""
     try:
         answer = await pool.request(b"GET", f"{url.rstrip('/')}/lode/v1/health", timeout=ANSWER)
-        page: dict[str, Any] = orjson.loads(answer.body)
-        found = page["supplier"]
+        page = orjson.loads(answer.body)
     except HttpClientError as error:
         if not is_serving:
             return skipped("reachability", "`supplier serve` is not running; ask again when it is")
         return failed("reachability", f"{url} does not answer: {error}", FORWARD)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    except orjson.JSONDecodeError:
+        page = None
+    found = page.get("supplier") if isinstance(page, dict) else None
+    if not isinstance(found, str):
         return failed("reachability", f"{url} is answered by something else", FORWARD)
     if found != "0x" + supplier.hex():
         return failed("reachability", f"{url} is answered by the supplier {found}", FORWARD)
