@@ -5,8 +5,9 @@ followed by another member; one that fails later ends the stream with an error e
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from gateway.api.clients import Client, EventStream, Writer
@@ -36,6 +37,8 @@ from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
 from node.http import ClientDisconnected, Response
 from node.traces import Span
 from relay_mining import Status
+
+logger = logging.getLogger("gateway.routing.dispatch")
 
 Answer = Response | Writer | None
 REJECTIONS_MAX = 2
@@ -80,7 +83,8 @@ class Try:
     """Whether the client has gone."""
     is_stopped: bool = False
     """Whether the supplier was told to stop: the client has gone, or the gateway closes."""
-    result: Result = Result.CLIENT_ABORT
+    result: Result | None = None
+    """None where it says nothing of the supplier: the client has gone, or the gateway failed."""
     served: Served | None = None
     """The last response accepted: of a stream in parts, the newest part."""
     owed: int = 0
@@ -196,7 +200,7 @@ class Dispatcher:
         except TimeoutError:
             late = UpstreamTimeoutError("the supplier did not settle a cancelled relay")
             return await _fail(attempt, late, stream)
-        except (UpstreamError, RejectedBySupplierError, ClosingError) as error:
+        except GatewayError as error:
             return await _fail(attempt, error, stream)
         finally:
             client.disconnected.remove_done_callback(leave)
@@ -225,12 +229,13 @@ class Dispatcher:
         state.reserved -= attempt.reserved
         now, served = asyncio.get_running_loop().time(), attempt.served
         response = served.response if served is not None else None
+        silent = Result.CLIENT_ABORT if attempt.has_left else Result.INTERRUPTED
         observation = Observation(
             supplier=attempt.member.supplier,
             session=attempt.relay.session.key,
             model=attempt.relay.request.model,
             key_id=attempt.relay.key_id,
-            result=attempt.result,
+            result=attempt.result or silent,
             is_stream=attempt.relay.request.is_stream,
             is_answer=attempt.is_answer,
             latency_s=now - attempt.started,
@@ -255,11 +260,15 @@ class Dispatcher:
     def _take(self, attempt: Try, served: Served) -> None:
         """Accept a response; what it adds is owed, and reserved no more.
 
-        One whose debt cannot be kept (OSError) was not accepted. Raises ClosingError where it is
-        the end of an answer whose client still waits.
+        One whose debt cannot be kept (GatewayError) was not accepted. Raises ClosingError where it
+        is the end of an answer whose client still waits.
         """
         if served.added > 0:
-            self.owe(served)
+            try:
+                self.owe(served)
+            except OSError as error:
+                logger.exception("what is owed cannot be written")
+                raise GatewayError("the gateway cannot write what it owes; try again") from error
             attempt.owed += 1
             attempt.reserved -= served.added
             attempt.state.reserved -= served.added
@@ -282,13 +291,14 @@ class Dispatcher:
             await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
 
     async def _plain(self, attempt: Try, client: Client) -> Response:
-        served = await self.upstream.send_plain(
-            attempt.relay, attempt.member, attempt.header, attempt.request_hash,
-            attempt.span.headers,
-        )  # fmt: skip
-        _require_served(attempt, served)
-        if not attempt.has_left and served.response.status is not Status.CLIENT_ABORT:
-            _require_finish(attempt, is_finished(served.answer))
+        with _reading(attempt):
+            served = await self.upstream.send_plain(
+                attempt.relay, attempt.member, attempt.header, attempt.request_hash,
+                attempt.span.headers,
+            )  # fmt: skip
+            _require_served(attempt, served)
+            if not attempt.has_left and served.response.status is not Status.CLIENT_ABORT:
+                _require_finish(attempt, is_finished(served.answer))
         self._take(attempt, served)
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
@@ -300,6 +310,19 @@ class Dispatcher:
 
     async def _stream(self, attempt: Try, client: EventStream) -> Writer | None:
         reader = StreamReader(attempt.relay.request.wants_usage, attempt.relay.answer_bytes_max)
+        with _reading(attempt):
+            await self._forward(attempt, reader, client)
+            _require_end(attempt, reader)
+        if attempt.has_left or attempt.served is None:
+            return client.writer
+        attempt.is_answer = True
+        attempt.result = Result.OK
+        price = attempt.member.terms.price
+        await client.end(_write_end(attempt.relay.id, attempt.served, reader.usage, price))
+        return client.writer
+
+    async def _forward(self, attempt: Try, reader: StreamReader, client: EventStream) -> None:
+        """Send events on as they come, and accept what is signed of them."""
         async with self.upstream.open_stream(
             attempt.relay, attempt.member, attempt.header, attempt.span.headers
         ) as stream:
@@ -309,14 +332,6 @@ class Dispatcher:
                         self._accept_frame(attempt, reader, piece)
                     elif not attempt.has_left:
                         await _write(client, piece, attempt)
-        _require_end(attempt, reader)
-        if attempt.has_left or attempt.served is None:
-            return client.writer
-        attempt.is_answer = True
-        attempt.result = Result.OK
-        price = attempt.member.terms.price
-        await client.end(_write_end(attempt.relay.id, attempt.served, reader.usage, price))
-        return client.writer
 
     def _accept_frame(self, attempt: Try, reader: StreamReader, frame: Frame) -> None:
         served = self.upstream.accept_frame(
@@ -331,6 +346,19 @@ class Dispatcher:
             if attempt.state.owed > served.added:
                 raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
+
+
+@contextmanager
+def _reading(attempt: Try) -> Iterator[None]:
+    """Blame what nobody foresaw on the answer that is read: its bytes alone are of a stranger."""
+    try:
+        yield
+    except GatewayError:
+        raise
+    except Exception as error:
+        supplier = "0x" + attempt.member.supplier.hex()
+        logger.exception("an answer cannot be read", extra={"supplier": supplier})
+        raise UpstreamInvalidError("the supplier's answer cannot be read") from error
 
 
 def _write_end(request: bytes, served: Served, usage: bytes, price: int) -> bytes:
@@ -395,7 +423,7 @@ def _blame(attempt: Try, error: GatewayError) -> None:
     attempt.detail = str(error)[:200]
     is_told = attempt.has_left or attempt.is_stopped
     if not is_told or isinstance(error, UpstreamInvalidError):
-        attempt.result = RESULTS[type(error)]
+        attempt.result = RESULTS.get(type(error), attempt.result)
 
 
 async def _write(client: EventStream, events: bytes, attempt: Try) -> None:

@@ -30,7 +30,7 @@ class Result(Enum):
     """Signed wrongly, or not at all: the protocol does not accept it."""
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
-    """The gateway closed, or was killed: then only what it owed is known."""
+    """The gateway closed, failed itself, or was killed: then only what it owed is known."""
 
     @property
     def is_fault(self) -> bool:

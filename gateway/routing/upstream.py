@@ -221,15 +221,16 @@ def read_refusal(status: int, code: str, message: str) -> UpstreamRefusedError:
 
 
 def read_error(body: bytes) -> dict[str, str]:
-    """The members of an OpenAI error body as text, empty where they are missing."""
+    """The texts and numbers of an OpenAI error body as text, empty where they are none."""
     try:
         parsed = orjson.loads(body[:ERROR_BYTES_MAX])
     except orjson.JSONDecodeError:
         parsed = {}
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else {}
     if not isinstance(error, dict):
-        error = {"message": str(error)}
-    return {
-        name: str(error[name]) if error.get(name) is not None else ""
-        for name in ("message", "type", "code", "param")
-    }
+        error = {"message": error}
+    return {name: _text(error.get(name)) for name in ("message", "type", "code", "param")}
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int) else ""

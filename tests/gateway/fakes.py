@@ -213,6 +213,8 @@ class FakeSupplier:
         if self.lie == "context":
             status, message = 400, "maximum context length is 1024 tokens"
             kind, code = "invalid_request_error", "context_length_exceeded"
+        if self.lie == "nested":
+            return Response(500, b'{"error":{"message":' + b"[" * 1000 + b"]" * 1000 + b"}}")
         if number <= self.over:
             status, message, kind, code = 409, "no more", "relay_refused", "wrong_session"
         error = {"message": message, "type": kind, "code": code}

@@ -1,12 +1,16 @@
 """What clients of the official library see, through suppliers that are honest and that are not."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import openai
 import orjson
 import pytest
 
+from gateway.routing.relay import Relay, RelaySigner, Served
+from gateway.routing.sessions import Member
 from node.http import ClientPool
 from relay_mining import Status
 from tests.factories import GATEWAY_SIGNER, WEIGHTS
@@ -15,8 +19,8 @@ from tests.gateway.harness import MODEL, a_gateway
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]
-BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "unsigned", "unfinished",
-                         "signature", "hash", "units", "spec", "flood"]  # fmt: skip
+BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "nested", "unsigned",
+                         "unfinished", "signature", "hash", "units", "spec", "flood"]  # fmt: skip
 IN_THE_MIDDLE = ["stall", "cut", "truncate", "no frame", "flood", "signature", "hash"]
 
 
@@ -116,6 +120,32 @@ async def test_nothing_unverified_is_released(tmp_path: Path, lie: str) -> None:
             await client.chat.completions.create(model=MODEL, messages=HI, max_tokens=9)
         assert caught.value.status_code in (502, 503, 504)
         assert caught.value.code.startswith("upstream_")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_nobody_foresaw_of_an_answer_is_its_supplier_s_fault(
+    tmp_path: Path, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = FakeSupplier("bad"), FakeSupplier("good")
+    accept = RelaySigner.accept
+
+    def read(signer: RelaySigner, relay: Relay, member: Member, *more: Any) -> Served:
+        if member.supplier == bad.supplier:
+            raise RecursionError("what nobody foresaw")
+        return accept(signer, relay, member, *more)
+
+    monkeypatch.setattr(RelaySigner, "accept", read)
+    async with a_gateway(tmp_path, bad, good) as gateway, gateway.client() as client:
+        while not bad.served:
+            gateway.standing.states.clear()
+            gateway.events.clear()
+            ask = client.chat.completions.create(model=MODEL, messages=HI, stream=stream)
+            if not stream:
+                await ask
+                continue
+            with suppress(openai.APIError):
+                assert [each async for each in await ask]
+        assert gateway.results == (["invalid"] if stream else ["invalid", "ok"])
 
 
 async def test_a_piece_does_not_pass_for_a_whole_answer(tmp_path: Path) -> None:

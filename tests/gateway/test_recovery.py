@@ -3,7 +3,6 @@
 from itertools import product
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 
@@ -103,12 +102,15 @@ async def test_a_response_whose_debt_cannot_be_kept_is_not_charged(
 ) -> None:
     async with a_gateway(tmp_path, FakeSupplier("one")) as gateway, gateway.client() as client:
         monkeypatch.setattr(Spool, "add", no_space)
-        with pytest.raises((openai.APIError, httpx.HTTPError)):
+        with pytest.raises(openai.APIError) as refused:
             answer = await client.chat.completions.create(
                 model=MODEL, messages=[{"role": "user", "content": "hi"}], stream=stream
             )
             if stream:
                 assert [each async for each in answer]
-        assert gateway.ledger.requests.summary()["in_flight"] == 0
+        assert refused.value.code == "database_unavailable"
+        assert gateway.results == ["interrupted"]
+        requests = gateway.ledger.requests.summary()
+        assert (requests["failed"], requests["in_flight"]) == (1, 0)
         assert gateway.ledger.totals.keys[gateway.key_id].cost == 0
         assert gateway.standing.of(gateway.suppliers[0].supplier).reserved == 0
