@@ -32,6 +32,8 @@ HEAD_CHARS = 512
 """Of a message's content, that prompts are told apart by."""
 TOKENS_PER_TOOL_EXTRA = 16
 """Tokens a template may write for a tool beyond the bytes the client sent for it."""
+NORMALISED_MAX = 11
+"""Bytes that a tokenizer's normalisation (NFKC) makes of one at most; ASCII it leaves as it is."""
 
 ANSWER_BYTES_MIN = 1 << 20
 ANSWER_BYTES_PER_TOKEN = 4096
@@ -110,6 +112,18 @@ class OpenAIRequest:
         """Tokens to allow each answer where the client has not said: what surely fits."""
         fits = context_length - self._input_tokens_max(overhead)
         return max(min(default, fits), min(16, context_length), 1)
+
+    def surely_fits(
+        self, context_length: int, output_tokens_max: int, overhead: PromptOverhead
+    ) -> bool:
+        """Whether the context holds each prompt and its answers by any honest count.
+
+        Never said of tools, which templates write anew, nor where escapes may spell their names.
+        """
+        if b'"tool' in self.body or b"\\u" in self.body:
+            return False
+        growth = 1 if self.body.isascii() else NORMALISED_MAX
+        return growth * self._input_tokens_max(overhead) + output_tokens_max <= context_length
 
     def answer_bytes_max(self, input_tokens_max: int, output_tokens_max: int) -> int:
         """More bytes than an honest answer to this has."""

@@ -66,6 +66,14 @@ class Relay:
         object.__setattr__(self, "path", path.decode())
         object.__setattr__(self, "body_hash", request_body_hash(b"POST", path, self.body))
 
+    @property
+    def surely_fits(self) -> bool:
+        """Whether no honest engine can find the request too long for its context."""
+        service = self.session.service
+        return self.request.surely_fits(
+            service.spec.context_length, self.output_tokens, service.overhead
+        )
+
 
 @value_class
 class Served:

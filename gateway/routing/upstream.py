@@ -96,7 +96,7 @@ class Upstream:
         answer = await self._post(relay, member, header, extra)
         signed = answer.headers.get(RESPONSE_HEADER)
         if signed is None:
-            raise refusal(answer.status, answer.body)
+            raise refusal(relay, answer.status, answer.body)
         if len(answer.body) > relay.answer_bytes_max:
             raise UpstreamInvalidError("the supplier's answer exceeds what was asked for")
         served = self.signer.accept(
@@ -104,7 +104,7 @@ class Upstream:
             sha256(answer.body).digest(),
         )  # fmt: skip
         if answer.status != 200 and served.response.status is not Status.CLIENT_ABORT:
-            raise refusal(answer.status, answer.body)
+            raise refusal(relay, answer.status, answer.body)
         return served
 
     async def _post(
@@ -151,7 +151,7 @@ class Upstream:
                     if await route.is_elsewhere(stream.status, stream.headers):
                         continue
                     has_begun = True
-                    await _require_stream(stream)
+                    await _require_stream(relay, stream)
                     yield stream
             except HttpClientError as error:
                 if not await route.is_worth_another(error) or has_begun:
@@ -178,10 +178,10 @@ def _headers(header: bytes, extra: HeaderList) -> HeaderList:
     return ((b"content-type", b"application/json"), (REQUEST_HEADER, header), *extra)
 
 
-async def _require_stream(stream: ClientStream) -> None:
+async def _require_stream(relay: Relay, stream: ClientStream) -> None:
     """Refuse an answer that is no event stream (UpstreamError or RejectedBySupplierError)."""
     if stream.status != 200:
-        raise refusal(stream.status, await stream.read(ERROR_BYTES_MAX))
+        raise refusal(relay, stream.status, await stream.read(ERROR_BYTES_MAX))
     kind = stream.headers.get(b"content-type", b"") or b""
     if not kind.startswith(b"text/event-stream"):
         raise UpstreamInvalidError("the supplier did not answer with a stream")
@@ -196,13 +196,15 @@ def translate(error: HttpClientError) -> UpstreamError:
     return UpstreamBrokenError(f"the connection to the supplier failed: {error}")
 
 
-def refusal(status: int, body: bytes) -> UpstreamError | RejectedBySupplierError:
-    """What an unsigned answer means: whose fault it says it is."""
+def refusal(relay: Relay, status: int, body: bytes) -> UpstreamError | RejectedBySupplierError:
+    """What an unsigned answer means: whose fault it says it is, where that can be true."""
     error = read_error(body)
     message, code = error["message"][:1024], error["code"][:64]
     if status == 200:
         return UpstreamInvalidError("the supplier did not sign its answer")
     if status == 400 and (code == CONTEXT_EXCEEDED or "maximum context length" in message):
+        if relay.surely_fits:
+            return UpstreamInvalidError("the supplier finds a prompt too long that fits")
         return RejectedBySupplierError(message, CONTEXT_EXCEEDED, error["param"] or "messages")
     if status in (400, 422) and error["type"] in ENGINE_KINDS and code not in RELAY_CODES:
         return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)

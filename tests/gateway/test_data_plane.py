@@ -19,6 +19,7 @@ from tests.gateway.harness import MODEL, a_gateway
 
 pytestmark = pytest.mark.anyio
 HI = [{"role": "user", "content": "hi"}]
+LONG = [{"role": "user", "content": "hi " * 400}]
 BEFORE_THE_FIRST_BYTE = ["hang", "reset", "500", "503", "402", "429", "nested", "unsigned",
                          "unfinished", "signature", "hash", "units", "spec", "flood"]  # fmt: skip
 IN_THE_MIDDLE = ["stall", "cut", "truncate", "no frame", "flood", "signature", "hash"]
@@ -188,10 +189,28 @@ async def test_a_context_too_long_is_passed_on_without_a_second_try(tmp_path: Pa
     fakes = [FakeSupplier("one", "context"), FakeSupplier("two", "context")]
     async with a_gateway(tmp_path, *fakes) as gateway, gateway.client() as client:
         with pytest.raises(openai.BadRequestError) as caught:
-            await client.chat.completions.create(model=MODEL, messages=HI)
+            await client.chat.completions.create(model=MODEL, messages=LONG)
         assert caught.value.code == "context_length_exceeded"
         assert sum(each.served for each in fakes) == 1
         assert gateway.results == ["rejected"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_context_said_to_be_too_long_for_what_fits_is_a_lie(
+    tmp_path: Path, stream: bool
+) -> None:
+    liar, honest = FakeSupplier("liar", "context"), FakeSupplier("honest")
+    async with a_gateway(tmp_path, liar, honest) as gateway, gateway.client() as client:
+        while not liar.served:
+            answer = await client.chat.completions.create(model=MODEL, messages=HI, stream=stream)
+            assert not stream or [each async for each in answer]
+        assert gateway.results[-2:] == ["invalid", "ok"]
+        assert gateway.standing.of(liar.supplier).aside_until > gateway.standing.clock()
+        honest.lie = "context"
+        gateway.standing.states.clear()
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI, stream=stream)
+        assert caught.value.code == "upstream_invalid"
 
 
 @pytest.mark.parametrize(("lie", "signed"), [("inflate", 1012), ("prompt", 12)])

@@ -350,3 +350,30 @@ def test_any_value_of_a_new_parameter_is_read_or_refused(
         read_request(endpoint, orjson.dumps(body), LIMITS)
     except RequestError as error:
         assert error.status == 400
+
+
+def chat(content: str, **members: object) -> bytes:
+    messages = [{"role": "user", "content": content}]
+    return orjson.dumps({"model": "m", "messages": messages, **members})
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body", "fits"),
+    [
+        (Endpoint.CHAT, chat("x" * 300), True),
+        (Endpoint.CHAT, chat("x" * 400), False),
+        (Endpoint.CHAT, chat("x" * 300, n=5), True),
+        (Endpoint.CHAT, chat("\ufdfa" * 10), False),  # eighteen characters each, to some tokenizers
+        (Endpoint.CHAT, chat("\n\t" * 10), True),
+        (Endpoint.CHAT, chat("hi", tools=[{"type": "function", "function": {"name": "f"}}]), False),
+        (Endpoint.CHAT, chat("hi").replace(b"hi", b"\\u0068i"), False),
+        (Endpoint.COMPLETIONS, b'{"model":"m","prompt":"%b"}' % (b"x" * 300), True),
+        (Endpoint.COMPLETIONS, b'{"model":"m","prompt":["%b","y"]}' % (b"x" * 250), True),
+        (Endpoint.COMPLETIONS, b'{"model":"m","prompt":["x","x","x","x","x"]}', True),
+        (Endpoint.COMPLETIONS, b'{"model":"m","echo":true,"prompt":"%b"}' % (b"x" * 400), False),
+        (Endpoint.EMBEDDINGS, b'{"model":"m","input":[1,2,3]}', True),
+    ],
+)  # fmt: skip
+def test_what_surely_fits_into_the_context(endpoint: Endpoint, body: bytes, fits: bool) -> None:
+    request = read_request(endpoint, body, LIMITS)
+    assert request.surely_fits(512, 64, PromptOverhead()) is fits
