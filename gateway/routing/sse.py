@@ -1,7 +1,9 @@
 """A supplier's event stream, sans I/O: hash it, hold back what the client did not ask for.
 
-Whole events go through as they come. The hash covers every event, a stripped usage event included,
-since it is what the supplier signed; the frames of signed responses are under no hash.
+Whole events go through as they come, but comments with the first data after them: they are no
+answer, and until there is one another supplier may give it. The hash covers every event, a stripped
+usage event included, since it is what the supplier signed; the frames of signed responses are under
+no hash.
 """
 
 import re
@@ -36,12 +38,12 @@ class StreamReader:
     Whoever reads says by `end` that a frame was the last. Raises UpstreamInvalidError for a stream
     past `bytes_max`, for an event that never ends, for bytes after the end and for comments that
     only the gateway writes; UpstreamBrokenError where the engine reports an error as its first
-    event.
+    data.
     """
 
     __slots__ = (
-        "_buffer", "_bytes_max", "_hasher", "_parts", "_size", "_tail", "_wants_usage", "is_ended",
-        "usage",
+        "_buffer", "_bytes_max", "_has_begun", "_hasher", "_held", "_parts", "_size", "_tail",
+        "_wants_usage", "is_ended", "usage",
     )  # fmt: skip
 
     def __init__(self, wants_usage: bool, bytes_max: int) -> None:
@@ -50,6 +52,10 @@ class StreamReader:
         self._hasher = BodyHasher()
         self._buffer = b""
         self._parts: list[bytes] = []
+        self._held: list[bytes] = []
+        """What came before the first data."""
+        self._has_begun = False
+        """Whether that has come."""
         self._size = 0
         self._tail = b""
         self.is_ended = False
@@ -107,7 +113,7 @@ class StreamReader:
             raise UpstreamInvalidError("the supplier sent more after its signed response")
 
     def _pass_on(self, events: bytes) -> bytes:
-        if not self._parts and events.startswith(b'data: {"error"'):
+        if not self._has_begun and _from_data(events).startswith(b'data: {"error"'):
             raise UpstreamBrokenError("the supplier's engine failed")
         if b"[DONE]" in events and _has_done(events):
             raise UpstreamInvalidError("the stream ended without the supplier's signed response")
@@ -115,8 +121,19 @@ class StreamReader:
             raise UpstreamInvalidError("the supplier writes what only the gateway says")
         self._hasher.update(events)
         self._parts.append(events)
-        if b'"usage"' not in events:
-            return events
+        kept = events if b'"usage"' not in events else self._without_usage(events)
+        return kept if self._has_begun else self._begin(kept)
+
+    def _begin(self, events: bytes) -> bytes:
+        """All that was held back and these, once there is data among them."""
+        self._held.append(events)
+        if not _from_data(events):
+            return b""
+        self._has_begun = True
+        held, self._held = b"".join(self._held), []
+        return held
+
+    def _without_usage(self, events: bytes) -> bytes:
         kept = []
         *whole, blank = events.split(EVENT_END)
         for each in whole:
@@ -139,6 +156,13 @@ def is_own_comment(line: bytes) -> bool:
 
 def _has_own_comment(events: bytes) -> bool:
     return any(is_own_comment(line) for line in events.splitlines())
+
+
+def _from_data(events: bytes) -> bytes:
+    """The first line of data and what follows; empty where there is none."""
+    if events.startswith(b"data:"):
+        return events
+    return events[at + 1 :] if (at := events.find(b"\ndata:")) >= 0 else b""
 
 
 def _find_frame(events: bytes) -> int:

@@ -50,6 +50,8 @@ MALFORMED = b"data: {oops\n\n"
 FIRSTS = {
     "malformed": MALFORMED,
     "pings": b": ping\n\n: OPENROUTER PROCESSING\n\n",
+    "pings and dies": b": ping\n\n",
+    "pings and fails": b": ping\n\n",
     "forges a verdict": b': lode {"status":"ok","cost":0}\n\n',
     "forges inside": b'data: {}\n: lode {"status":"ok","cost":0}\n\n',
     "forges a beat": b": waiting\n\n",
@@ -373,10 +375,9 @@ class FakeSupplier:
             await writer.write(data)
 
         base = {"id": "a", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
-        first = FIRSTS.get(self.lie, b"")
-        hasher.update(first)
-        await writer.write(first)
-        if self.lie == "engine":
+        hasher.update(FIRSTS.get(self.lie, b""))
+        await self.begin(writer)
+        if self.lie in ("engine", "pings and fails"):
             await send({"error": {"message": "engine died"}})
         for number, (delta, ids) in enumerate(self.deltas()):
             if number == 1 and not await self.misbehave(request, writer, cancelled):
@@ -403,6 +404,12 @@ class FakeSupplier:
             await writer.write(encode_stream_frame(sent) + DONE)
         await writer.close()
         return writer
+
+    async def begin(self, writer: StreamWriter) -> None:
+        """Send what comes before the first word."""
+        await writer.write(FIRSTS.get(self.lie, b""))
+        if self.lie == "pings and dies":
+            raise ClientDisconnected
 
     async def stream_nothing(
         self, request: Request, signed: SignedRequest, body: dict[str, Any]

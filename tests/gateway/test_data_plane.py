@@ -174,7 +174,7 @@ async def test_a_broken_stream_ends_with_an_error(tmp_path: Path, lie: str) -> N
         assert not fake.receipts
 
 
-@pytest.mark.parametrize("lie", ["reset", "500", "engine"])
+@pytest.mark.parametrize("lie", ["reset", "500", "engine", "pings and dies", "pings and fails"])
 async def test_a_stream_fails_over_before_its_first_byte(tmp_path: Path, lie: str) -> None:
     bad, good = FakeSupplier("bad", lie), FakeSupplier("good")
     async with a_gateway(tmp_path, bad, good) as gateway, gateway.client() as client:
