@@ -149,6 +149,8 @@ class Dispatcher:
     async def _ask(
         self, relay: Relay, client: Client, stream: EventStream | None, *, is_renewed: bool = False
     ) -> Answer:
+        if client.disconnected.done():  # while it waited for its turn, or for a session
+            return None
         left = [each for each in relay.session.members if self._may_ask(each, relay)]
         failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
         rejections = 0

@@ -10,6 +10,7 @@ import openai
 import pytest
 from prometheus_client import CollectorRegistry
 
+from gateway.access.admission import Admission
 from gateway.access.api_keys import KeyStore
 from gateway.access.database import Database
 from gateway.access.deny_list import DenyList
@@ -55,6 +56,30 @@ async def test_who_leaves_before_the_first_byte_stops_the_supplier_and_nobody_el
         assert sum(each.served for each in fakes) == 1
         assert gateway.results == ["client_abort"]
         assert gateway.ledger.requests.summary()["refunded"] == 1
+
+
+async def test_who_left_before_its_turn_is_asked_for_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake, left, let_in = FakeSupplier("one"), asyncio.Event(), Admission.let_in
+
+    async def wait(admission: Admission, *request: Any) -> Any:
+        grant = await let_in(admission, *request)
+        await left.wait()
+        return grant
+
+    monkeypatch.setattr(Admission, "let_in", wait)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        with pytest.raises(openai.APITimeoutError):
+            await client.with_options(timeout=0.1).chat.completions.create(model=MODEL, messages=HI)
+        async with asyncio.timeout(10):
+            while gateway.server._connections:
+                await asyncio.sleep(0.01)
+            left.set()
+            while not gateway.ledger.requests.summary()["refunded"]:
+                await asyncio.sleep(0.01)
+        assert fake.served == 0
+        assert gateway.results == []
 
 
 async def test_small_pieces_are_sent_at_once(tmp_path: Path) -> None:

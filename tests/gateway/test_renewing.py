@@ -67,6 +67,23 @@ async def test_a_request_that_comes_when_its_session_is_over_is_served_in_the_ne
         assert gateway.ledger.requests.summary()["paid"] == 1
 
 
+async def test_who_leaves_while_the_next_session_is_awaited_is_not_served_in_it(
+    tmp_path: Path,
+) -> None:
+    fake = FakeSupplier("one", over=7)
+    async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
+        asked = asyncio.create_task(client.chat.completions.create(model=MODEL, messages=HI))
+        await until_served(fake, 1)
+        asked.cancel()
+        async with asyncio.timeout(10):
+            while gateway.server._connections:
+                await asyncio.sleep(0.01)
+            open_next(gateway, number=8)
+            while gateway.plane.relays.in_flight:
+                await asyncio.sleep(0.01)
+        assert sessions_asked(fake) == [7]
+
+
 async def test_where_no_session_follows_the_supplier_s_word_is_the_client_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
