@@ -310,10 +310,14 @@ class UpstreamError(GatewayError):
 
 
 class UpstreamRefusedError(UpstreamError):
-    """The supplier refused the relay before any work."""
+    """The supplier refused the relay before any work, for so many seconds at least."""
 
     status = 503
     code = "upstream_refused"
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class SessionOverError(UpstreamRefusedError):

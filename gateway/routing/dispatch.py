@@ -6,7 +6,7 @@ followed by another member; one that fails later ends the stream with an error e
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -152,8 +152,7 @@ class Dispatcher:
         if client.disconnected.done():  # while it waited for its turn, or for a session
             return None
         left = [each for each in relay.session.members if self._may_ask(each, relay)]
-        failure: GatewayError = NoSupplierError("no supplier serves this model in this session")
-        rejections = 0
+        failures: list[GatewayError] = []
         self.retries.earn()
         for number in range(min(self.tries_max, len(left))):
             if self._is_closing:
@@ -164,15 +163,13 @@ class Dispatcher:
             left.remove(choice.member)
             try:
                 return await self._try(relay, choice, client, stream)
-            except RejectedBySupplierError as error:
-                failure, rejections = error, rejections + 1
-                if error.code == CONTEXT_EXCEEDED or rejections == REJECTIONS_MAX:
-                    break
-            except UpstreamError as error:
-                if not isinstance(failure, RejectedBySupplierError):
-                    failure = error
+            except (UpstreamError, RejectedBySupplierError) as error:
+                failures.append(error)
             if client.disconnected.done():
                 return None
+            if _is_rejected(failures):
+                break
+        failure = _conclude(failures, is_all=not left)
         if isinstance(failure, SessionOverError) and not is_renewed:
             return await self._ask(await self.renew(relay), client, stream, is_renewed=True)
         raise failure
@@ -348,6 +345,28 @@ class Dispatcher:
             if attempt.state.owed > served.added:
                 raise UpstreamRefusedError("the supplier does not go on: it waits for receipts")
             raise UpstreamBrokenError("the supplier does not go on, and has all its receipts")
+
+
+def _rejections(failures: Sequence[GatewayError]) -> list[RejectedBySupplierError]:
+    return [each for each in failures if isinstance(each, RejectedBySupplierError)]
+
+
+def _is_rejected(failures: Sequence[GatewayError]) -> bool:
+    """Whether the request itself is at fault, by what suppliers have said of it."""
+    found = _rejections(failures)
+    return len(found) == REJECTIONS_MAX or any(each.code == CONTEXT_EXCEEDED for each in found)
+
+
+def _conclude(failures: Sequence[GatewayError], *, is_all: bool) -> GatewayError:
+    """What the client is told: a rejection before other failures, and the last of them.
+
+    Where all that could be asked have failed, it may come back when the first of them says.
+    """
+    if not failures:
+        return NoSupplierError("no supplier serves this model in this session")
+    failure = (_rejections(failures) or failures)[-1]
+    failure.retry_after_s = min(each.retry_after_s or 1 for each in failures) if is_all else 1
+    return failure
 
 
 @contextmanager

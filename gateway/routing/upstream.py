@@ -26,6 +26,7 @@ from node.http import (
     ClientResponse,
     ClientStream,
     HeaderList,
+    Headers,
     HttpClientError,
     TimedOut,
     Timeout,
@@ -36,6 +37,7 @@ from relay_mining import STREAM_FRAME_PREFIX, Hash32, Status, encode_cancel
 REQUEST_HEADER = b"lode-request"
 RESPONSE_HEADER = b"lode-response"
 ERROR_BYTES_MAX = 64 << 10
+RETRY_AFTER_S_MAX = 60
 CONTEXT_EXCEEDED = "context_length_exceeded"
 ENGINE_KINDS = ("invalid_request_error", "BadRequestError")
 RELAY_EXPIRED = "relay_expired"
@@ -96,7 +98,7 @@ class Upstream:
         answer = await self._post(relay, member, header, extra)
         signed = answer.headers.get(RESPONSE_HEADER)
         if signed is None:
-            raise refusal(relay, answer.status, answer.body)
+            raise refusal(relay, answer.status, answer.headers, answer.body)
         if len(answer.body) > relay.answer_bytes_max:
             raise UpstreamInvalidError("the supplier's answer exceeds what was asked for")
         served = self.signer.accept(
@@ -104,7 +106,7 @@ class Upstream:
             sha256(answer.body).digest(),
         )  # fmt: skip
         if answer.status != 200 and served.response.status is not Status.CLIENT_ABORT:
-            raise refusal(relay, answer.status, answer.body)
+            raise refusal(relay, answer.status, answer.headers, answer.body)
         return served
 
     async def _post(
@@ -181,7 +183,8 @@ def _headers(header: bytes, extra: HeaderList) -> HeaderList:
 async def _require_stream(relay: Relay, stream: ClientStream) -> None:
     """Refuse an answer that is no event stream (UpstreamError or RejectedBySupplierError)."""
     if stream.status != 200:
-        raise refusal(relay, stream.status, await stream.read(ERROR_BYTES_MAX))
+        body = await stream.read(ERROR_BYTES_MAX)
+        raise refusal(relay, stream.status, stream.headers, body)
     kind = stream.headers.get(b"content-type", b"") or b""
     if not kind.startswith(b"text/event-stream"):
         raise UpstreamInvalidError("the supplier did not answer with a stream")
@@ -196,7 +199,9 @@ def translate(error: HttpClientError) -> UpstreamError:
     return UpstreamBrokenError(f"the connection to the supplier failed: {error}")
 
 
-def refusal(relay: Relay, status: int, body: bytes) -> UpstreamError | RejectedBySupplierError:
+def refusal(
+    relay: Relay, status: int, headers: Headers, body: bytes
+) -> UpstreamError | RejectedBySupplierError:
     """What an unsigned answer means: whose fault it says it is, where that can be true."""
     error = read_error(body)
     message, code = error["message"][:1024], error["code"][:64]
@@ -210,16 +215,23 @@ def refusal(relay: Relay, status: int, body: bytes) -> UpstreamError | RejectedB
         return RejectedBySupplierError(message, code or "invalid_request", error["param"] or None)
     if status >= 500 and code not in ("supplier_busy", "chain_unavailable"):
         return UpstreamBrokenError(f"the supplier failed with status {status}")
-    return read_refusal(status, code, message)
+    return read_refusal(status, code, message, read_retry_after(headers))
 
 
-def read_refusal(status: int, code: str, message: str) -> UpstreamRefusedError:
+def read_retry_after(headers: Headers) -> int:
+    """For how many seconds a supplier asks to be left alone: at least 1, and not for ever."""
+    said = headers.get(b"retry-after") or b""
+    return min(max(int(said), 1), RETRY_AFTER_S_MAX) if said.isdigit() and len(said) < 10 else 1
+
+
+def read_refusal(status: int, code: str, message: str, retry_after_s: int) -> UpstreamRefusedError:
     """What it means that a supplier began no work."""
     if code == WRONG_SESSION:
         return SessionOverError(f"the supplier refused the session: {message}")
     if code == RELAY_EXPIRED:
         return UpstreamRefusedError(f"the supplier's clock and the gateway's differ: {message}")
-    return UpstreamRefusedError(f"the supplier refused the relay ({status} {code})")
+    refused = f"the supplier refused the relay ({status} {code})"
+    return UpstreamRefusedError(refused, retry_after_s)
 
 
 def read_error(body: bytes) -> dict[str, str]:

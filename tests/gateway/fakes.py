@@ -129,6 +129,8 @@ class FakeSupplier:
     """Receipts of so many units are refused for good."""
     cancelled: dict[Hash32, asyncio.Event] = field(default_factory=dict)
     responses: dict[Hash32, RelayResponse] = field(default_factory=dict)
+    retry_after: bytes = b""
+    """For how long it says that it wants to be left alone."""
     over: int = 0
     """The last session that it takes for over."""
     dials_out: bool = False
@@ -220,7 +222,8 @@ class FakeSupplier:
         if number <= self.over:
             status, message, kind, code = 409, "no more", "relay_refused", "wrong_session"
         error = {"message": message, "type": kind, "code": code}
-        return Response(status, orjson.dumps({"error": error})) if status else None
+        after = ((b"retry-after", self.retry_after),) if self.retry_after else ()
+        return Response(status, orjson.dumps({"error": error}), after) if status else None
 
     def sign(
         self, signed: SignedRequest, body_hash: bytes, inputs: int, outputs: int, status: Status,

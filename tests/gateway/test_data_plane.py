@@ -149,6 +149,22 @@ async def test_what_nobody_foresaw_of_an_answer_is_its_supplier_s_fault(
         assert gateway.results == (["invalid"] if stream else ["invalid", "ok"])
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [([b"30", b"40"], "30"), ([b"30", b""], "1"), ([b"9999"], "60"), ([b"0"], "1"),
+     ([b"soon"], "1"), ([b"30"] * 3, "30"), ([b"30"] * 4, "1")],
+)  # fmt: skip
+async def test_who_is_refused_by_all_comes_back_when_the_first_of_them_says(
+    tmp_path: Path, said: list[bytes], told: str
+) -> None:
+    fakes = [FakeSupplier(f"{i}", "429", retry_after=each) for i, each in enumerate(said)]
+    async with a_gateway(tmp_path, *fakes) as gateway, gateway.client() as client:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(model=MODEL, messages=HI)
+        assert (caught.value.status_code, caught.value.code) == (503, "upstream_refused")
+        assert caught.value.response.headers["retry-after"] == told
+
+
 async def test_a_piece_does_not_pass_for_a_whole_answer(tmp_path: Path) -> None:
     fake = FakeSupplier("bad", "unfinished")
     async with a_gateway(tmp_path, fake) as gateway, gateway.client() as client:
