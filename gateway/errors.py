@@ -41,7 +41,7 @@
     + UpstreamInvalidError           502  upstream_invalid
     + UpstreamTimeoutError           504  upstream_timeout
   x RejectedBySupplierError          400  (the supplier's code)   any supplier would say the same
-  x DatabaseError                    503  database_unavailable    tables or logs cannot be used
+  x DatabaseError                    503  database_unavailable    the tables cannot be used
   x SigningKeyMissingError           500  signing_key_missing     the operator must bring the key
   x BillError                        500  bill_does_not_hold      whoever wrote the bill is at fault
 """
@@ -356,7 +356,7 @@ class RejectedBySupplierError(GatewayError):
 
 
 class DatabaseError(GatewayError):
-    """The gateway's own tables or logs cannot be read or written now."""
+    """The gateway's own tables cannot be read or written now."""
 
     status = 503
     code = "database_unavailable"

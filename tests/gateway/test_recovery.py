@@ -108,7 +108,7 @@ async def test_a_response_whose_debt_cannot_be_kept_is_not_charged(
             )
             if stream:
                 assert [each async for each in answer]
-        assert refused.value.code == "database_unavailable"
+        assert refused.value.code == "internal_error"
         assert gateway.results == ["interrupted"]
         requests = gateway.ledger.requests.summary()
         assert (requests["failed"], requests["in_flight"]) == (1, 0)
