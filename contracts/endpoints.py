@@ -4,12 +4,12 @@ What an endpoint may do to us is bounded: a deadline for each answer, a size for
 its chain id is checked before its first answer is believed.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 
 from contracts.errors import ChainUnavailableError, RpcError, WrongChainError
 
@@ -139,8 +139,8 @@ async def _read_limited(response: httpx.Response) -> bytes:
 def _parse(status: int, content: bytes) -> dict[str, Any]:
     """The answer's object; an HTTP error that carries a JSON-RPC error is that error."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = orjson.loads(content)  # which bounds the depth; json would use up the stack
+    except orjson.JSONDecodeError as error:
         raise _EndpointFailedError(f"answered HTTP {status} without JSON") from error
     is_answer = isinstance(document, dict) and ("result" in document or "error" in document)
     if status == 429 or status >= 500 or not is_answer:
