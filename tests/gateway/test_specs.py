@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from gateway.routing.loading import SessionLoader
 from gateway.routing.market import Refresher
 from gateway.routing.sessions import SessionTable
 from gateway.routing.specs import DEPTH_MAX, SpecLibrary, find_spec
+from gateway.routing.upstream import read_error
 from gateway.settlement.recounting import RecountWorker
 from node.http import ClientPool, Request, Response, serve
 from supplier.engines import (
@@ -38,6 +41,16 @@ def wrapped(depth: int) -> Any:
     return {"services": [{"spec": orjson.loads(encode_service_spec(SPEC))}], "more": value}
 
 
+@pytest.fixture
+def own_limit() -> Iterator[None]:
+    """The recursion limit that Python has of its own; web3 lifts it a hundredfold."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("own_limit")
 @pytest.mark.parametrize("document", [orjson.loads(DEEP), wrapped(DEPTH_MAX), [], {}, 1, "x", None])
 def test_a_document_without_the_spec_or_too_deep_is_refused(document: Any) -> None:
     with pytest.raises(UpstreamInvalidError):
@@ -46,6 +59,24 @@ def test_a_document_without_the_spec_or_too_deep_is_refused(document: Any) -> No
 
 def test_a_spec_is_found_in_what_is_not_too_deep() -> None:
     assert find_spec(wrapped(DEPTH_MAX - 1), hash_service_spec(SPEC)).name == "demo"
+
+
+@pytest.mark.usefixtures("own_limit")
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (b'{"error":{"message":"no","code":429}}', "no", "429"),
+        (b'{"error":"no"}', "no", ""),
+        (b'{"error":{"message":%b,"code":{}}}' % DEEP, "", ""),
+        (b'{"error":[%b]}' % DEEP, "", ""),
+        (DEEP, "", ""),
+        (b"<html>", "", ""),
+    ],
+    ids=range(6),
+)
+def test_of_an_error_what_is_text_is_read(body: bytes, message: str, code: str) -> None:
+    found = read_error(body)
+    assert (found["message"], found["code"]) == (message, code)
 
 
 async def hostile(request: Request) -> Response:
@@ -59,6 +90,7 @@ async def honest(request: Request) -> Response:
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("own_limit")
 async def test_where_one_supplier_s_spec_is_hostile_the_next_one_s_is_taken() -> None:
     service = Service(bytes(20), hash_service_spec(SPEC), WEIGHTS, 0, bytes(20), "demo")
     servers = [await serve(each) for each in (hostile, honest)]
