@@ -187,6 +187,20 @@ def test_a_gateway_s_recount_confirms_what_is_billed(client: httpx.Client) -> No
             assert counted.tokens == usage["completion_tokens"]
 
 
+def test_what_was_answered_may_be_sent_back_beside_what_changes_nothing(
+    client: httpx.Client,
+) -> None:
+    said = {"role": "assistant", "content": "Hello!"}
+    nothing = dict.fromkeys(("refusal", "audio", "function_call", "reasoning"))
+    harmless = {"verbosity": "low", "modalities": ["text"], "prompt_cache_key": "a"}
+    plain = chat(client, messages=[STORY, said, CAPITAL], temperature=0)
+    full = {**said, **nothing, "annotations": [{"type": "url_citation"}]}
+    same = chat(
+        client, messages=[STORY, full, CAPITAL], temperature=0, safety_identifier="b", **harmless
+    )
+    assert (same["choices"], same["usage"]) == (plain["choices"], plain["usage"])
+
+
 def test_openai_s_own_client_is_served(client: httpx.Client) -> None:
     with openai.OpenAI(base_url=str(client.base_url.join("/v1")), api_key="none") as official:
         assert [model.id for model in official.models.list()] == ["lode-demo"]
