@@ -4,7 +4,7 @@ Engines do not hand a client's JSON to the template as it is. The form given her
 the rule for input tokens counts, and what vLLM and the embedded engine do:
 
 * of a message the template sees `SEEN`, where it is not null, and nothing else that clients send
-  back;
+  back; of a call its id, type, name and arguments;
 * parts of text are joined by line feeds, content that is null is empty;
 * the arguments of an assistant's tool calls are the object their text stands for, or an empty one,
   and an empty list of calls is left out;
@@ -107,7 +107,9 @@ def _call(value: Any) -> dict[str, Any]:
             arguments = orjson.loads(arguments)
         except orjson.JSONDecodeError as error:
             raise ConversationError("arguments of a tool call that are no JSON") from error
-    return {**call, "function": {**function, "arguments": arguments or {}}}
+    arguments = arguments if isinstance(arguments, dict) else {}
+    named = {name: value for name, value in call.items() if name in ("id", "type")}
+    return {**named, "function": {"name": function.get("name"), "arguments": arguments}}
 
 
 def _tool(value: Any) -> dict[str, Any]:

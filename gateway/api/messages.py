@@ -12,7 +12,9 @@ SAID = ("reasoning", "reasoning_content", "refusal")
 """What an assistant's message may hold in the place of content."""
 UNSERVED = {"audio": "only text is served", "function_call": "use tool_calls"}
 """Members that clients send back as engines write them, null; and why they are nothing else."""
-ASSISTANT = COMMON | {"tool_calls", "annotations", *SAID, *UNSERVED}
+ASSISTANT = COMMON | {"tool_calls", "annotations", "parsed", *SAID, *UNSERVED}
+FUNCTION = frozenset(("name", "arguments", "parsed_arguments"))
+"""`parsed` and `parsed_arguments` are the official Python client's own; no model sees them."""
 TOOL = COMMON | {"tool_call_id"}
 TEXTS = frozenset(("name", *SAID))
 CALLS_MAX = 128
@@ -70,8 +72,11 @@ def _check_calls(calls: Any, where: str) -> None:
             type(function) is not dict
             or not call.keys() <= {"id", "type", "function", "index"}
             or call.get("type") != "function"
-            or function.keys() != {"name", "arguments"}
-            or not all(type(each) is str for each in (*function.values(), call.get("id")))
+            or not {"name", "arguments"} <= function.keys() <= FUNCTION
+            or not all(
+                type(each) is str
+                for each in (call.get("id"), function["name"], function["arguments"])
+            )
         ):
             raise _invalid(
                 f"{where}[{index}]", '{id, "type": "function", "function": {name, arguments}}'

@@ -113,7 +113,7 @@ _CALL = exactly(
     {
         "id": TEXT,
         "type": {"const": "function"},
-        "function": exactly({"name": TEXT, "arguments": TEXT}),
+        "function": exactly({"name": TEXT, "arguments": TEXT}, {"parsed_arguments": {}}),
     },
     {"index": {}},
 )
@@ -121,6 +121,7 @@ _MAY: Mapping[str, Schema] = {
     "content": nullable(_CONTENT),
     "tool_calls": nullable(list_of(_CALL, most=CALLS_MAX)),
     "annotations": nullable(list_of({})),
+    "parsed": {},
     **dict.fromkeys(SAID, nullable(TEXT)),
     **dict.fromkeys(UNSERVED, NULL),
 }

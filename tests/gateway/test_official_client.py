@@ -103,6 +103,33 @@ async def test_the_messages_of_vllm_are_sent_back_as_they_came(
         assert all(each.units_claimed == each.units_receipted for each in gateway.recounts)
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the client's, of itself
+async def test_what_was_parsed_is_sent_back_as_it_came(tmp_path: Path, is_async: bool) -> None:
+    fake = LikeVllm("honest", words=[], calls=[CALL])
+    async with a_gateway(tmp_path, fake) as gateway, official(gateway, is_async) as client:
+
+        async def parse(messages: list[Any]) -> Any:
+            answer = await client.do(
+                lambda c: c.chat.completions.parse(
+                    model=MODEL, messages=messages, tools=[TOOL], response_format=City
+                )
+            )
+            return answer.choices[0].message
+
+        called = await parse(HI)
+        assert called.tool_calls[0].function.parsed_arguments is not None
+        result = {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "sunny"}
+        fake.words, fake.calls = ['{"name":"Oslo","people":717710}'], []
+        turns = [*HI, called, result]
+        turns += [await parse(turns), *HI]
+        assert (await parse(turns)).parsed == City(name="Oslo", people=717710)
+        sent = orjson.loads(fake.bodies[2])["messages"]
+        assert sent[3]["parsed"] == {"name": "Oslo", "people": 717710}
+        await gateway.settled()
+        assert [each.is_overclaim for each in gateway.recounts] == [False] * 3
+        assert all(each.units_claimed == each.units_receipted for each in gateway.recounts)
+
+
 async def test_structured_outputs_are_parsed(tmp_path: Path, is_async: bool) -> None:
     fake = FakeSupplier("honest", words=['{"name":"Oslo",', '"people":717710}'])
     async with a_gateway(tmp_path, fake) as gateway, official(gateway, is_async) as client:

@@ -1,5 +1,7 @@
 """Reading and splicing: what is let in, and that no byte of the client's is re-encoded."""
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
@@ -190,7 +192,7 @@ def test_the_default_length_fits_the_context(context: int, default: int, size: i
 
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALL: dict[str, Any] = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 NOTHING = dict.fromkeys(("refusal", "annotations", "audio", "function_call", "reasoning"))
 ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
          {"role": "tool", "tool_call_id": "1", "content": "x"}]  # fmt: skip
@@ -207,6 +209,19 @@ ASKED = [{"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "y"}]},
         {"messages": [{**NOTHING, "role": "assistant", "content": "x", "tool_calls": []}]},
         {"messages": [{**NOTHING, **ASKED[0]}, ASKED[1]]},
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": "1",
+                    "parsed": 1,
+                    "tool_calls": [
+                        {**CALL, "function": {**CALL["function"], "parsed_arguments": {}}}
+                    ],
+                },
+                ASKED[1],
+            ]
+        },
         {"messages": [{**NOTHING, "role": "assistant", "content": "x", "annotations": [{}]}]},
         {"messages": [{**NOTHING, "role": "assistant", "content": None, "refusal": "no"}]},
         {"messages": [{"role": "assistant", "reasoning": "hm"}]},

@@ -47,6 +47,8 @@ def test_parts_are_joined_and_null_is_empty() -> None:
         (None, {}),
         ({"x": 1}, {"x": 1}),
         ("[]", {}),
+        ("[1]", {}),
+        ("7", {}),
     ],
 )
 def test_the_arguments_of_a_call_are_an_object(written: object, read: object) -> None:
@@ -64,8 +66,14 @@ def test_an_empty_list_of_calls_is_left_out_and_reasoning_has_both_names() -> No
 
 def test_what_clients_send_back_beside_it_no_template_sees() -> None:
     nothing = dict.fromkeys(("refusal", "audio", "function_call", "reasoning", "name"))
-    (message,) = messages({"role": "assistant", "content": "x", "annotations": [{}], **nothing})
+    more = {"annotations": [{}], "parsed": {"a": 1}}
+    (message,) = messages({"role": "assistant", "content": "x", **more, **nothing})
     assert message == {"role": "assistant", "content": "x"}
+    function = {"name": "f", "arguments": "{}", "parsed_arguments": {}}
+    call = {"id": "1", "type": "function", "index": 0, "function": function}
+    (message,) = messages({"role": "assistant", "tool_calls": [call]})
+    read = {"id": "1", "type": "function", "function": {"name": "f", "arguments": {}}}
+    assert message == {"role": "assistant", "content": "", "tool_calls": [read]}
 
 
 def test_a_tool_has_what_a_template_asks_for_in_one_order() -> None:

@@ -68,6 +68,7 @@ CHATS: dict[str, dict[str, Any]] = {
             {
                 "role": "assistant",
                 "content": "Hello!",
+                "parsed": {"a": "b"},
                 **dict.fromkeys(("refusal", "annotations", "audio", "function_call", "reasoning")),
             },
             {"role": "user", "content": "Go on."},

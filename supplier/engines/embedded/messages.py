@@ -9,7 +9,7 @@ __all__ = ["MESSAGES_MAX", "read_messages"]
 MESSAGES_MAX = 4096
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KNOWN = {"role", "content", "name"}
-IGNORED = {"annotations", "refusal"}  # no template is given them
+IGNORED = {"annotations", "parsed", "refusal"}  # no template is given them
 
 
 def read_messages(value: Any) -> list[dict[str, Any]]:
