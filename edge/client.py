@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import httpx
 import numpy as np
+import orjson
 
 from edge.archive import parse_network
 from edge.errors import BadGatewayError, RefusedError, UnreachableError, WrongNetworkError
@@ -128,7 +129,7 @@ class EdgeClient:
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
             response = self._http.post(path, json=body)
-            document = response.json()
+            document = orjson.loads(response.content)
         except httpx.HTTPError as error:
             raise UnreachableError(f"the gateway does not answer: {error}") from error
         except ValueError as error:
@@ -138,8 +139,11 @@ class EdgeClient:
         if response.status_code != httpx.codes.OK:
             said = document.get("error")
             said = said if isinstance(said, dict) else {}
-            why, code = str(said.get("message", "")), str(said.get("code", ""))
-            raise RefusedError(why, response.status_code, code)
+            why, code = said.get("message"), said.get("code")
+            raise RefusedError(
+                why if isinstance(why, str) else "", response.status_code,
+                code if isinstance(code, str) else "",
+            )  # fmt: skip
         return document
 
     def close(self) -> None:

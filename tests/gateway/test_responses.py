@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.messages import check_messages
+from gateway.api.responses.events import EventTranslator
+from gateway.api.responses.objects import ResponseObject
 from gateway.api.responses.requests import read_chat
 from gateway.errors import RequestError
 from gateway.routing.costs import cost_of
@@ -245,3 +247,15 @@ def test_any_request_is_translated_or_refused(members: dict[str, Any]) -> None:
         read_chat({"model": "m", "input": "hi", **members})
     except RequestError as error:
         assert error.status == 400
+
+
+@pytest.mark.parametrize(
+    "said", [b'"error":{"code":%b,"message":%b}', b'"usage":{"prompt_tokens":1,"cost":%b,"x":%b}']
+)
+def test_what_a_supplier_nests_deep_is_not_in_a_response(said: bytes) -> None:
+    deep = b"[" * 900 + b"]" * 900
+    translator = EventTranslator(ResponseObject({}, "x", 0))
+    made = translator.translate(b"data: {%b}\n\n" % (said % (deep, deep)))
+    made += b"".join(translator.end())
+    assert b"event: response." in made
+    assert b"[[" not in made

@@ -61,7 +61,8 @@ class EventTranslator:
             self.made.usage = translate_usage(chunk["usage"])
         if chunk.get("error"):
             error = read_object(chunk["error"])
-            self.made.error = {"code": error.get("code"), "message": error.get("message")}
+            code, message = read_text(error.get("code")), read_text(error.get("message"))
+            self.made.error = {"code": code, "message": message}
             return
         for choice in read_objects(chunk.get("choices"))[:1]:
             delta = read_object(choice.get("delta"))

@@ -128,7 +128,7 @@ def translate_usage(value: Any) -> Members | None:
         "output_tokens": written,
         "output_tokens_details": {"reasoning_tokens": _count(outer.get("reasoning_tokens"))},
         "total_tokens": given + written,
-        "cost": usage.get("cost", 0),
+        "cost": _count(usage.get("cost")),
     }
 
 
