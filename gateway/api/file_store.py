@@ -5,7 +5,7 @@ import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -23,6 +23,9 @@ class FileStore(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """A file, None where there is none."""
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file to read piece by piece, None where there is none."""
 
     def delete(self, name: str) -> bool:
         """Remove a file; whether there was one."""
@@ -65,6 +68,12 @@ class DirectoryStore:
         """A file, None where there is none."""
         with suppress(FileNotFoundError):
             return self._place(name).read_bytes()
+        return None
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file to read piece by piece, whole even where it is removed meanwhile."""
+        with suppress(FileNotFoundError):
+            return self._place(name).open("rb")
         return None
 
     def delete(self, name: str) -> bool:

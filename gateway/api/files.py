@@ -3,11 +3,12 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
 from gateway.access.admission import Admission
+from gateway.api.download import send_file
 from gateway.api.file_store import ID, FileStore
 from gateway.api.multipart import read_form
 from gateway.api.names import name_once
@@ -54,8 +55,8 @@ class Files:
             case b"GET", [file_id]:
                 found = await asyncio.to_thread(self.find, account.key_id, file_id)
             case b"GET", [file_id, "content"]:
-                data = await asyncio.to_thread(self.read, account.key_id, file_id)
-                return Response(200, data, call.answer_headers, b"application/octet-stream")
+                file = await asyncio.to_thread(self.open, account.key_id, file_id)
+                return await send_file(call, file)
             case b"DELETE", [file_id]:
                 await asyncio.to_thread(self._delete, account.key_id, file_id)
                 found = {"id": file_id, "object": "file", "deleted": True}
@@ -97,6 +98,14 @@ class Files:
         """The content of a key's own file; raises FileNotFoundHereError."""
         self.find(key_id, file_id)
         return self.store.get(file_id + DATA) or b""
+
+    def open(self, key_id: str, file_id: str) -> BinaryIO:
+        """As `read`, to be read piece by piece."""
+        self.find(key_id, file_id)
+        file = self.store.open(file_id + DATA)
+        if file is None:  # removed since
+            raise FileNotFoundHereError(f"this key has no file {file_id!r}", param="id")
+        return file
 
     def _upload(self, key_id: str, call: Call) -> dict[str, Any]:
         form = read_form(call.headers.get(b"content-type") or b"", call.body)
