@@ -15,8 +15,11 @@ from gateway.errors import (
     RequestError,
     UpstreamInvalidError,
 )
+from node.nesting import is_deeper
 
 LINES_MAX = 50_000
+DEPTH_MAX = 64
+"""Of a line: a request is allowed less, and one that is nested without end cannot be written."""
 ENDPOINTS = {
     each.value.decode(): each for each in (Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS)
 }
@@ -85,10 +88,12 @@ def _read_line(number: int, line: bytes, endpoint: str, seen: set[str]) -> Batch
     except orjson.JSONDecodeError:
         members = None
     custom_id = members.get("custom_id") if isinstance(members, dict) else None
-    if not isinstance(custom_id, str) or not isinstance(members.get("body"), dict):
-        name = custom_id if isinstance(custom_id, str) else ""
+    name = custom_id if isinstance(custom_id, str) else ""
+    is_deep = line.count(b"[") + line.count(b"{") > DEPTH_MAX and is_deeper(members, DEPTH_MAX)
+    if custom_id != name or not isinstance(members.get("body"), dict) or is_deep:
         return BatchLine(number, name, b"", InvalidParameterError(
-            'a line is {"custom_id", "method": "POST", "url", "body": {...}}', param="body"
+            'a line is {"custom_id", "method": "POST", "url", "body": {...}}, nested at most '
+            f"{DEPTH_MAX} levels", param="body",
         ))  # fmt: skip
     fault = None
     if custom_id in seen:

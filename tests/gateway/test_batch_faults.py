@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.batch_lines import BatchResult, read_results
+from gateway.api.batch_lines import BatchResult, read_lines, read_results
 from gateway.api.batch_run import BatchRunner
 from gateway.api.file_store import DirectoryStore
 from gateway.api.openai import Endpoint
+from gateway.errors import InvalidParameterError
 from gateway.routing.relaying import Call, Relays
 from node.http import Request, Response, StreamWriter
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import a_gateway
-from tests.gateway.test_batches import an_input, begin, finished, lines_of, with_batches
+from tests.gateway.test_batches import CHAT, an_input, begin, finished, lines_of, with_batches
 
 
 def test_a_line_that_two_gateways_answered_counts_once_and_its_answer_before_an_error(
@@ -206,6 +207,15 @@ async def test_the_lines_that_an_expired_batch_has_left_are_among_its_errors(
             "{'code': 'batch_expired', 'message': 'This request could not be executed before the "
             "completion window expired.'}"
         }
+
+
+@pytest.mark.parametrize("depth", [63, 300, 900])
+def test_a_line_that_is_nested_without_end_is_its_own_fault(depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    body = b'{"custom_id":"a","method":"POST","url":"%b","body":{"model":%b}}'
+    (line,) = read_lines(body % (CHAT.encode(), nested), CHAT)
+    assert isinstance(line.error, InvalidParameterError)
+    assert line.custom_id == "a"
 
 
 @given(st.binary(max_size=60))
