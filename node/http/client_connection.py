@@ -170,6 +170,7 @@ class ClientConnection(asyncio.Protocol):
         self._reusable = False
         if not self.complete and self.error is None:
             self._fail(ClosedEarly(self.received))
+        vars(self).pop("_parser", None)  # which holds this: else both wait for the collector
 
     # -- parser events ---------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ class ServerConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Wake everybody who works or waits for this client."""
         self._mark_lost()
+        self._reader.release()
         self._owner.left(self)
 
     def pause_writing(self) -> None:
@@ -207,6 +208,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _finish(self, request: Request) -> None:
         self._current = self._task = None
+        request.release()
         if self.lost:
             return
         if not request.keep_alive or self._owner.draining:

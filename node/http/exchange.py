@@ -107,6 +107,10 @@ class Request:
         if self._cancels:
             self._connection.cancel_handler()
 
+    def release(self) -> None:
+        """Let go of the writer, which holds this request: else both wait for the collector."""
+        self._writer = None
+
     @property
     def writer(self) -> StreamWriter | None:
         """The writer of the streamed answer, once one has begun."""

@@ -93,6 +93,11 @@ class RequestReader:
         """Ignore whatever still comes."""
         self.phase = _DEAF
 
+    def release(self) -> None:
+        """Let go of the parser, which holds this reader: else both wait for the collector."""
+        self.stop()
+        del self._parser
+
     # -- parser events ---------------------------------------------------------------------
 
     def on_message_begin(self) -> None:

@@ -56,7 +56,7 @@ class RelayServer:
             await asyncio.wait({open_relay.task})
             return await run.finish()
         finally:
-            open_relay.task.cancel()
+            open_relay.let_go()
             del self.open[request_hash]
             self.sign_off.abandon(open_relay)
             self.metrics.open_relays.dec()

@@ -54,6 +54,12 @@ class OpenRelay:
         if self.task is not None:
             self.task.cancel()
 
+    def let_go(self) -> None:
+        """Keep nothing of the exchange: a task that was cut off holds its frames, and they all."""
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -1,4 +1,7 @@
-"""What a request leaves in memory once the requests that are kept have reached their number."""
+"""What a request leaves in memory once the requests that are kept have reached their number.
+
+And that none of it waits for the garbage collector, which looks at old objects once an hour.
+"""
 
 import asyncio
 import gc
@@ -7,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
+from node.http import ClientPool
+from tests.collecting import no_collections
 from tests.gateway.fakes import FakeSupplier
 from tests.gateway.harness import MODEL, Gateway, a_gateway
 
@@ -70,3 +76,33 @@ async def test_a_request_leaves_nothing_behind_but_in_the_history_of_so_many(
                 assert held(fakes) - before < LEFT_MAX * ASKED
             finally:
                 tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["plain", "streamed", "left"])
+async def test_no_request_waits_for_the_collector(tmp_path: Path, kind: str) -> None:
+    async with (
+        a_gateway(tmp_path, FakeSupplier("one"), observe_all=lambda event: None) as gateway,
+        ClientPool() as pool,
+    ):
+        gateway.plane.history.size = KEPT
+        asked = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+        body = orjson.dumps(asked | {"stream": kind != "plain"})
+        headers = ((b"authorization", b"Bearer " + gateway.key.encode()),)
+
+        async def ask_often() -> None:
+            for _ in range(KEPT):
+                url = gateway.url + "/v1/chat/completions"
+                async with pool.stream(b"POST", url, headers, body) as stream:
+                    chunks = stream.chunks()
+                    await anext(chunks)
+                    if kind == "left":
+                        stream.abort()
+                        continue
+                    async for _ in chunks:
+                        pass
+            await gateway.settled()
+
+        await ask_often()
+        with no_collections() as found:
+            await ask_often()
+        assert found.total() < KEPT, found.most_common(12)
