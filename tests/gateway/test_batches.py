@@ -443,7 +443,7 @@ async def test_of_two_gateways_one_answers_a_batch_and_the_other_takes_over_wher
             assert lines == [f"line-{i}" for i in range(8)]
             assert two.suppliers[0].served == 8
             async with asyncio.timeout(10):  # given back once the batch's end is written
-                while list((shared / "batches").glob("*.lease")):  # noqa: ASYNC110
+                while list((shared / "batches").glob("*.lease")):
                     await asyncio.sleep(0.01)
 
 
