@@ -95,10 +95,13 @@ def _verdict(growth: Growth | None) -> str:
     return "too short" if growth is None else growth.verdict
 
 
-def write_page(soak: Soak, requests: dict[str, int], suppliers: int, minutes: float) -> str:
-    """The tables as a page."""
+def write_page(
+    soak: Soak, requests: dict[str, int], suppliers: int, minutes: float, rate: float
+) -> str:
+    """The tables as a page; `rate` is what was asked for, 0 where it was to be found."""
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in requests.items()]
     options = f"--suppliers {suppliers} --minutes {minutes:g} --page docs/soak.md"
+    options += f" --rate {rate:g}" if rate else ""
     return PAGE.format(
         command=f"python -m localnet.soak {options}", suppliers=suppliers, rate=soak.rate,
         minutes=minutes, requests=", ".join(counts), nodes=_markdown(NODE_COLUMNS, node_rows(soak)),
@@ -124,7 +127,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     output.table("Minute by minute", ["minute", *STEP_COLUMNS], minute_rows(soak))
     output.table("The nodes", NODE_COLUMNS, node_rows(soak))
     if options.page:
-        options.page.write_text(write_page(soak, requests, options.suppliers, options.minutes))
+        page = write_page(soak, requests, options.suppliers, options.minutes, options.rate)
+        options.page.write_text(page)
     result = {"held": soak.is_held, "rate": soak.rate, "grows": grows, "requests": requests}
     output.done(result | {"tried": [asdict(each) for each in tried]} if options.json else result)
     return 0 if soak.is_held and not grows else 1

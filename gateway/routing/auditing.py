@@ -19,11 +19,11 @@ import orjson
 from gateway.api.openai import Endpoint
 from gateway.books.lines import AUDIT_KEY
 from gateway.errors import RejectedBySupplierError, UpstreamBrokenError, UpstreamError
-from gateway.routing.dispatch import RESULTS
 from gateway.routing.observation import Observation, Observe, Result
 from gateway.routing.relay import SERVED, Relay, Served
 from gateway.routing.sessions import Member
 from gateway.routing.standing import Standing
+from gateway.routing.trying import RESULTS
 from gateway.routing.upstream import Upstream
 from gateway.settlement.answers import read_choices
 from relay_mining import Address, Speech

@@ -6,12 +6,11 @@ followed by another member; one that fails later ends the stream with an error e
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.api.clients import Client, EventStream, Writer
-from gateway.api.openai import Endpoint
 from gateway.errors import (
     ClosingError,
     GatewayError,
@@ -20,22 +19,29 @@ from gateway.errors import (
     SessionOverError,
     UpstreamBrokenError,
     UpstreamError,
-    UpstreamInvalidError,
     UpstreamRefusedError,
     UpstreamTimeoutError,
 )
 from gateway.routing.costs import cost_of, splice_cost, write_error_event, write_verdict
 from gateway.routing.observation import Observation, Observe, Result
-from gateway.routing.relay import SERVED, Relay, Served
+from gateway.routing.relay import Relay, Served
 from gateway.routing.retry_budget import RetryBudget
 from gateway.routing.router import Choice, Router
 from gateway.routing.sessions import Member
 from gateway.routing.sse import DONE, Frame, StreamReader, is_finished
-from gateway.routing.standing import Standing, SupplierState
+from gateway.routing.standing import Standing
 from gateway.routing.tracing import begin_try, end_try
+from gateway.routing.trying import (
+    Try,
+    fail,
+    reading,
+    require_end,
+    require_finish,
+    require_served,
+    write,
+)
 from gateway.routing.upstream import CONTEXT_EXCEEDED, Upstream
-from node.http import ClientDisconnected, Response
-from node.traces import Span
+from node.http import Response
 from relay_mining import Status
 
 logger = logging.getLogger("gateway.routing.dispatch")
@@ -43,54 +49,6 @@ logger = logging.getLogger("gateway.routing.dispatch")
 Answer = Response | Writer | None
 REJECTIONS_MAX = 2
 """Suppliers that must reject a request before the client is told that it is at fault."""
-
-GENERATED = (Endpoint.CHAT, Endpoint.COMPLETIONS)
-"""Endpoints whose answers say why they ended."""
-
-RESULTS: dict[type[GatewayError], Result] = {
-    UpstreamRefusedError: Result.REFUSED,
-    SessionOverError: Result.REFUSED,
-    UpstreamBrokenError: Result.BROKEN,
-    UpstreamInvalidError: Result.INVALID,
-    UpstreamTimeoutError: Result.TIMEOUT,
-    RejectedBySupplierError: Result.REJECTED,
-}
-"""What a try is that ended with an error."""
-
-
-@dataclass(slots=True, eq=False)
-class Try:
-    """One supplier's turn; becomes an `Observation` when it ends."""
-
-    relay: Relay
-    choice: Choice
-    member: Member
-    """Who is asked."""
-    state: SupplierState
-    """What is known of the supplier."""
-    span: Span
-    header: bytes
-    request_hash: bytes
-    in_flight: int
-    """Requests at the supplier, this one among them."""
-    started: float
-    reserved: int
-    """Units it may still take."""
-    deadline: asyncio.Timeout
-    """Set once the supplier is told to stop."""
-    first_byte: float | None = None
-    has_left: bool = False
-    """Whether the client has gone."""
-    is_stopped: bool = False
-    """Whether the supplier was told to stop: the client has gone, or the gateway closes."""
-    result: Result | None = None
-    """None where it says nothing of the supplier: the client has gone, or the gateway failed."""
-    served: Served | None = None
-    """The last response accepted: of a stream in parts, the newest part."""
-    owed: int = 0
-    """Responses that are to be receipted."""
-    is_answer: bool = False
-    detail: str = ""
 
 
 @dataclass(slots=True)
@@ -198,9 +156,9 @@ class Dispatcher:
                 return await self._plain(attempt, client)
         except TimeoutError:
             late = UpstreamTimeoutError("the supplier did not settle a cancelled relay")
-            return await _fail(attempt, late, stream)
+            return await fail(attempt, late, stream)
         except GatewayError as error:
-            return await _fail(attempt, error, stream)
+            return await fail(attempt, error, stream)
         finally:
             client.disconnected.remove_done_callback(leave)
             self._finish(attempt)
@@ -290,14 +248,14 @@ class Dispatcher:
             await self.upstream.cancel(attempt.relay, attempt.member, attempt.request_hash)
 
     async def _plain(self, attempt: Try, client: Client) -> Response:
-        with _reading(attempt):
+        with reading(attempt):
             served = await self.upstream.send_plain(
                 attempt.relay, attempt.member, attempt.header, attempt.request_hash,
                 attempt.span.headers,
             )  # fmt: skip
-            _require_served(attempt, served)
+            require_served(attempt, served)
             if not attempt.has_left and served.response.status is not Status.CLIENT_ABORT:
-                _require_finish(attempt, is_finished(served.answer))
+                require_finish(attempt, is_finished(served.answer))
         self._take(attempt, served)
         attempt.is_answer = not attempt.has_left
         if attempt.is_answer:
@@ -309,9 +267,9 @@ class Dispatcher:
 
     async def _stream(self, attempt: Try, client: EventStream) -> Writer | None:
         reader = StreamReader(attempt.relay.request.wants_usage, attempt.relay.answer_bytes_max)
-        with _reading(attempt):
+        with reading(attempt):
             await self._forward(attempt, reader, client)
-            _require_end(attempt, reader)
+            require_end(attempt, reader)
         if attempt.has_left or attempt.served is None:
             return client.writer
         attempt.is_answer = True
@@ -330,7 +288,7 @@ class Dispatcher:
                     if isinstance(piece, Frame):
                         self._accept_frame(attempt, reader, piece)
                     elif not attempt.has_left:
-                        await _write(client, piece, attempt)
+                        await write(client, piece, attempt)
 
     def _accept_frame(self, attempt: Try, reader: StreamReader, frame: Frame) -> None:
         served = self.upstream.accept_frame(
@@ -339,7 +297,7 @@ class Dispatcher:
         status = served.response.status
         if status is not Status.PARTIAL:
             reader.end()
-        _require_served(attempt, served)
+        require_served(attempt, served)
         self._take(attempt, served)
         if status is Status.REFUSED:
             if attempt.state.owed > served.added:
@@ -369,90 +327,8 @@ def _conclude(failures: Sequence[GatewayError], *, is_all: bool) -> GatewayError
     return failure
 
 
-@contextmanager
-def _reading(attempt: Try) -> Iterator[None]:
-    """Blame what nobody foresaw on the answer that is read: its bytes alone are of a stranger."""
-    try:
-        yield
-    except GatewayError:
-        raise
-    except Exception as error:
-        supplier = "0x" + attempt.member.supplier.hex()
-        logger.exception("an answer cannot be read", extra={"supplier": supplier})
-        raise UpstreamInvalidError("the supplier's answer cannot be read") from error
-
-
 def _write_end(request: bytes, served: Served, usage: bytes, price: int) -> bytes:
     """What a stream that holds ends with: its usage with the cost, the verdict, the end."""
     if usage:
         usage = splice_cost(usage, cost_of(served.response.units, price))
     return usage + write_verdict(request, served, price) + DONE
-
-
-def _require_served(attempt: Try, served: Served) -> None:
-    """Refuse a signed response that is not paid for.
-
-    An engine that failed serves nothing, nor does who refuses before a part or signs for a stream
-    before the client has a byte: the request goes on to another supplier, and is paid for once.
-    """
-    status = served.response.status
-    if status is Status.REFUSED:
-        is_served = attempt.served is not None
-    elif status is Status.CLIENT_ABORT:
-        is_served = attempt.is_stopped
-    else:
-        is_expected = status in SERVED or status is Status.PARTIAL
-        is_plain = not attempt.relay.request.is_stream
-        is_served = is_expected and (is_plain or attempt.is_answer or attempt.has_left)
-    if not is_served:
-        raise UpstreamBrokenError(f"the supplier ended with status {status.name}, serving nothing")
-
-
-def _require_end(attempt: Try, reader: StreamReader) -> None:
-    if not reader.is_ended:
-        raise UpstreamInvalidError("the stream ended without the supplier's signed response")
-    if attempt.has_left:
-        return
-    if not reader.has_done:
-        raise UpstreamInvalidError("the supplier's stream has no end")
-    _require_finish(attempt, reader.is_finished)
-
-
-def _require_finish(attempt: Try, is_finished: bool) -> None:
-    """Refuse what was generated and does not say why it ended: it may be a piece of an answer."""
-    if not is_finished and attempt.relay.request.endpoint in GENERATED:
-        raise UpstreamInvalidError("the answer ends without a finish reason")
-
-
-async def _fail(attempt: Try, error: GatewayError, stream: EventStream | None) -> Writer | None:
-    """End a try that failed: in its stream, where the client has a part of that, else by raising.
-
-    What became of a supplier that was told to stop is nothing to who still waits.
-    """
-    _blame(attempt, error)
-    if attempt.is_stopped and not attempt.has_left:
-        error = ClosingError()
-    if stream is None or not stream.has_begun:
-        raise error
-    if not attempt.has_left:
-        await stream.end(write_error_event(error, attempt.served, attempt.member.terms.price))
-    return stream.writer
-
-
-def _blame(attempt: Try, error: GatewayError) -> None:
-    """Note what ended a try; a relay cut short because the supplier was told to is no fault."""
-    attempt.detail = str(error)[:200]
-    is_told = attempt.has_left or attempt.is_stopped
-    if not is_told or isinstance(error, UpstreamInvalidError):
-        attempt.result = RESULTS.get(type(error), attempt.result)
-
-
-async def _write(client: EventStream, events: bytes, attempt: Try) -> None:
-    """Send to the client; one that has left makes the try go on without it."""
-    if not attempt.is_answer:
-        attempt.first_byte = asyncio.get_running_loop().time()
-        attempt.is_answer = True
-    try:
-        await client.write(events)
-    except ClientDisconnected:
-        attempt.has_left = True

@@ -99,6 +99,7 @@ def test_a_minute_that_was_not_held_and_a_node_that_grows_are_told() -> None:
     ((name, _, slope, verdict, *_),) = node_rows(soak)
     assert (name, verdict) == ("gateway", "grows")
     assert str(slope).startswith("+")
-    page = write_page(soak, {"requests": 960, "in_flight": 0}, 3, 2.0)
+    page = write_page(soak, {"requests": 960, "in_flight": 0}, 3, 2.0, 8.0)
     assert "**It was not held.**" in page
     assert "960 requests, 0 in flight" in page
+    assert "--minutes 2 --page docs/soak.md --rate 8`" in page
