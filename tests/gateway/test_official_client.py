@@ -177,7 +177,8 @@ async def test_files_and_batches(tmp_path: Path, is_async: bool) -> None:
 
 EXCEPTIONS: list[tuple[dict[str, Any], str, type[openai.APIStatusError], str]] = [
     ({"temperature": 9}, "", openai.BadRequestError, "invalid_value"),
-    ({}, "context", openai.BadRequestError, "context_length_exceeded"),
+    ({"messages": [{"role": "user", "content": "hi " * 400}]}, "context", openai.BadRequestError,
+     "context_length_exceeded"),
     ({"model": "none"}, "", openai.NotFoundError, "model_not_found"),
     ({"extra_headers": {"authorization": "Bearer no"}}, "", openai.AuthenticationError,
      "invalid_api_key"),
