@@ -70,5 +70,5 @@ def plot(panels: Mapping[str, Mapping[str, Mapping[str, Figures]]]) -> Figure:
         axes.set_xticks([at + width * (len(names) - 1) / 2 for at in range(len(cells))], [*cells])
         axes.set_yscale("log")
         axes.set_ylabel(f"{kind}: requests/s")
-    every[0].legend(fontsize="small", ncols=3)
+    every[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize="small", ncols=6)
     return figure
